@@ -1,0 +1,1 @@
+//! Reading and writing plugin packages that may be hostile

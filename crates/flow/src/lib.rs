@@ -1,0 +1,1 @@
+//! Streams and rules: SQL to running pipelines over symbols

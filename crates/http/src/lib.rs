@@ -1,0 +1,1 @@
+//! What every HTTP route of Plugyard shares: principal, rights, problems, events

@@ -1,0 +1,1 @@
+//! Names, digests, quantities, findings and problem codes that everything in Plugyard speaks

@@ -1,0 +1,1 @@
+//! What all kinds of plugin share: packages, installations, operations, accounts

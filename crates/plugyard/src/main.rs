@@ -1,0 +1,2 @@
+//! The plugyard binary
+fn main() {}

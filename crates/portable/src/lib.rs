@@ -1,0 +1,1 @@
+//! The plugin kind portable: supervised processes serving sources, sinks and functions

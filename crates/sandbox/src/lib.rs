@@ -1,0 +1,1 @@
+//! Starting plugin processes with isolation and limits

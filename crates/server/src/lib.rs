@@ -1,0 +1,1 @@
+//! The HTTP server: assembles the routes of platform, flow and kinds

@@ -1,0 +1,1 @@
+//! Scalability Protocols (REQ/REP, PUSH/PULL) on Unix sockets for tokio
