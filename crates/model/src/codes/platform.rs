@@ -1,0 +1,144 @@
+//! Codes of the platform itself: requests, rights, plugins, operations.
+
+super::codes! {
+    /// A fault of ours; the cause is in the server's log under the request's id.
+    INTERNAL = "internal", 500, Failed,
+        en: ["Internal error", "The server failed while handling this request (request {request})", "look for the request id in the server's log, and report what you find"],
+        zh: ["内部错误", "服务器处理此请求时出错（请求 {request}）", "请在服务器日志中查找该请求号，并反馈所见内容"];
+    /// The request is not what the route takes.
+    REQUEST_INVALID = "request_invalid", 400, Usage,
+        en: ["Request not understood", "The request cannot be read: {reason}", "see `/docs` for what this route takes"],
+        zh: ["请求无法理解", "请求无法读取：{reason}", "此路由接受的内容见 `/docs`"];
+    /// The request's body is over the limit.
+    REQUEST_TOO_LARGE = "request_too_large", 413, Usage,
+        en: ["Request too large", "The request's body is larger than the {limit} allowed here", ""],
+        zh: ["请求过大", "请求体超过此处允许的 {limit}", ""];
+    /// There is no such route.
+    ROUTE_NOT_FOUND = "route_not_found", 404, NotFound,
+        en: ["No such address", "There is nothing at `{path}`", "see `/docs` for what is there"],
+        zh: ["地址不存在", "`{path}` 处没有内容", "可用地址见 `/docs`"];
+    /// The route exists, but not for this method.
+    METHOD_NOT_ALLOWED = "method_not_allowed", 405, Usage,
+        en: ["Method not allowed", "`{path}` does not answer {method}", "see `/docs` for what it answers"],
+        zh: ["方法不允许", "`{path}` 不支持 {method}", "支持的方法见 `/docs`"];
+    /// No valid credentials came with the request.
+    NOT_SIGNED_IN = "not_signed_in", 401, NotPermitted,
+        en: ["Not signed in", "This needs a valid token", "send `Authorization: Bearer <token>`, or use the command line on the server's own machine"],
+        zh: ["未登录", "此操作需要有效令牌", "请发送 `Authorization: Bearer <token>`，或在服务器本机使用命令行"];
+    /// The caller is known but lacks the right.
+    NOT_PERMITTED = "not_permitted", 403, NotPermitted,
+        en: ["Not permitted", "This needs the right `{right}`, which {who} does not have", "ask an owner for a role that has it"],
+        zh: ["没有权限", "此操作需要权限 `{right}`，而 {who} 没有", "请向所有者申请具备该权限的角色"];
+    /// A request without sign-in came under a host or origin that is not this server.
+    ORIGIN_REFUSED = "origin_refused", 403, NotPermitted,
+        en: ["Origin refused", "Without sign-in, only requests to this machine from this machine's own pages are taken (got `{origin}`)", "start the server with sign-in"],
+        zh: ["来源被拒绝", "未启用登录时，仅接受本机页面对本机的请求（收到 `{origin}`）", "请启用登录后启动服务器"];
+    /// A plugin's process tried what only people and their tools may do.
+    PLUGIN_REFUSED = "plugin_refused", 403, NotPermitted,
+        en: ["Refused to a plugin", "The caller is a plugin's process and may not use this socket", ""],
+        zh: ["拒绝插件访问", "调用方是插件进程，不得使用此套接字", ""];
+    /// No plugin of that name is installed.
+    PLUGIN_NOT_FOUND = "plugin_not_found", 404, NotFound,
+        en: ["Plugin not found", "There is no plugin `{plugin}` here", "`plugyard list` shows what is here"],
+        zh: ["未找到插件", "此处没有插件 `{plugin}`", "用 `plugyard list` 查看已有插件"];
+    /// A bare key that plugins of several kinds have.
+    PLUGIN_AMBIGUOUS = "plugin_ambiguous", 409, Usage,
+        en: ["Plugin name is ambiguous", "`{plugin}` could be any of {candidates}", "write the kind before the key, as in `portable:{plugin}`"],
+        zh: ["插件名不唯一", "`{plugin}` 可能是 {candidates} 中的任何一个", "请在键名前写出类型，如 `portable:{plugin}`"];
+    /// A plugin of that name is already installed.
+    PLUGIN_EXISTS = "plugin_exists", 409, Conflict,
+        en: ["Plugin already installed", "`{plugin}` is already installed", "`plugyard upgrade {plugin} <package>` replaces its version"],
+        zh: ["插件已安装", "`{plugin}` 已经安装", "用 `plugyard upgrade {plugin} <package>` 更换版本"];
+    /// A name that cannot be a plugin's.
+    PLUGIN_NAME_INVALID = "plugin_name_invalid", 400, Usage,
+        en: ["Plugin name invalid", "`{name}` cannot be a plugin's name: {reason}", "letters, digits, `_` and `-` are allowed"],
+        zh: ["插件名无效", "`{name}` 不能作为插件名：{reason}", "允许使用字母、数字、`_` 和 `-`"];
+    /// The package that came is for another plugin than the one named.
+    PLUGIN_MISMATCH = "plugin_mismatch", 409, Conflict,
+        en: ["Package is of another plugin", "The package is `{actual}`, not `{plugin}`", "give the package of `{plugin}`, or install this one under its own name"],
+        zh: ["插件包属于其他插件", "该插件包是 `{actual}`，而不是 `{plugin}`", "请提供 `{plugin}` 的插件包，或以其自身名称安装"];
+    /// There is no version to go back to.
+    NO_PREVIOUS_VERSION = "no_previous_version", 409, Conflict,
+        en: ["No version to go back to", "`{plugin}` has no earlier version here", "`plugyard show {plugin}` lists its versions"],
+        zh: ["没有可回退的版本", "`{plugin}` 在此没有更早的版本", "用 `plugyard show {plugin}` 查看其版本"];
+    /// The version named does not exist.
+    VERSION_NOT_FOUND = "version_not_found", 404, NotFound,
+        en: ["Version not found", "`{plugin}` has no version `{version}`", "`plugyard show {plugin}` lists its versions"],
+        zh: ["未找到版本", "`{plugin}` 没有版本 `{version}`", "用 `plugyard show {plugin}` 查看其版本"];
+    /// Another change of the same plugin is under way.
+    OPERATION_IN_PROGRESS = "operation_in_progress", 409, Conflict,
+        en: ["Another change is under way", "`{plugin}` is being changed by operation {operation}", "`plugyard operation watch {operation}` follows it"],
+        zh: ["另一变更进行中", "操作 {operation} 正在变更 `{plugin}`", "用 `plugyard operation watch {operation}` 跟踪"];
+    /// No operation of that id.
+    OPERATION_NOT_FOUND = "operation_not_found", 404, NotFound,
+        en: ["Operation not found", "There is no operation {operation}", "`plugyard operation list` shows the latest"],
+        zh: ["未找到操作", "没有操作 {operation}", "用 `plugyard operation list` 查看最近的操作"];
+    /// A step of a change failed; nothing changed.
+    STEP_FAILED = "step_failed", 422, Failed,
+        en: ["A step failed", "`{plugin}`: the step {step} failed: {reason}", "`plugyard logs {plugin}` shows what the plugin said"],
+        zh: ["步骤失败", "`{plugin}`：步骤 {step} 失败：{reason}", "用 `plugyard logs {plugin}` 查看插件输出"];
+    /// A change failed and the previous version is running again.
+    ROLLED_BACK = "rolled_back", 422, RolledBack,
+        en: ["Failed, previous version runs", "`{plugin}`: the step {step} failed: {reason}. The previous version {previous} is running", "`plugyard operation show {operation}` has the steps and their output"],
+        zh: ["失败，旧版本运行中", "`{plugin}`：步骤 {step} 失败：{reason}。旧版本 {previous} 正在运行", "用 `plugyard operation show {operation}` 查看各步骤及输出"];
+    /// A change failed, and a step could not be undone.
+    UNDO_FAILED = "undo_failed", 500, UndoFailed,
+        en: ["Failed, and the way back failed", "`{plugin}`: the step {step} failed: {reason}. Undoing it failed too: {undo}", "restart the server: recovery tries again; `plugyard operation show {operation}` has the details"],
+        zh: ["失败且回退失败", "`{plugin}`：步骤 {step} 失败：{reason}。撤销也失败：{undo}", "请重启服务器以再次恢复；详情见 `plugyard operation show {operation}`"];
+    /// The operator cancelled a change before its commit.
+    OPERATION_CANCELLED = "operation_cancelled", 409, Failed,
+        en: ["Change cancelled", "`{plugin}`: the change was cancelled before it took effect", ""],
+        zh: ["变更已取消", "`{plugin}`：变更在生效前被取消", ""];
+    /// The package has errors; they stand in `findings`.
+    PACKAGE_INVALID = "package_invalid", 422, PackageErrors,
+        en: ["Package has errors", "The package has {errors} error(s): {first}", "`plugyard check <package>` shows all of them with their places"],
+        zh: ["插件包有错误", "插件包有 {errors} 个错误：{first}", "用 `plugyard check <package>` 查看全部错误及位置"];
+    /// No kind recognises the package.
+    KIND_UNKNOWN = "kind_unknown", 422, PackageErrors,
+        en: ["Format not recognised", "This is no plugin package of a known kind; it contains {seen}", "a portable plugin has `<name>.json` at its root; `--kind` says which kind is meant"],
+        zh: ["无法识别的格式", "这不是已知类型的插件包；其中包含 {seen}", "portable 插件的根目录应有 `<name>.json`；可用 `--kind` 指定类型"];
+    /// A kind that this server does not know.
+    KIND_NOT_SERVED = "kind_not_served", 400, Usage,
+        en: ["Kind not known", "There is no kind of plugin `{kind}`; this server knows {known}", ""],
+        zh: ["未知类型", "没有插件类型 `{kind}`；此服务器支持 {known}", ""];
+    /// The package cannot be fetched from the address given.
+    PACKAGE_FETCH_FAILED = "package_fetch_failed", 422, Failed,
+        en: ["Package cannot be fetched", "`{uri}` cannot be fetched: {reason}", ""],
+        zh: ["无法获取插件包", "无法获取 `{uri}`：{reason}", ""];
+    /// A file or directory given on the command line cannot be read.
+    INPUT_UNREADABLE = "input_unreadable", 400, NotFound,
+        en: ["Input cannot be read", "`{path}` cannot be read: {reason}", ""],
+        zh: ["无法读取输入", "无法读取 `{path}`：{reason}", ""];
+    /// The server does not answer.
+    SERVER_UNREACHABLE = "server_unreachable", 503, Unreachable,
+        en: ["Server not reachable", "No Plugyard server answers at {address}: {reason}", "`plugyard serve` starts one; `--server` or `--home` say which is meant"],
+        zh: ["无法连接服务器", "{address} 处没有 Plugyard 服务器响应：{reason}", "用 `plugyard serve` 启动；用 `--server` 或 `--home` 指定"];
+    /// The database does not answer or refuses.
+    STORE_UNAVAILABLE = "store_unavailable", 503, Failed,
+        en: ["Database not available", "The database does not answer", "the server's log has the cause; try again when it is back"],
+        zh: ["数据库不可用", "数据库没有响应", "原因见服务器日志；恢复后请重试"];
+    /// The thing is no longer as the caller last saw it.
+    PRECONDITION_FAILED = "precondition_failed", 412, Conflict,
+        en: ["Changed meanwhile", "It is no longer as you last saw it", "read it again, then repeat your change"],
+        zh: ["期间已被更改", "内容已与您上次所见不同", "请重新读取后再修改"];
+    /// The home directory cannot be used.
+    HOME_UNUSABLE = "home_unusable", 500, Failed,
+        en: ["Home directory cannot be used", "`{path}` cannot be Plugyard's home: {reason}", "`--home` names another directory"],
+        zh: ["主目录不可用", "`{path}` 不能作为 Plugyard 主目录：{reason}", "可用 `--home` 指定其他目录"];
+    /// The configuration has a mistake.
+    CONFIGURATION_INVALID = "configuration_invalid", 500, Usage,
+        en: ["Configuration invalid", "The configuration is invalid: {reason}", "`docs/configuration.md` lists every key"],
+        zh: ["配置无效", "配置无效：{reason}", "`docs/configuration.md` 列出所有配置项"];
+    /// An address to listen on that is taken or not ours.
+    LISTEN_FAILED = "listen_failed", 500, Failed,
+        en: ["Cannot listen", "Cannot listen on {address}: {reason}", "`--listen 127.0.0.1:0` takes any free port"],
+        zh: ["无法监听", "无法监听 {address}：{reason}", "用 `--listen 127.0.0.1:0` 选择任意空闲端口"];
+    /// `--auth none` with a listener that others can reach.
+    AUTH_NONE_NOT_LOOPBACK = "auth_none_not_loopback", 500, Usage,
+        en: ["Refusing to serve without sign-in", "`--auth none` is only for loopback addresses, not {address}", "leave out `--auth none`, or listen on 127.0.0.1"],
+        zh: ["拒绝无登录服务", "`--auth none` 仅适用于回环地址，不适用于 {address}", "请去掉 `--auth none`，或监听 127.0.0.1"];
+    /// Several plugins' answers, or an answer that is not ours, could not be read.
+    ANSWER_UNREADABLE = "answer_unreadable", 502, Failed,
+        en: ["Answer not understood", "The server's answer cannot be read: {reason}", "is there a Plugyard server at this address, of the same version?"],
+        zh: ["无法理解响应", "无法读取服务器响应：{reason}", "该地址是否为同版本的 Plugyard 服务器？"];
+}
