@@ -1,0 +1,264 @@
+//! The seam between the platform and the kinds: [`Kind`], and the data that crosses it.
+//!
+//! The platform owns the frame of a change (one at a time, journalled, undone or finished after a
+//! crash), a kind owns the steps. So that a change can be recovered by a process that knows nothing
+//! of the one that began it, a [`Plan`] is data, stored whole before its first step.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use plugyard_archive::{Listing, PackageReader};
+use plugyard_model::{
+    Code, Digest, Health, InstallationId, Inspection, KindId, OperationId, Params, PluginName,
+    Problem, StepName, VersionId, Wanted,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::home::Home;
+
+/// How sure a kind is that a package is of its format, from the names in it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Likeness {
+    /// Nothing speaks for it.
+    No,
+    /// It could be; its own inspection will tell.
+    Maybe,
+    /// It has what only this format has.
+    Yes,
+}
+
+/// What is to be done to an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// From nothing to a version.
+    Install,
+    /// From a version to another one (or to the same again: a restart without a gap).
+    Upgrade,
+    /// Back to an earlier version.
+    Rollback,
+    /// Let it work.
+    Enable,
+    /// Let it rest, but keep it.
+    Disable,
+    /// End and start the same version.
+    Restart,
+    /// Take it away.
+    Uninstall,
+}
+
+impl Action {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Upgrade => "upgrade",
+            Self::Rollback => "rollback",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::Restart => "restart",
+            Self::Uninstall => "uninstall",
+        }
+    }
+}
+
+/// One accepted package of a plugin. Immutable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its id.
+    pub id: VersionId,
+    /// Digest of the package's bytes; the object `packages/{digest}` holds them.
+    pub digest: Digest,
+    /// What the package calls its version; free text, may be empty.
+    pub label: String,
+    /// The manifest in the kind's normal form, as its inspection gave it.
+    pub manifest: Json,
+    /// What the installer added and what is part of the version's identity (e.g. `shellParas`); an object.
+    pub options: Json,
+}
+
+/// A plugin made available here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Installation {
+    /// Its id.
+    pub id: InstallationId,
+    /// Its name.
+    pub plugin: PluginName,
+    /// What the operator wants.
+    pub wanted: Wanted,
+    /// The version in force.
+    pub current: Version,
+    /// The version before it, when there was one.
+    pub previous: Option<Version>,
+}
+
+/// A change somebody asked for, with everything a kind needs to plan it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The operation that carries it out.
+    pub operation: OperationId,
+    /// The installation, which exists as a row even while it is being installed.
+    pub installation: InstallationId,
+    /// Whose.
+    pub plugin: PluginName,
+    /// What.
+    pub action: Action,
+    /// What the operator wants before the change.
+    pub wanted_before: Wanted,
+    /// What the operator will want after it.
+    pub wanted_after: Wanted,
+    /// The version in force before.
+    pub current: Option<Version>,
+    /// The version in force after; `None` for uninstall.
+    pub target: Option<Version>,
+    /// Whether an uninstall keeps the plugin's data.
+    pub keep_data: bool,
+}
+
+/// The ordered steps of a change. Exactly one of them is the commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// In order.
+    pub steps: Vec<StepSpec>,
+}
+
+/// One step as data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// The word people see.
+    pub name: StepName,
+    /// What the kind does under that word; the kind's own vocabulary.
+    pub action: String,
+    /// What the kind needs to do, repeat and undo it.
+    pub input: Json,
+    /// From the moment this step begins, a crash is recovered forwards: the step is run again and the
+    /// rest after it. Steps before it are undone after a crash. Steps after it cannot fail the change:
+    /// their errors are warnings.
+    pub commit: bool,
+}
+
+/// What a step has to say when it is done; shown with the operation.
+pub type StepOutput = Json;
+
+/// Why a step failed, in the plugin's or the kind's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct StepError {
+    /// A code of the kind's, or `step_failed`.
+    pub code: Code,
+    /// The reason, first line the useful one; shown to people, so never a secret.
+    pub text: String,
+    /// Values for the code's texts.
+    pub params: Params,
+}
+
+/// Why a change cannot even be planned: the problem to answer with.
+pub type KindError = Problem;
+
+/// What a step can reach while it runs.
+#[derive(Clone)]
+pub struct StepCx {
+    /// The change it belongs to.
+    pub change: Arc<Change>,
+    /// Where things are.
+    pub home: Home,
+    /// The bytes of packages.
+    pub packages: Arc<dyn Packages>,
+    /// Takes lines for the operation's log and its followers; must not block.
+    pub log: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Cancelled when the operator cancels; a step that takes long should look.
+    pub cancelled: tokio_util::sync::CancellationToken,
+}
+
+impl std::fmt::Debug for StepCx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StepCx").field("change", &self.change).finish_non_exhaustive()
+    }
+}
+
+/// Gives the bytes of a package that was taken in.
+#[async_trait]
+pub trait Packages: Send + Sync {
+    /// A local file with exactly the bytes of `digest` (verified when they were taken in).
+    async fn file(&self, digest: &Digest) -> Result<PathBuf, StepError>;
+}
+
+/// A change of health that nobody asked for: exits, restarts, limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthEvent {
+    /// Whose.
+    pub plugin: PluginName,
+    /// How it is now.
+    pub health: Health,
+}
+
+/// One line a plugin wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Position in the plugin's log; grows by one per line and never goes back.
+    pub sequence: u64,
+    /// Milliseconds since 1970 (UTC).
+    pub time: i64,
+    /// `stdout`, `stderr`, or `host` for what the platform says about the plugin.
+    pub stream: String,
+    /// Process id on the host, 0 for `host`.
+    pub pid: u32,
+    /// The text without its line end, cut at 8 KiB.
+    pub text: String,
+}
+
+/// One format of plugin, and how it is brought to life.
+#[async_trait]
+pub trait Kind: Send + Sync {
+    /// The word before the colon in its plugins' names.
+    fn id(&self) -> KindId;
+
+    /// Whether a package with these names looks like one of this kind.
+    fn recognise(&self, names: &Listing) -> Likeness;
+
+    /// Says everything about a package and fails on nothing: bad input is findings, not errors.
+    ///
+    /// Pure: the same package gives the same inspection offline and on the server. `expected` is the
+    /// key the caller wants to install it under, when there is one.
+    fn inspect(&self, package: &dyn PackageReader, expected: Option<&str>) -> Inspection;
+
+    /// The steps that take an installation from one version (or none) to another.
+    ///
+    /// # Errors
+    /// With the problem to answer when the change is impossible here and now.
+    async fn plan(&self, change: &Change) -> Result<Plan, KindError>;
+
+    /// Does a step. Safe to run twice, also after half a run in a process that was killed.
+    ///
+    /// # Errors
+    /// With the reason; the platform then undoes this step and those before it.
+    async fn run(&self, step: &StepSpec, cx: &StepCx) -> Result<StepOutput, StepError>;
+
+    /// Takes a step back. Also called after half a run, and in a process that did not run it.
+    ///
+    /// # Errors
+    /// When the earlier state cannot be reached.
+    async fn undo(&self, step: &StepSpec, cx: &StepCx) -> Result<(), StepError>;
+
+    /// At start, after interrupted operations were recovered: brings all installations to their
+    /// wanted state, in parallel. Returns when their symbols can be found, not when they are ready.
+    async fn resume(&self, all: &[Installation]);
+
+    /// At the end of the server: stops everything that runs, within the grace the kind has.
+    async fn shut_down(&self);
+
+    /// Is it really working? Answered by the plugin, not by us.
+    async fn probe(&self, installation: &Installation) -> Health;
+
+    /// Changes of health as they happen.
+    fn watch(&self) -> BoxStream<'static, HealthEvent>;
+
+    /// The kind's own part of `show`: an object (processes, symbols, limits, …).
+    async fn details(&self, installation: &Installation) -> Json;
+
+    /// The latest lines a plugin wrote (at most `tail`), and a stream of those that follow.
+    fn logs(&self, plugin: &PluginName, tail: usize) -> (Vec<LogLine>, BoxStream<'static, LogLine>);
+}
