@@ -41,12 +41,18 @@ impl Home {
 
     /// `versions/{kind}/{key}/`, every unpacked version of a plugin.
     pub fn versions(&self, plugin: &PluginName) -> PathBuf {
-        self.0.join("versions").join(plugin.kind.as_str()).join(plugin.key.as_str())
+        self.0
+            .join("versions")
+            .join(plugin.kind.as_str())
+            .join(plugin.key.as_str())
     }
 
     /// `plugin-data/{kind}/{key}/`, what a plugin keeps for itself (`PLUGYARD_DATA_DIR`).
     pub fn plugin_data(&self, plugin: &PluginName) -> PathBuf {
-        self.0.join("plugin-data").join(plugin.kind.as_str()).join(plugin.key.as_str())
+        self.0
+            .join("plugin-data")
+            .join(plugin.kind.as_str())
+            .join(plugin.key.as_str())
     }
 
     /// `etc/`, metadata of symbols as eKuiper lays it out.

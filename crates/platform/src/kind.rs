@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use plugyard_archive::{Listing, PackageReader};
 use plugyard_model::{
-    Code, Digest, Health, InstallationId, Inspection, KindId, OperationId, Params, PluginName,
+    Code, Digest, Health, Inspection, InstallationId, KindId, OperationId, Params, PluginName,
     Problem, StepName, VersionId, Wanted,
 };
 use serde::{Deserialize, Serialize};
@@ -175,7 +175,9 @@ pub struct StepCx {
 
 impl std::fmt::Debug for StepCx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StepCx").field("change", &self.change).finish_non_exhaustive()
+        f.debug_struct("StepCx")
+            .field("change", &self.change)
+            .finish_non_exhaustive()
     }
 }
 
@@ -260,5 +262,6 @@ pub trait Kind: Send + Sync {
     async fn details(&self, installation: &Installation) -> Json;
 
     /// The latest lines a plugin wrote (at most `tail`), and a stream of those that follow.
-    fn logs(&self, plugin: &PluginName, tail: usize) -> (Vec<LogLine>, BoxStream<'static, LogLine>);
+    fn logs(&self, plugin: &PluginName, tail: usize)
+    -> (Vec<LogLine>, BoxStream<'static, LogLine>);
 }
