@@ -9,6 +9,7 @@
 //! * [`PluginName`], [`KindId`], [`Key`]: how a plugin is called.
 //! * [`Finding`] and [`Inspection`]: what is wrong with a package, as values.
 //! * [`codes`]: every problem and finding code, declared once, with its texts in two languages.
+//! * [`json`]: the one strict reader of JSON that somebody else wrote.
 //! * [`Problem`]: an error as it leaves the platform (RFC 9457).
 //! * [`rights`]: the one table of who may do what.
 #![deny(missing_docs)]
@@ -18,6 +19,7 @@ pub mod codes;
 mod digest;
 mod finding;
 mod id;
+pub mod json;
 mod lang;
 mod name;
 mod problem;
