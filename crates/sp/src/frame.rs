@@ -173,20 +173,21 @@ impl Decoder {
 
     /// The payload length in the header at the front, once that header is complete.
     fn announced(&self) -> Result<Option<usize>, FrameError> {
-        match *self.buffer.as_ref() {
-            [] => Ok(None),
-            [MARKER, a, b, c, d, e, f, g, h, ..] => {
-                let length = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-                match usize::try_from(length) {
-                    Ok(fits) if fits <= self.limit => Ok(Some(fits)),
-                    _ => Err(FrameError::TooLong {
-                        length,
-                        limit: self.limit,
-                    }),
-                }
-            }
-            [MARKER, ..] => Ok(None),
-            [found, ..] => Err(FrameError::Marker { found }),
+        match self.buffer.first() {
+            None | Some(&MARKER) => {}
+            Some(&found) => return Err(FrameError::Marker { found }),
+        }
+        let Some(header) = self.buffer.first_chunk::<FRAME_HEADER_LEN>() else {
+            return Ok(None);
+        };
+        let [_, length @ ..] = *header;
+        let length = u64::from_be_bytes(length);
+        match usize::try_from(length) {
+            Ok(fits) if fits <= self.limit => Ok(Some(fits)),
+            _ => Err(FrameError::TooLong {
+                length,
+                limit: self.limit,
+            }),
         }
     }
 }
