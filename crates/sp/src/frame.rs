@@ -191,3 +191,70 @@ impl Decoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `bytes` through the decoder's own room, as a connection does.
+    fn feed(decoder: &mut Decoder, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = decoder.room();
+            let count = bytes.len().min(room.capacity() - room.len());
+            assert!(count > 0, "no room to read into");
+            room.put_slice(&bytes[..count]);
+            decoder.filled(count);
+            bytes = &bytes[count..];
+        }
+    }
+
+    #[test]
+    fn an_announced_length_alone_takes_little_memory() {
+        let mut decoder = Decoder::new(usize::MAX);
+        feed(&mut decoder, &header(1 << 40));
+        decoder.room();
+        assert!(
+            decoder.capacity() <= 2 * TRUSTED,
+            "{} bytes",
+            decoder.capacity()
+        );
+        feed(&mut decoder, &vec![0; 1 << 20]);
+        decoder.room();
+        assert!(
+            decoder.capacity() <= 5 << 20,
+            "{} bytes",
+            decoder.capacity()
+        );
+    }
+
+    #[test]
+    fn the_memory_of_a_long_message_is_not_kept() {
+        let mut decoder = Decoder::new(usize::MAX);
+        let mut wire = Vec::new();
+        encode(&vec![1; 8 << 20], &mut wire);
+        encode(b"next", &mut wire);
+        feed(&mut decoder, &wire);
+        assert_eq!(decoder.next_frame().unwrap().unwrap().len(), 8 << 20);
+        assert_eq!(decoder.next_frame().unwrap().unwrap(), "next");
+        assert!(
+            decoder.capacity() <= LARGEST_CHUNK,
+            "{} bytes",
+            decoder.capacity()
+        );
+    }
+
+    #[test]
+    fn messages_that_are_dropped_leave_their_memory_to_the_next() {
+        let mut decoder = Decoder::new(1000);
+        let mut wire = Vec::new();
+        encode(&[1; 100], &mut wire);
+        feed(&mut decoder, &wire);
+        let mut places = std::collections::HashSet::new();
+        for _ in 0..10_000 {
+            drop(decoder.next_frame().unwrap().unwrap());
+            places.insert(decoder.room().as_ptr() as usize / FIRST_CHUNK);
+            feed(&mut decoder, &wire);
+        }
+        assert!(places.len() <= 4, "{} different places", places.len());
+    }
+}
