@@ -4,15 +4,16 @@
 //! listener binds below a descriptor of the directory, a dialler opens the socket file and
 //! connects to that descriptor.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -22,6 +23,9 @@ const LONGEST: usize = 107;
 const BACKLOG: i32 = 1024;
 /// How often a path is tried that changes under our hands.
 const ATTEMPTS: u32 = 16;
+/// How often, and how long apart, the lock on a directory is tried; it is held for microseconds.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Distinguishes the sockets that this process binds.
 static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -109,7 +113,9 @@ pub(crate) fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
 }
 
 /// Makes way at `path`, or says why not.
-fn remove_if_stale(path: &Path, directory: &Directory, name: &std::ffi::OsStr) -> io::Result<()> {
+fn remove_if_stale(path: &Path, directory: &Directory, name: &OsStr) -> io::Result<()> {
+    // Else another could remove the same stale file and put its own in place just before we remove.
+    let _lock = directory.lock();
     let before = match directory.stat(name) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
             Identity::of(&stat)
@@ -208,6 +214,23 @@ impl Directory {
         })
     }
 
+    /// Keeps others from removing stale sockets here, until the descriptor is dropped.
+    ///
+    /// Whoever may read the directory could hold the lock for ever, so after a short while we go
+    /// on without.
+    fn lock(&self) -> Option<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(&self.handle, ".", flags, Mode::empty()).ok()?;
+        for _ in 0..LOCK_ATTEMPTS {
+            match rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Some(handle),
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
     /// Binds a socket under a name that nobody else uses.
     fn bind_somewhere(&self) -> io::Result<(OwnedFd, OsString)> {
         let socket = socket()?;
@@ -231,7 +254,7 @@ impl Directory {
     }
 
     /// Gives back the rights that the process's mask may have taken from the owner.
-    fn make_private(&self, name: &std::ffi::OsStr) -> rustix::io::Result<()> {
+    fn make_private(&self, name: &OsStr) -> rustix::io::Result<()> {
         rustix::fs::chmodat(
             &self.handle,
             name,
@@ -240,19 +263,19 @@ impl Directory {
         )
     }
 
-    fn rename(&self, from: &std::ffi::OsStr, to: &std::ffi::OsStr) -> rustix::io::Result<()> {
+    fn rename(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
         rustix::fs::renameat_with(&self.handle, from, &self.handle, to, RenameFlags::NOREPLACE)
     }
 
-    fn stat(&self, name: &std::ffi::OsStr) -> rustix::io::Result<Stat> {
+    fn stat(&self, name: &OsStr) -> rustix::io::Result<Stat> {
         rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    fn identity(&self, name: &std::ffi::OsStr) -> rustix::io::Result<Identity> {
+    fn identity(&self, name: &OsStr) -> rustix::io::Result<Identity> {
         self.stat(name).map(|stat| Identity::of(&stat))
     }
 
-    fn remove(&self, name: &std::ffi::OsStr) -> rustix::io::Result<()> {
+    fn remove(&self, name: &OsStr) -> rustix::io::Result<()> {
         rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())
     }
 }
