@@ -3,8 +3,8 @@
 super::codes! {
     /// The bytes are not a zip archive.
     ARCHIVE_NOT_ZIP = "archive_not_zip", 422, PackageErrors,
-        en: ["Not a zip archive", "This is not a zip archive: {reason}", "pack a directory with `plugyard pack <dir>`"],
-        zh: ["不是 zip 归档", "这不是 zip 归档：{reason}", "用 `plugyard pack <dir>` 打包目录"];
+        en: ["Not a zip archive", "This is not a zip archive", "pack a directory with `plugyard pack <dir>`"],
+        zh: ["不是 zip 归档", "这不是 zip 归档", "用 `plugyard pack <dir>` 打包目录"];
     /// A zip archive of which a part is missing or cannot be read.
     ARCHIVE_DAMAGED = "archive_damaged", 422, PackageErrors,
         en: ["Archive damaged", "The archive is damaged or cut off: the {part} at byte {offset} cannot be read", "make the archive again, and check that it was transferred whole"],
