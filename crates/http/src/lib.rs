@@ -1,46 +1,37 @@
 //! What every HTTP route of Plugyard shares: who is asking, what they may, how answers and problems look.
 //!
-//! Routes themselves live in the crates whose resources they serve; `plugyard-server` assembles them.
+//! Routes themselves live in the crates whose resources they serve; `plugyard-server` assembles them
+//! and puts the layers of this crate around them. Nothing here knows a resource.
+//!
+//! Where to look:
+//!
+//! * [`RouteRight`], [`Rights`] and [`authorize`]: which right a route needs. A route that the table
+//!   does not name is refused to everybody.
+//! * [`Problem`](plugyard_model::Problem) → [`ProblemResponse`]: every error of a handler; the
+//!   [`present`] layer writes it in the reader's language and the route's [`Envelope`].
+//! * [`Json`], [`Path`], [`Query`], [`Caller`], [`Language`]: extractors whose refusals are problems.
+//! * [`Cursor`], [`Page`]: paging. [`ETag`], [`IfMatch`]: editing without losing what others wrote.
+//! * [`idempotency`]: the same POST sent twice has one effect.
+//! * [`sse`]: server-sent events that resume.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
-use axum::http::Method;
-use plugyard_model::rights::{Right, Role};
+mod cursor;
+mod deadline;
+mod etag;
+mod extract;
+pub mod idempotency;
+mod present;
+mod principal;
+mod problem;
+mod rights;
+pub mod sse;
 
-/// In whose words a route refuses and fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Envelope {
-    /// Our own: `application/problem+json` (RFC 9457).
-    Native,
-    /// eKuiper's: `{"error":code,"message":"…"}` and a line end, as `text/plain`.
-    Ekuiper,
-}
-
-/// The right that an operation needs. A route without an entry is refused to everybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteRight {
-    /// The method.
-    pub method: Method,
-    /// The path as a template of axum's, e.g. `/rules/{id}`.
-    pub path: &'static str,
-    /// What the caller must be permitted.
-    pub right: Right,
-    /// How a refusal looks.
-    pub envelope: Envelope,
-}
-
-/// Who is asking. Put into the request's extensions by the server's sign-in layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    /// For people and the audit log: an account's name, `local`, `anonymous`, `plugin:{name}`.
-    pub name: String,
-    /// What they are here.
-    pub roles: Vec<Role>,
-}
-
-impl Principal {
-    /// Whether any of the roles permits it.
-    pub fn may(&self, right: Right) -> bool {
-        right == Right::Public || self.roles.iter().any(|role| role.may(right))
-    }
-}
+pub use cursor::{Cursor, Page, PageQuery};
+pub use deadline::{Deadline, Unhurried, deadline};
+pub use etag::{ETag, IfMatch};
+pub use extract::{BodyLimit, Json, Path, Query};
+pub use present::{Language, RequestId, present};
+pub use principal::{Caller, Principal};
+pub use problem::{ApiResult, ProblemBody, ProblemResponse};
+pub use rights::{Envelope, Rights, RightsError, RouteRight, authorize};

@@ -21,6 +21,26 @@ super::codes! {
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, Usage,
         en: ["Method not allowed", "`{path}` does not answer {method}", "see `/docs` for what it answers"],
         zh: ["方法不允许", "`{path}` 不支持 {method}", "支持的方法见 `/docs`"];
+    /// The route exists in the program but nobody was given the right to use it: a mistake of ours.
+    ROUTE_CLOSED = "route_closed", 403, NotPermitted,
+        en: ["Address closed", "This address has no right assigned, so nobody may use it", "report this: it is a mistake in the program"],
+        zh: ["地址未开放", "此地址未分配权限，任何人都不能使用", "请反馈：这是程序错误"];
+    /// The body has a media type that the route does not take.
+    MEDIA_TYPE_UNSUPPORTED = "media_type_unsupported", 415, Usage,
+        en: ["Media type not taken", "This route takes {expected}, not {given}", "set the header `Content-Type`"],
+        zh: ["不支持的媒体类型", "此路由接受 {expected}，而不是 {given}", "请设置 `Content-Type` 请求头"];
+    /// The answer did not begin within the server's deadline; what the request began may go on.
+    DEADLINE_EXCEEDED = "deadline_exceeded", 503, Failed,
+        en: ["Took too long", "The answer was not ready within {seconds} s", "`plugyard operation list` shows whether something was begun; then try again"],
+        zh: ["处理超时", "{seconds} 秒内未能给出响应", "用 `plugyard operation list` 查看是否已开始，然后重试"];
+    /// The server works on as many requests as it may.
+    SERVER_BUSY = "server_busy", 503, Failed,
+        en: ["Server busy", "The server is working on as many requests as it may", "try again in a moment"],
+        zh: ["服务器繁忙", "服务器正在处理的请求已达上限", "请稍后重试"];
+    /// An `Idempotency-Key` that stands for another request, or for one still being worked on.
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", 409, Conflict,
+        en: ["Idempotency key in use", "The request's `Idempotency-Key` cannot be used: {reason}", "send a new key with a new request"],
+        zh: ["幂等键已被使用", "请求的 `Idempotency-Key` 不可用：{reason}", "新的请求请使用新的键"];
     /// No valid credentials came with the request.
     NOT_SIGNED_IN = "not_signed_in", 401, NotPermitted,
         en: ["Not signed in", "This needs a valid token", "send `Authorization: Bearer <token>`, or use the command line on the server's own machine"],
@@ -141,4 +161,40 @@ super::codes! {
     ANSWER_UNREADABLE = "answer_unreadable", 502, Failed,
         en: ["Answer not understood", "The server's answer cannot be read: {reason}", "is there a Plugyard server at this address, of the same version?"],
         zh: ["无法理解响应", "无法读取服务器响应：{reason}", "该地址是否为同版本的 Plugyard 服务器？"];
+    /// The database was written by a newer version of the program.
+    STORE_NEWER = "store_newer", 500, Failed,
+        en: ["Database of a newer version", "The database is of a newer version than this server: `{migration}` is not known here; it was not touched", "start the newer version, or restore a backup made with this one"],
+        zh: ["数据库版本较新", "数据库版本高于此服务器：此处不认识 `{migration}`；数据库未被改动", "请启动较新版本，或恢复由当前版本制作的备份"];
+    /// The store of packages does not answer or refuses.
+    OBJECTS_UNAVAILABLE = "objects_unavailable", 503, Failed,
+        en: ["Package store not available", "The store of packages cannot be used", "is the disk full? The server's log has the cause"],
+        zh: ["插件包存储不可用", "无法使用插件包存储", "磁盘是否已满？原因见服务器日志"];
+    /// A package is over the limit while it comes in.
+    PACKAGE_TOO_LARGE = "package_too_large", 413, PackageErrors,
+        en: ["Package too large", "The package has more than the {limit} allowed here", "leave out what the plugin does not need, or raise `packages.limit`"],
+        zh: ["插件包过大", "插件包超过此处允许的 {limit}", "请去掉插件不需要的内容，或调高 `packages.limit`"];
+    /// An address that leads into the server's own network.
+    PACKAGE_URL_REFUSED = "package_url_refused", 422, Failed,
+        en: ["Address refused", "`{uri}` is not fetched: {reason}", "download the package yourself and upload it, or set `packages.allow_private_urls`"],
+        zh: ["地址被拒绝", "不会获取 `{uri}`：{reason}", "请自行下载后上传，或设置 `packages.allow_private_urls`"];
+    /// Everything in the package stands in one directory.
+    PACKAGE_WRAPPED = "package_wrapped", 422, PackageErrors,
+        en: ["Package is wrapped in a directory", "Everything stands in the directory `{directory}`, where it is not found", "pack what is in `{directory}`, not the directory itself"],
+        zh: ["插件包多了一层目录", "所有内容都在目录 `{directory}` 中，因此无法找到", "请打包 `{directory}` 中的内容，而不是该目录本身"];
+    /// No package of that digest was taken in.
+    PACKAGE_NOT_FOUND = "package_not_found", 404, NotFound,
+        en: ["Package not found", "There is no package {digest} here", "upload it first"],
+        zh: ["未找到插件包", "此处没有插件包 {digest}", "请先上传"];
+    /// A change that cannot be cancelled any more.
+    OPERATION_PAST_COMMIT = "operation_past_commit", 409, Conflict,
+        en: ["Too late to cancel", "Operation {operation} can no longer be cancelled: it {reason}", "undo it with another change, such as `plugyard rollback {plugin}`"],
+        zh: ["已无法取消", "操作 {operation} 已无法取消：{reason}", "可用其他变更撤销，例如 `plugyard rollback {plugin}`"];
+    /// The server is ending and begins no more changes.
+    SHUTTING_DOWN = "shutting_down", 503, Unreachable,
+        en: ["Server is stopping", "The server is stopping and begins nothing new", "try again when it is back"],
+        zh: ["服务器正在停止", "服务器正在停止，不再开始新的变更", "请在其恢复后重试"];
+    /// No token of that id.
+    TOKEN_NOT_FOUND = "token_not_found", 404, NotFound,
+        en: ["Token not found", "There is no token {token}", ""],
+        zh: ["未找到令牌", "没有令牌 {token}", ""];
 }

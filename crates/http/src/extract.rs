@@ -1,0 +1,220 @@
+//! Extractors for bodies, paths and queries whose refusals are problems.
+
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use plugyard_model::{ByteSize, Problem, codes};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ProblemResponse;
+
+/// A JSON body, in and out.
+///
+/// In: refuses another media type (`media_type_unsupported`), a body over the route's limit
+/// (`request_too_large`), and what cannot be read as `T` (`request_invalid`, with line and column).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ProblemResponse;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ProblemResponse> {
+        let given = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .map_or("", |value| value.to_str().unwrap_or("?"));
+        // Also keeps pages of other origins from sending bodies without asking first (CORS).
+        if !is_json(given) {
+            return Err(Problem::new(codes::MEDIA_TYPE_UNSUPPORTED)
+                .with("given", if given.is_empty() { "none" } else { given })
+                .with("expected", "application/json")
+                .into());
+        }
+        let limit = request.extensions().get::<BodyLimit>().copied();
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| unreadable(&rejection, limit))?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            Problem::new(codes::REQUEST_INVALID)
+                .with("reason", &error)
+                .with("line", error.line())
+                .with("column", error.column())
+                .into()
+        })
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// Whether a media type is JSON: `application/json` or `…+json`.
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The largest body that [`Json`] reads on a route, for the text of the refusal; put into requests
+/// where axum's `DefaultBodyLimit` is set to the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimit(pub ByteSize);
+
+fn unreadable(rejection: &BytesRejection, limit: Option<BodyLimit>) -> ProblemResponse {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        // axum's own limit, when nobody set one.
+        return ProblemResponse::too_large(limit.map_or(ByteSize::mib(2), |limit| limit.0));
+    }
+    Problem::new(codes::REQUEST_INVALID)
+        .with("reason", rejection.body_text())
+        .into()
+}
+
+impl ProblemResponse {
+    /// `request_too_large` with the limit that was passed.
+    pub fn too_large(limit: ByteSize) -> Self {
+        Self(Problem::new(codes::REQUEST_TOO_LARGE).with("limit", limit))
+    }
+}
+
+/// Parameters of the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ProblemResponse;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
+        axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|path| Self(path.0))
+            .map_err(|rejection: PathRejection| {
+                Problem::new(codes::REQUEST_INVALID)
+                    .with("reason", rejection.body_text())
+                    .into()
+            })
+    }
+}
+
+/// Parameters of the query; a name that `T` does not know is an error where `T` says
+/// `deny_unknown_fields`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ProblemResponse;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
+        axum::extract::Query::from_request_parts(parts, state)
+            .await
+            .map(|query| Self(query.0))
+            .map_err(|rejection: QueryRejection| {
+                Problem::new(codes::REQUEST_INVALID)
+                    .with("reason", rejection.body_text())
+                    .into()
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::DefaultBodyLimit;
+    use axum::http::Request as HttpRequest;
+    use axum::routing::{get, post};
+    use axum::{Extension, Router};
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Thing {
+        #[expect(dead_code, reason = "only its type matters")]
+        size: u32,
+    }
+
+    async fn code(request: HttpRequest<Body>) -> (u16, serde_json::Value) {
+        let app = Router::new()
+            .route("/", post(|_: Json<Thing>| async {}))
+            .route("/query", get(|_: Query<Thing>| async {}))
+            .route("/path/{id}", get(|_: Path<u32>| async {}))
+            .layer(DefaultBodyLimit::max(64))
+            .layer(Extension(BodyLimit(ByteSize(64))));
+        let response = app.oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    fn json(body: impl Into<Body>) -> HttpRequest<Body> {
+        HttpRequest::post("/")
+            .header("content-type", "application/json; charset=utf-8")
+            .body(body.into())
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_wrong_body_is_answered_with_the_place() {
+        let (status, problem) = code(json("{\n  \"size\": \"x\"}")).await;
+        assert_eq!((status, &problem["code"]), (400, &"request_invalid".into()));
+        assert!(
+            problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("line 2 column 13"),
+            "{problem}"
+        );
+        assert_eq!(code(json("{\"size\": 1}")).await.0, 200);
+        assert_eq!(code(json("{\"size\": 1, \"sise\": 2}")).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn a_large_or_foreign_body_is_refused() {
+        let (status, problem) = code(json(" ".repeat(65))).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (413, &"request_too_large".into())
+        );
+        assert!(
+            problem["detail"].as_str().unwrap().contains("64"),
+            "{problem}"
+        );
+        let plain = HttpRequest::post("/").body(Body::from("{}")).unwrap();
+        let (status, problem) = code(plain).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (415, &"media_type_unsupported".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn paths_and_queries_refuse_with_problems() {
+        for uri in [
+            "/query",
+            "/query?size=x",
+            "/query?size=1&other=1",
+            "/path/x",
+        ] {
+            let request = HttpRequest::get(uri).body(Body::empty()).unwrap();
+            let (status, problem) = code(request).await;
+            assert_eq!(
+                (status, &problem["code"]),
+                (400, &"request_invalid".into()),
+                "{uri}"
+            );
+        }
+    }
+}

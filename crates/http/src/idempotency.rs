@@ -1,0 +1,249 @@
+//! `Idempotency-Key`: the same POST sent twice has one effect and one answer.
+//!
+//! The layer [`replay`] goes around native POST routes with JSON bodies. A key belongs to the caller
+//! who sent it, for the route and body it came with first; the answer is kept by an
+//! [`AnswerStore`]. Problems are not kept, because such a request had no effect and may simply be
+//! repeated; nor are answers that tell a secret (`Cache-Control: no-store`).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use parking_lot::Mutex;
+use plugyard_model::{ByteSize, Digest, Problem, codes};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Principal, ProblemResponse};
+
+/// Longest key that is taken, in bytes.
+pub const MAX_KEY: usize = 255;
+/// Largest request and answer that take part, in bytes; larger ones pass without being kept.
+pub const MAX_BODY: usize = 256 * 1024;
+
+/// An answer as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// `Content-Type`, `Location` and `ETag`, where it had them.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What is known about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing: it is now claimed, and the caller has to [`AnswerStore::keep`] or
+    /// [`AnswerStore::release`] it.
+    Claimed,
+    /// The first request is still being worked on.
+    Pending,
+    /// It came before, with another request.
+    Differs,
+    /// It came before, and this was the answer.
+    Answered(Answer),
+}
+
+/// Keeps answers by key.
+#[async_trait]
+pub trait AnswerStore: Send + Sync {
+    /// Claims a key for a request with this fingerprint, or says what is known about it.
+    async fn claim(&self, key: Digest, request: Digest) -> Known;
+    /// Keeps the answer to a claimed key.
+    async fn keep(&self, key: Digest, answer: Answer);
+    /// Gives a claimed key back: the request had no effect worth remembering.
+    async fn release(&self, key: Digest);
+}
+
+/// Answers in memory, the latest [`MemoryAnswers::CAPACITY`] of them: enough for a client that
+/// repeats a request whose answer it did not get. They do not outlive the process.
+#[derive(Debug, Default)]
+pub struct MemoryAnswers(Mutex<Memory>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    entries: HashMap<Digest, (Digest, Option<Answer>)>,
+    order: VecDeque<Digest>,
+}
+
+impl MemoryAnswers {
+    /// How many keys are remembered; with [`MAX_BODY`] this bounds the memory.
+    pub const CAPACITY: usize = 256;
+}
+
+#[async_trait]
+impl AnswerStore for MemoryAnswers {
+    async fn claim(&self, key: Digest, request: Digest) -> Known {
+        let mut memory = self.0.lock();
+        match memory.entries.get(&key) {
+            Some((first, _)) if *first != request => return Known::Differs,
+            Some((_, Some(answer))) => return Known::Answered(answer.clone()),
+            Some((_, None)) => return Known::Pending,
+            None => {}
+        }
+        while memory.order.len() >= Self::CAPACITY {
+            if let Some(oldest) = memory.order.pop_front() {
+                memory.entries.remove(&oldest);
+            }
+        }
+        memory.entries.insert(key, (request, None));
+        memory.order.push_back(key);
+        Known::Claimed
+    }
+
+    async fn keep(&self, key: Digest, answer: Answer) {
+        if let Some(entry) = self.0.lock().entries.get_mut(&key) {
+            entry.1 = Some(answer);
+        }
+    }
+
+    async fn release(&self, key: Digest) {
+        let mut memory = self.0.lock();
+        memory.entries.remove(&key);
+        memory.order.retain(|other| *other != key);
+    }
+}
+
+/// The layer. Requests without the header, with other methods than POST, without JSON or with a
+/// body over [`MAX_BODY`] pass unchanged.
+pub async fn replay(
+    State(store): State<Arc<dyn AnswerStore>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(key) = request.headers().get("idempotency-key") else {
+        return next.run(request).await;
+    };
+    let caller = request.extensions().get::<Principal>();
+    let (Some(caller), true) = (caller, takes_part(&request)) else {
+        return next.run(request).await;
+    };
+    if key.is_empty() || key.len() > MAX_KEY {
+        let reason = format!("`Idempotency-Key` must have 1 to {MAX_KEY} bytes");
+        return ProblemResponse(Problem::new(codes::REQUEST_INVALID).with("reason", reason))
+            .into_response();
+    }
+    let key = digest([caller.name.as_bytes(), key.as_bytes()]);
+
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        return ProblemResponse::too_large(ByteSize(MAX_BODY as u64)).into_response();
+    };
+    let body = body.to_bytes();
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("", |target| target.as_str());
+    let fingerprint = digest([parts.method.as_str().as_bytes(), target.as_bytes(), &body]);
+    match store.claim(key, fingerprint).await {
+        Known::Answered(answer) => return answer.into_response(),
+        Known::Pending => {
+            return reused("the first request with this key is still being worked on");
+        }
+        Known::Differs => return reused("this key came before, with another request"),
+        Known::Claimed => {}
+    }
+    // A client that hangs up drops this future: the key must not stay claimed for ever.
+    let mut claim = Claim {
+        store: Some(store),
+        key,
+    };
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    claim.settle(response).await
+}
+
+/// A claimed key; released on drop unless its answer was kept.
+struct Claim {
+    store: Option<Arc<dyn AnswerStore>>,
+    key: Digest,
+}
+
+impl Claim {
+    async fn settle(&mut self, response: Response) -> Response {
+        let secret = response
+            .headers()
+            .get(header::CACHE_CONTROL)
+            .is_some_and(|value| value.as_bytes() == b"no-store");
+        let is_problem = response
+            .extensions()
+            .get::<crate::problem::Pending>()
+            .is_some();
+        if secret || is_problem || response.status().is_server_error() {
+            return response;
+        }
+        let (parts, body) = response.into_parts();
+        let body = match Limited::new(body, MAX_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => {
+                tracing::error!(%error, "Answer to a request with an idempotency key cannot be kept");
+                return ProblemResponse(Problem::new(codes::INTERNAL)).into_response();
+            }
+        };
+        let mut headers = HeaderMap::new();
+        for name in [header::CONTENT_TYPE, header::LOCATION, header::ETAG] {
+            if let Some(value) = parts.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        let answer = Answer {
+            status: parts.status,
+            headers,
+            body: body.clone(),
+        };
+        if let Some(store) = self.store.take() {
+            store.keep(self.key, answer).await;
+        }
+        Response::from_parts(parts, Body::from(body))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let (Some(store), Ok(runtime)) =
+            (self.store.take(), tokio::runtime::Handle::try_current())
+        {
+            let key = self.key;
+            runtime.spawn(async move { store.release(key).await });
+        }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        (self.status, self.headers, self.body).into_response()
+    }
+}
+
+fn takes_part(request: &Request) -> bool {
+    let json = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|value| value.as_bytes().starts_with(b"application/json"));
+    request.method() == Method::POST && json
+}
+
+fn reused(reason: &str) -> Response {
+    ProblemResponse(Problem::new(codes::IDEMPOTENCY_KEY_REUSED).with("reason", reason))
+        .into_response()
+}
+
+/// Of parts with their lengths, so that no two lists of parts give the same.
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    Digest::from_bytes(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests;

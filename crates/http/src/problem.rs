@@ -1,0 +1,169 @@
+//! Problems as answers: `application/problem+json` (RFC 9457).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use plugyard_model::{Lang, Problem, ProblemDocument, codes};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, ObjectBuilder, SchemaType, Type,
+};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// What a handler returns: its answer, or a problem through `?`.
+pub type ApiResult<T> = Result<T, ProblemResponse>;
+
+/// A [`Problem`] as the answer to a request.
+///
+/// On its own it answers in English; below the [`present`](crate::present) layer in the language of
+/// the request and the envelope of the route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProblemResponse(pub Problem);
+
+impl From<Problem> for ProblemResponse {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for ProblemResponse {
+    fn into_response(self) -> Response {
+        let mut response = render(&self.0, Lang::En, "");
+        response.extensions_mut().insert(Pending(Arc::new(self.0)));
+        response
+    }
+}
+
+/// Rides on a response until the outermost layer knows how to word it.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending(pub(crate) Arc<Problem>);
+
+/// The native form of a problem, in a language.
+pub(crate) fn render(problem: &Problem, lang: Lang, instance: &str) -> Response {
+    let document = problem.document(lang, instance);
+    let body = serde_json::to_vec(&document).expect("a problem document is plain data");
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() =
+        StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    headers.insert(
+        header::CONTENT_LANGUAGE,
+        HeaderValue::from_static(lang.tag()),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    challenge(problem, &mut response);
+    response
+}
+
+/// RFC 9110: a 401 says how to sign in.
+pub(crate) fn challenge(problem: &Problem, response: &mut Response) {
+    if problem.code == codes::NOT_SIGNED_IN {
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"plugyard\""),
+        );
+    }
+}
+
+/// The schema of [`ProblemDocument`] for the OpenAPI document.
+#[derive(Debug)]
+pub struct ProblemBody(pub ProblemDocument);
+
+impl PartialSchema for ProblemBody {
+    fn schema() -> RefOr<Schema> {
+        let text = |what: &str| {
+            ObjectBuilder::new()
+                .schema_type(SchemaType::new(Type::String))
+                .description(Some(what))
+        };
+        let number = |what: &str| {
+            ObjectBuilder::new()
+                .schema_type(SchemaType::new(Type::Integer))
+                .description(Some(what))
+        };
+        let finding = ObjectBuilder::new()
+            .description(Some("One thing wrong with a package"))
+            .property("code", text("Stable code"))
+            .property(
+                "severity",
+                text("How bad").enum_values(Some(["error", "warning", "info"])),
+            )
+            .property("file", text("Path inside the package"))
+            .property("pointer", text("JSON pointer into the file"))
+            .property("line", number("Line, from 1"))
+            .property("column", number("Column in characters, from 1"))
+            .property("message", text("What is wrong, in the reader's language"))
+            .property("hint", text("What to do about it"))
+            .property(
+                "params",
+                ObjectBuilder::new()
+                    .description(Some("The values that the message mentions"))
+                    .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(
+                        text("A value").into(),
+                    )))),
+            )
+            .required("code")
+            .required("severity")
+            .required("message");
+        ObjectBuilder::new()
+            .description(Some("What went wrong (RFC 9457)"))
+            .property("type", text("Where this code is explained"))
+            .property("title", text("The same for every problem of this code"))
+            .property("status", number("HTTP status"))
+            .property("detail", text("What happened this time"))
+            .property("instance", text("The path that was asked for"))
+            .property("code", text("Stable code; `/docs/errors` lists them"))
+            .property("hint", text("What to do next"))
+            .property("plugin", text("The plugin it is about, as `kind:key`"))
+            .property("findings", ArrayBuilder::new().items(finding))
+            .required("type")
+            .required("title")
+            .required("status")
+            .required("detail")
+            .required("code")
+            .into()
+    }
+}
+
+impl ToSchema for ProblemBody {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Problem")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use plugyard_model::{Finding, Place};
+
+    use super::*;
+
+    #[test]
+    fn the_schema_names_what_a_problem_has() {
+        let problem = Problem::new(codes::PACKAGE_INVALID)
+            .about(&"portable:demo".parse().unwrap())
+            .with_findings(vec![
+                Finding::error(
+                    codes::MANIFEST_NAME_MISMATCH,
+                    Place::pointer("demo.json", "/name").at(1, 2),
+                )
+                .with("expected", "demo"),
+            ]);
+        let sent = serde_json::to_value(problem.document(Lang::En, "/v1/packages")).unwrap();
+        let schema = serde_json::to_value(ProblemBody::schema()).unwrap();
+        let keys = |value: &serde_json::Value| -> BTreeSet<String> {
+            value.as_object().unwrap().keys().cloned().collect()
+        };
+        assert_eq!(keys(&sent), keys(&schema["properties"]));
+        let finding = &schema["properties"]["findings"]["items"]["properties"];
+        assert_eq!(keys(&sent["findings"][0]), keys(finding));
+    }
+}
