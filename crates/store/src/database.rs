@@ -1,0 +1,280 @@
+//! Connecting to SQLite or PostgreSQL.
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    SqlxSqliteConnector, TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::MigrationTrait;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::{Migrations, StoreError};
+
+/// How long a query waits for a connection, or for another process that writes to the same SQLite file.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where the database is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(Address);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Address {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+/// An address that is neither `sqlite:<path>` nor `postgres://…`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a database address begins with `sqlite:` or `postgres://`")]
+pub struct ParseDatabaseUrlError;
+
+impl DatabaseUrl {
+    /// A SQLite database in a file; it is made when it is not there.
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self(Address::Sqlite(path.into()))
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = ParseDatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, ParseDatabaseUrlError> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if !path.is_empty() {
+                return Ok(Self::sqlite(path));
+            }
+        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self(Address::Postgres(text.to_owned())));
+        }
+        Err(ParseDatabaseUrlError)
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    /// The address without user and password, for people and logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Address::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Address::Postgres(url) => {
+                let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+                let authority = rest.split(['/', '?']).next().unwrap_or_default();
+                let host = authority.rsplit('@').next().unwrap_or_default();
+                // What follows the path may hold a password too, so it is left out.
+                let path = rest[authority.len()..]
+                    .split('?')
+                    .next()
+                    .unwrap_or_default();
+                write!(f, "postgres://{host}{path}")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+/// A pool of connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database {
+    connection: DatabaseConnection,
+    /// SQLite lets one transaction write at a time. Waiting for this lock is fair and wakes at once;
+    /// SQLite's own waiting is neither.
+    writer: Option<Arc<Mutex<()>>>,
+}
+
+impl Database {
+    /// Connects. SQLite: write-ahead log, every commit on disk before it is answered, foreign keys held.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], [`StoreError::Directory`].
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        match &url.0 {
+            Address::Sqlite(path) => Self::open_sqlite(path, url).await,
+            Address::Postgres(address) => {
+                let mut options = ConnectOptions::new(address.clone());
+                options
+                    .max_connections(16)
+                    .acquire_timeout(PATIENCE)
+                    .connect_timeout(PATIENCE)
+                    .sqlx_logging(false)
+                    .set_application_name("plugyard");
+                let connection = sea_orm::Database::connect(options)
+                    .await
+                    .map_err(|source| StoreError::Open {
+                        address: url.to_string(),
+                        source,
+                    })?;
+                Ok(Self {
+                    connection,
+                    writer: None,
+                })
+            }
+        }
+    }
+
+    async fn open_sqlite(path: &Path, url: &DatabaseUrl) -> Result<Self, StoreError> {
+        if let Some(directory) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+            tokio::fs::create_dir_all(directory)
+                .await
+                .map_err(|source| StoreError::Directory {
+                    path: path.to_owned(),
+                    source,
+                })?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE);
+        let pool = sea_orm::sqlx::sqlite::SqlitePoolOptions::new()
+            .max_connections(4)
+            .min_connections(1)
+            .acquire_timeout(PATIENCE)
+            .connect_with(options)
+            .await
+            .map_err(|source| StoreError::Open {
+                address: url.to_string(),
+                source: sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(source))),
+            })?;
+        Ok(Self {
+            connection: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool),
+            writer: Some(Arc::default()),
+        })
+    }
+
+    /// For reading, and for writing with a single statement. Several statements that belong together
+    /// need [`begin`](Self::begin): a transaction begun on this connection itself can fail on SQLite
+    /// when another one writes meanwhile.
+    pub fn conn(&self) -> &DatabaseConnection {
+        &self.connection
+    }
+
+    /// Begins a transaction that writes. Dropping it without [`Transaction::commit`] takes it back.
+    ///
+    /// While holding one, read through it, and begin no other: a second one would wait for the first
+    /// on SQLite, and on PostgreSQL for a connection that the first ones may all hold.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        let guard = match &self.writer {
+            Some(writer) => Some(writer.clone().lock_owned().await),
+            None => None,
+        };
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let inner = self.connection.begin_with_options(options).await?;
+        Ok(Transaction {
+            inner,
+            _guard: guard,
+        })
+    }
+
+    /// Brings the schema up to date: all crates' migrations, ordered by name, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] when the database knows a migration that is not in the list: then nothing
+    /// was touched. [`StoreError::Migrate`] when one failed: then everything is as before.
+    pub async fn migrate(
+        &self,
+        migrations: Vec<Box<dyn MigrationTrait>>,
+    ) -> Result<(), StoreError> {
+        Migrations::new(migrations)?.apply(self).await
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.connection.ping().await?)
+    }
+
+    /// Closes the connections; queries fail from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn close(&self) -> Result<(), StoreError> {
+        Ok(self.connection.close_by_ref().await?)
+    }
+
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.connection.get_database_backend()
+    }
+}
+
+/// A transaction that may write; queries take it by `&*transaction`.
+#[derive(Debug)]
+pub struct Transaction {
+    inner: DatabaseTransaction,
+    _guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Transaction {
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`]: it may or may not have been made to last.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.inner.commit().await?)
+    }
+}
+
+impl Deref for Transaction {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        let url: DatabaseUrl = "postgres://me:p@ss@db:5432/plugyard?password=x"
+            .parse()
+            .unwrap();
+        assert_eq!(url.to_string(), "postgres://db:5432/plugyard");
+        assert_eq!(
+            format!("{url:?}"),
+            "DatabaseUrl(postgres://db:5432/plugyard)"
+        );
+        let bare: DatabaseUrl = "postgres://db?user=me".parse().unwrap();
+        assert_eq!(bare.to_string(), "postgres://db");
+    }
+
+    #[test]
+    fn sqlite_addresses_come_with_and_without_slashes() {
+        for text in ["sqlite:///a/b.db", "sqlite:/a/b.db"] {
+            assert_eq!(
+                text.parse::<DatabaseUrl>(),
+                Ok(DatabaseUrl::sqlite("/a/b.db"))
+            );
+        }
+        for bad in ["", "sqlite:", "mysql://x", "/a/b.db"] {
+            assert_eq!(
+                bad.parse::<DatabaseUrl>(),
+                Err(ParseDatabaseUrlError),
+                "{bad}"
+            );
+        }
+    }
+}
