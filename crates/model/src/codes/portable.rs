@@ -1,6 +1,18 @@
-//! Codes of the kind `portable`.
+//! Codes of the kind `portable`. English texts that eKuiper has are eKuiper's, letter for letter.
 
 super::codes! {
+    /// The package has no manifest at its root.
+    PORTABLE_MANIFEST_MISSING = "portable_manifest_missing", 422, PackageErrors,
+        en: ["Manifest missing", "missing or invalid json file {file}, found {count} files in total", "put `{file}` at the root of the package; its name is the plugin's name"],
+        zh: ["缺少清单", "缺少或无效的 JSON 文件 {file}，共发现 {count} 个文件", "请在插件包根目录放置 `{file}`；文件名即插件名"];
+    /// Everything lies in one directory instead of at the root.
+    PORTABLE_WRAPPED = "portable_wrapped", 422, PackageErrors,
+        en: ["Package is wrapped in a directory", "Everything lies in the directory `{directory}`, so that `{found}` is not at the root", "move the content of `{directory}` to the root: zip from inside the directory"],
+        zh: ["插件包多了一层目录", "所有内容都在目录 `{directory}` 中，因此 `{found}` 不在根目录", "请将 `{directory}` 的内容移到根目录：在该目录内部打包"];
+    /// The package has what another format of plugin has.
+    PORTABLE_OTHER_KIND = "portable_other_kind", 422, PackageErrors,
+        en: ["Package of another kind", "`{seen}` is what a plugin of the kind `{kind}` has", "install it with `--kind {kind}`"],
+        zh: ["其他类型的插件包", "`{seen}` 属于 `{kind}` 类型的插件", "请使用 `--kind {kind}` 安装"];
     /// The manifest names another plugin than its file or the request does.
     MANIFEST_NAME_MISMATCH = "manifest_name_mismatch", 422, PackageErrors,
         en: ["Name differs", "invalid plugin, expect name '{expected}' but got '{actual}'", "let `name` equal the manifest's file name without `.json`, or leave it out"],
@@ -9,4 +21,80 @@ super::codes! {
     MANIFEST_FIELD_TYPE = "manifest_field_type", 422, PackageErrors,
         en: ["Wrong type", "`{field}` must be {expected}", ""],
         zh: ["类型错误", "`{field}` 必须是{expected}", ""];
+    /// The manifest does not say in which language the plugin is written.
+    PORTABLE_LANGUAGE_MISSING = "portable_language_missing", 422, PackageErrors,
+        en: ["Language missing", "invalid plugin, missing language", "add `\"language\": \"python\"` or `\"language\": \"go\"`; `go` is any executable"],
+        zh: ["缺少语言", "插件无效：缺少 language", "请加上 `\"language\": \"python\"` 或 `\"language\": \"go\"`；`go` 表示任意可执行文件"];
+    /// The manifest does not say what to start.
+    PORTABLE_EXECUTABLE_MISSING = "portable_executable_missing", 422, PackageErrors,
+        en: ["Executable missing", "invalid plugin, missing executable", "add `executable` with the path of the program in the package"],
+        zh: ["缺少可执行文件项", "插件无效：缺少 executable", "请加上 `executable`，值为包内程序的路径"];
+    /// The manifest names no symbol.
+    PORTABLE_NO_SYMBOLS = "portable_no_symbols", 422, PackageErrors,
+        en: ["No symbols", "invalid plugin, must define at lease one source, sink or function", "list what the plugin serves in `sources`, `sinks` or `functions`"],
+        zh: ["没有符号", "插件无效：必须至少定义一个 source、sink 或 function", "请在 `sources`、`sinks` 或 `functions` 中列出插件提供的符号"];
+    /// A language that plugins cannot be written in.
+    PORTABLE_LANGUAGE_UNSUPPORTED = "portable_language_unsupported", 422, PackageErrors,
+        en: ["Language not supported", "invalid plugin, language '{language}' is not supported", "`python` runs a script with the interpreter, `go` runs any executable"],
+        zh: ["不支持的语言", "插件无效：不支持语言 '{language}'", "`python` 由解释器运行脚本，`go` 直接运行可执行文件"];
+    /// The executable that the manifest names is not in the package.
+    PORTABLE_EXECUTABLE_ABSENT = "portable_executable_absent", 422, PackageErrors,
+        en: ["Executable not in the package", "missing {path}", "write `executable` exactly as the file is called in the package, without `./`"],
+        zh: ["包内缺少可执行文件", "缺少 {path}", "`executable` 必须与包内文件名完全一致，不带 `./`"];
+    /// A source without its configuration file.
+    PORTABLE_SOURCE_YAML_ABSENT = "portable_source_yaml_absent", 422, PackageErrors,
+        en: ["Configuration of a source missing", "missing {path}", "add `{path}`; `default:` alone is enough"],
+        zh: ["缺少数据源配置文件", "缺少 {path}", "请添加 `{path}`；仅有 `default:` 一行即可"];
+    /// The configuration file of a source cannot be used.
+    PORTABLE_SOURCE_YAML_INVALID = "portable_source_yaml_invalid", 422, PackageErrors,
+        en: ["Configuration of a source not understood", "The configuration is not a map of maps: {reason}", "write `default:` and, indented below it, one `name: value` per line"],
+        zh: ["数据源配置无法理解", "配置不是由映射组成的映射：{reason}", "请写 `default:`，并在其下缩进书写每行一个 `名称: 值`"];
+    /// Metadata of a symbol that cannot be read; the plugin works without.
+    PORTABLE_METADATA_INVALID = "portable_metadata_invalid", 422, PackageErrors,
+        en: ["Metadata not understood", "The metadata cannot be used: {reason}", "mend it or leave the file out; the plugin works without"],
+        zh: ["元数据无法理解", "元数据无法使用：{reason}", "请修正或删除该文件；插件没有它也能工作"];
+    /// A plugin or symbol name that cannot be a file name, a socket and an SQL identifier at once.
+    PORTABLE_NAME_INVALID = "portable_name_invalid", 422, PackageErrors,
+        en: ["Name not usable", "`{name}` cannot be a name: only letters, digits, `_` and `-` are allowed, at most {limit} of them", "rename it, also in the plugin's main program"],
+        zh: ["名称不可用", "`{name}` 不能作为名称：只允许字母、数字、`_` 和 `-`，最多 {limit} 个字符", "请重命名，并同步修改插件主程序"];
+    /// A symbol that its own manifest lists twice.
+    PORTABLE_SYMBOL_TWICE = "portable_symbol_twice", 422, PackageErrors,
+        en: ["Symbol listed twice", "`{name}` stands in `{field}` more than once", "list it once"],
+        zh: ["符号重复列出", "`{name}` 在 `{field}` 中出现多次", "请只列出一次"];
+    /// A symbol that another plugin serves already (HOST-1).
+    PORTABLE_SYMBOL_TAKEN = "portable_symbol_taken", 409, Conflict,
+        en: ["Symbol belongs to another plugin", "the {kind} `{symbol}` belongs to the plugin `{owner}` already", "uninstall `{owner}`, or rename the symbol"],
+        zh: ["符号属于其他插件", "{kind} `{symbol}` 已属于插件 `{owner}`", "请卸载 `{owner}`，或重命名该符号"];
+    /// A virtual environment of a type other than conda.
+    PORTABLE_ENVIRONMENT_UNSUPPORTED = "portable_environment_unsupported", 422, PackageErrors,
+        en: ["Environment not supported", "unsupported virtual type: {type}", "only `conda` is supported; leave `virtualEnvType` out to use the server's interpreter"],
+        zh: ["不支持的虚拟环境", "不支持的虚拟环境类型：{type}", "仅支持 `conda`；省略 `virtualEnvType` 则使用服务器的解释器"];
+    /// A conda environment without its name.
+    PORTABLE_ENVIRONMENT_UNNAMED = "portable_environment_unnamed", 422, PackageErrors,
+        en: ["Environment without a name", "`virtualEnvType` is `conda`, but `env` does not name the environment", "add `env`"],
+        zh: ["未指定环境名", "`virtualEnvType` 为 `conda`，但 `env` 未给出环境名", "请添加 `env`"];
+    /// A key that the block `plugyard` of a manifest does not have.
+    PORTABLE_BLOCK_KEY = "portable_block_key", 422, PackageErrors,
+        en: ["Unknown key", "`{key}` is not a key here; known are {known}", "correct or remove it"],
+        zh: ["未知的键", "此处没有键 `{key}`；可用的键：{known}", "请更正或删除"];
+    /// A value that the block `plugyard` of a manifest does not take.
+    PORTABLE_BLOCK_VALUE = "portable_block_value", 422, PackageErrors,
+        en: ["Value not usable", "`{field}` cannot be this: {reason}", "correct or remove it"],
+        zh: ["值不可用", "`{field}` 不能取此值：{reason}", "请更正或删除"];
+    /// `install.sh` of a package failed.
+    PORTABLE_INSTALL_SCRIPT_FAILED = "portable_install_script_failed", 422, Failed,
+        en: ["install.sh failed", "{reason}", "run the script by hand in the unpacked directory to see more"],
+        zh: ["install.sh 失败", "{reason}", "请在解压目录中手动运行该脚本以查看更多信息"];
+    /// A plugin's process could not be started or did not shake hands.
+    PORTABLE_START_FAILED = "portable_start_failed", 422, Failed,
+        en: ["Plugin did not start", "{reason}", "`plugyard logs {plugin}` shows what it wrote"],
+        zh: ["插件未能启动", "{reason}", "用 `plugyard logs {plugin}` 查看其输出"];
+    /// A symbol in use could not be started on the new version.
+    PORTABLE_SYMBOL_FAILED = "portable_symbol_failed", 422, Failed,
+        en: ["Symbol did not start", "{reason}", "the new version must serve what running rules use, under the same names"],
+        zh: ["符号未能启动", "{reason}", "新版本必须以相同名称提供运行中规则所用的符号"];
+    /// A file of the plugin could not be written or removed.
+    PORTABLE_FILES_FAILED = "portable_files_failed", 500, Failed,
+        en: ["Files of the plugin", "{reason}", "look at free space and rights of the home directory"],
+        zh: ["插件文件操作失败", "{reason}", "请检查主目录的剩余空间与权限"];
 }

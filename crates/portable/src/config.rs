@@ -1,0 +1,166 @@
+//! The configuration that a source is started with.
+//!
+//! Layers, later wins: the section `default` of the package's `sources/{symbol}.yaml`, the section that
+//! the stream's CONF_KEY names, what the stream itself sets, and the fixed keys that are always there.
+//! Names of sections are found in any case, keys inside keep the author's (HOST-7).
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+
+/// The sections of a `sources/{symbol}.yaml`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Sections(IndexMap<String, Map<String, Json>>);
+
+impl Sections {
+    /// Reads the file. An empty document and an empty section are as good as empty maps.
+    ///
+    /// # Errors
+    /// Why it is not a map of maps, for the author.
+    pub(crate) fn parse(yaml: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(yaml).map_err(|error| error.to_string())?;
+        if text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+        {
+            return Ok(Self::default());
+        }
+        let sections: Option<IndexMap<String, Option<Map<String, Json>>>> =
+            serde_saphyr::from_str(text).map_err(|error| {
+                error
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })?;
+        Ok(Self(
+            sections
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, section)| (name, section.unwrap_or_default()))
+                .collect(),
+        ))
+    }
+
+    fn get(&self, name: &str) -> Option<&Map<String, Json>> {
+        self.0.get(name).or_else(|| {
+            self.0
+                .iter()
+                .find(|(key, _)| key.to_lowercase() == name.to_lowercase())
+                .map(|it| it.1)
+        })
+    }
+
+    /// `default`, then the section named by `conf_key`.
+    fn compose(&self, conf_key: Option<&str>) -> Map<String, Json> {
+        let mut config = self.get("default").cloned().unwrap_or_default();
+        let named = conf_key
+            .filter(|key| !key.is_empty())
+            .and_then(|key| self.get(key));
+        for (key, value) in named.into_iter().flatten() {
+            config.insert(key.clone(), value.clone());
+        }
+        config
+    }
+}
+
+/// Everything a source is started with.
+///
+/// `stream` is what the stream sets on top; the fixed keys are added when it does not have them.
+pub(crate) fn source_config(
+    sections: &Sections,
+    conf_key: Option<&str>,
+    stream: &Map<String, Json>,
+    datasource: &str,
+) -> Map<String, Json> {
+    let mut config = sections.compose(conf_key);
+    for (key, value) in stream {
+        config.insert(key.clone(), value.clone());
+    }
+    let empty = || Json::from("");
+    let format = stream
+        .get("format")
+        .and_then(Json::as_str)
+        .filter(|format| !format.is_empty())
+        .map_or_else(|| "json".to_owned(), str::to_lowercase);
+    config.insert("format".into(), format.into());
+    config.insert("datasource".into(), datasource.into());
+    for (key, value) in [
+        ("key", empty()),
+        ("schemaId", empty()),
+        ("delimiter", empty()),
+        ("retainSize", 0.into()),
+        ("strictValidation", false.into()),
+        ("timestamp", empty()),
+        ("timestampFormat", empty()),
+    ] {
+        // Of these the stream's own options count, not what a section of the file happens to hold.
+        config.insert(key.into(), stream.get(key).cloned().unwrap_or(value));
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(text: &str) -> Map<String, Json> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn host_07_sections_are_found_in_any_case_and_keys_keep_theirs() {
+        let sections =
+            Sections::parse(b"default:\n  interval: 1000\n  maxRows: 5\nFast:\n  interval: 100\n")
+                .unwrap();
+        let config = source_config(&sections, Some("fast"), &map(r#"{"maxRows":6}"#), "topic");
+        assert_eq!(config["interval"], 100);
+        assert_eq!(config["maxRows"], 6);
+        assert_eq!(config["format"], "json");
+        assert_eq!(config["datasource"], "topic");
+        assert_eq!(config["strictValidation"], false);
+        let plain = source_config(&sections, None, &Map::new(), "");
+        assert_eq!(
+            (&plain["interval"], &plain["maxRows"]),
+            (&1000.into(), &5.into())
+        );
+        assert_eq!(
+            source_config(&sections, Some("nosuch"), &Map::new(), "")["interval"],
+            1000
+        );
+    }
+
+    #[test]
+    fn an_almost_empty_file_is_fine() {
+        for yaml in [
+            "",
+            "default:\n",
+            "# nothing\n",
+            "default: {}\n",
+            "---\ndefault:\n",
+        ] {
+            assert!(Sections::parse(yaml.as_bytes()).is_ok(), "{yaml:?}");
+        }
+        for yaml in [
+            "default: 5\n",
+            "- a\n",
+            "a: [",
+            "default:\n  - 1\n",
+            "\u{1}",
+        ] {
+            assert!(Sections::parse(yaml.as_bytes()).is_err(), "{yaml:?}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_is_refused() {
+        let mut yaml = String::from("default:\n  a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
+        for n in 1..12 {
+            use std::fmt::Write as _;
+            let before = format!("*a{}", n - 1);
+            let list = vec![before; 9].join(",");
+            writeln!(yaml, "  a{n}: &a{n} [{list}]").unwrap();
+        }
+        assert!(Sections::parse(yaml.as_bytes()).is_err());
+    }
+}
