@@ -51,9 +51,11 @@ impl PushConnection {
     }
 
     /// Says that nothing more will come, and waits until the peer closes, which SP libraries do
-    /// when they have read everything up to that point. So when this succeeds, the peer has taken
-    /// over all messages; only dropping the connection instead may lose some that it has not read
-    /// yet. A peer that does not read keeps this waiting: set a deadline.
+    /// when they have read everything up to that point.
+    ///
+    /// So when this succeeds, the peer has taken over all messages. Without it, nobody knows, and
+    /// what is sent on another connection to the same peer may overtake what it has not read yet.
+    /// A peer that does not read keeps this waiting: set a deadline.
     ///
     /// # Errors
     ///

@@ -1,6 +1,11 @@
 //! What programs written for eKuiper's control and data channels rely on, as far as it is a matter
 //! of the protocols alone. The numbers are those of the conformance list in the documentation.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends with the first thing that goes wrong"
+)]
+
 use std::path::PathBuf;
 
 use bytes::Bytes;

@@ -1,5 +1,10 @@
 //! nng itself, through its Python binding `pynng`, as the other side.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends with the first thing that goes wrong"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
@@ -20,12 +25,12 @@ struct Peer {
 
 impl Peer {
     #[expect(clippy::disallowed_methods, reason = "a test peer, not a plugin")]
-    fn start(python: &str, mode: &str, path: &Path, more: &[&str]) -> Self {
+    fn start(python: &str, mode: &str, path: &Path, arguments: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/pynng_peer.py");
         let mut process = std::process::Command::new(python)
             .arg(script)
             .args([mode, path.to_str().unwrap()])
-            .args(more)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -48,8 +53,8 @@ impl Peer {
         line.trim_end().to_owned()
     }
 
-    fn id(&self) -> Option<u32> {
-        Some(self.process.id())
+    fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Lets it close its sockets and end.
@@ -66,6 +71,7 @@ impl Drop for Peer {
 }
 
 /// The interpreter that has `pynng`, and a path to meet on; `None` says that the test is skipped.
+#[expect(clippy::print_stdout, reason = "says why a test is skipped")]
 fn meeting() -> Option<(String, TempDir, PathBuf)> {
     let Ok(python) = std::env::var(PYTHON) else {
         println!("skipped: {PYTHON} does not name a Python with pynng");
@@ -78,7 +84,7 @@ fn meeting() -> Option<(String, TempDir, PathBuf)> {
 
 /// A bound on tests that would otherwise hang when they fail.
 async fn within_a_minute<T>(test: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), test)
+    tokio::time::timeout(Duration::from_mins(1), test)
         .await
         .expect("the peer never came along")
 }
@@ -102,7 +108,7 @@ async fn fact_26_after_a_timeout_a_request_must_be_sent_again_and_is_then_answer
         let mut listener = Listener::bind(&path, Protocol::Rep).unwrap();
         let mut peer = Peer::start(&python, "req_timeout", &path, &[]);
         let connection = listener.accept().await.unwrap();
-        assert_eq!(connection.peer().unwrap().pid, peer.id());
+        assert_eq!(connection.peer().unwrap().pid, Some(peer.id()));
         let mut rep = connection.into_rep().unwrap();
         let first = rep.recv().await.unwrap().unwrap();
         assert_eq!(first.body, "first");

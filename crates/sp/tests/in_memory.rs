@@ -1,5 +1,10 @@
 //! The roles over streams in memory, with well-behaved and with lying peers.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends with the first thing that goes wrong"
+)]
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -1,5 +1,10 @@
 //! Listening and dialling on real Unix sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends with the first thing that goes wrong"
+)]
+
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
