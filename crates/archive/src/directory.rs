@@ -107,7 +107,7 @@ enum Side {
 
 /// Copies `size` bytes, or one more to tell that there are more; that one is not passed on.
 fn copy(file: File, size: u64, out: &mut dyn Write) -> Result<u64, Side> {
-    let mut input = file.take(size + 1);
+    let mut input = file.take(size.saturating_add(1));
     let mut buffer = vec![0; 64 << 10];
     let mut count = 0;
     loop {
@@ -167,9 +167,9 @@ impl<'a> Walk<'a> {
             }
         }
         self.entries.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut names = Names::default();
+        let mut names = Names::new();
         for entry in &self.entries {
-            names.add(&entry.path, self.policy, self.notes);
+            names.add(&entry.path, entry.kind, self.policy, self.notes);
         }
         let listing = Listing::new(self.entries, self.seen);
         note_bounds(&listing, limits, self.notes);

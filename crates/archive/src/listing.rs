@@ -1,6 +1,6 @@
 //! What is in a package.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// File or directory; a package holds nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,26 +38,24 @@ impl Entry {
 pub struct Listing {
     /// The entries.
     pub entries: Vec<Entry>,
-    index: HashMap<String, usize>,
+    /// Places of the entries, sorted by their paths.
+    by_path: Vec<usize>,
     declared: u64,
 }
 
 impl Listing {
     /// A listing of these entries, whose paths must differ; `declared` counts the refused ones too.
     pub(crate) fn new(entries: Vec<Entry>, declared: u64) -> Self {
-        let index = entries
-            .iter()
-            .enumerate()
-            .map(|(i, entry)| (entry.path.clone(), i))
-            .collect();
+        let mut by_path: Vec<usize> = (0..entries.len()).collect();
+        by_path.sort_by(|&a, &b| entries[a].path.cmp(&entries[b].path));
         Self {
             entries,
-            index,
+            by_path,
             declared,
         }
     }
 
-    /// A listing made up by hand, for tests of what only looks at names. The last of equal paths is found.
+    /// A listing made up by hand, for tests of what only looks at names. Paths should differ.
     pub fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
         let entries: Vec<_> = entries.into_iter().collect();
         let declared = entries.len() as u64;
@@ -105,6 +103,9 @@ impl Listing {
     }
 
     pub(crate) fn position(&self, path: &str) -> Option<usize> {
-        self.index.get(path).copied()
+        self.by_path
+            .binary_search_by(|&i| self.entries[i].path.as_str().cmp(path))
+            .ok()
+            .map(|found| self.by_path[found])
     }
 }

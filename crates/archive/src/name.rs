@@ -1,13 +1,12 @@
 //! Names of entries: what is allowed, and which of them are the same to some file system.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use plugyard_model::{Code, Finding, Place, Severity, codes};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use crate::notes::Notes;
-use crate::{Entry, Limits, Policy};
+use crate::notes::{Notes, whole};
+use crate::{EntryKind, Limits, Policy};
 
 /// A name as findings show it: legible, bounded, without control characters.
 pub(crate) fn shown(raw: &[u8]) -> String {
@@ -74,78 +73,150 @@ pub(crate) fn clean(raw: &[u8], index: usize, limits: &Limits) -> Result<String,
     Ok(parts.join("/"))
 }
 
-/// The names of a package so far. Directories that exist only through the files in them count as well.
-#[derive(Default)]
+/// Names may need directories that the package does not name; so many names in all for each entry allowed.
+const NAMES_PER_ENTRY: u64 = 2;
+
+/// The names of a package so far, as a tree: entries, and the directories that exist only through them.
 pub(crate) struct Names {
-    entries: HashSet<String>,
-    seen: HashSet<String>,
-    by_form: HashMap<String, String>,
-    by_case: HashMap<String, String>,
+    nodes: Vec<Node>,
+}
+
+/// One name below its parent. The first of several names that are the same to some file system stands for
+/// all of them, and the children of all of them are compared there.
+struct Node {
+    parent: usize,
+    part: Box<str>,
+    entry: Option<EntryKind>,
+    children: HashMap<Box<str>, usize>,
+    /// The node that stands for this one when Unicode forms do not count.
+    form: usize,
+    by_form: HashMap<Box<str>, usize>,
+    /// The node that stands for this one when case does not count either.
+    case: usize,
+    by_case: HashMap<Box<str>, usize>,
+}
+
+impl Node {
+    fn new(parent: usize, part: &str, form: usize, case: usize) -> Self {
+        Self {
+            parent,
+            part: part.into(),
+            entry: None,
+            children: HashMap::new(),
+            form,
+            by_form: HashMap::new(),
+            case,
+            by_case: HashMap::new(),
+        }
+    }
 }
 
 impl Names {
-    /// Takes a clean path; `false` when the same path is here already.
-    pub(crate) fn add(&mut self, path: &str, policy: &Policy, notes: &mut Notes) -> bool {
-        if !self.entries.insert(path.to_owned()) {
+    pub(crate) fn new() -> Self {
+        Self {
+            nodes: vec![Node::new(0, "", 0, 0)],
+        }
+    }
+
+    /// Takes a clean path; `false` when it cannot be listed: the same path is here already, or there are
+    /// too many names.
+    pub(crate) fn add(
+        &mut self,
+        path: &str,
+        kind: EntryKind,
+        policy: &Policy,
+        notes: &mut Notes,
+    ) -> bool {
+        let limit = policy.limits.entries.saturating_mul(NAMES_PER_ENTRY);
+        let mut at = 0;
+        for part in path.split('/') {
+            at = match self.nodes[at].children.get(part) {
+                Some(&known) => known,
+                None if self.nodes.len() as u64 > limit => {
+                    if !notes.has(codes::ARCHIVE_TOO_MANY_ENTRIES) {
+                        notes.push(
+                            whole(codes::ARCHIVE_TOO_MANY_ENTRIES)
+                                .with("count", self.nodes.len())
+                                .with("limit", limit),
+                        );
+                    }
+                    return false;
+                }
+                None => self.grow(at, part, policy.case_collision, notes),
+            };
+        }
+        if self.nodes[at].entry.replace(kind).is_some() {
             notes.push(Finding::error(codes::ARCHIVE_DUPLICATE, Place::file(path)));
             return false;
-        }
-        // From the whole path to its first part, ending at what is known: its parents are known, too.
-        // Of several clashes on the way the highest directory is the cause, and the one told.
-        let mut clash = None;
-        for prefix in prefixes(path) {
-            if !self.seen.insert(prefix.to_owned()) {
-                break;
-            }
-            clash = self.clash(prefix, policy.case_collision).or(clash);
-        }
-        if let Some(clash) = clash {
-            notes.push(clash);
         }
         true
     }
 
-    fn clash(&mut self, path: &str, case_collision: Severity) -> Option<Finding> {
-        let form: Cow<'_, str> = if is_nfc(path) {
-            path.into()
+    /// Notes each entry that would lie below a file.
+    pub(crate) fn note_files_as_directories(&self, notes: &mut Notes) {
+        for (at, node) in self.nodes.iter().enumerate() {
+            if node.entry.is_none() {
+                continue;
+            }
+            let above = self.up(node.parent);
+            let file = above.filter(|&up| self.nodes[up].entry == Some(EntryKind::File));
+            if let Some(file) = file.last() {
+                let place = Place::file(self.path(at));
+                notes.push(
+                    Finding::error(codes::ARCHIVE_FILE_AS_DIRECTORY, place)
+                        .with("other", self.path(file)),
+                );
+            }
+        }
+    }
+
+    /// Makes the child `part` of `parent` and notes what it is the same as. Of several clashes on the way down
+    /// the first is the cause of the others, and the one told.
+    fn grow(
+        &mut self,
+        parent: usize,
+        part: &str,
+        case_collision: Severity,
+        notes: &mut Notes,
+    ) -> usize {
+        let new = self.nodes.len();
+        let form: Box<str> = if is_nfc(part) {
+            part.into()
         } else {
-            path.nfc().collect::<String>().into()
+            part.nfc().collect::<String>().into()
         };
-        if let Some(other) = self.by_form.get(form.as_ref()) {
-            let place = Place::file(path);
-            return Some(
-                Finding::error(codes::ARCHIVE_DUPLICATE_UNICODE, place).with("other", other),
-            );
+        let folded: Box<str> = form.to_lowercase().into();
+        let (form_parent, case_parent) = (self.nodes[parent].form, self.nodes[parent].case);
+        let same_form = *self.nodes[form_parent].by_form.entry(form).or_insert(new);
+        let same_case = *self.nodes[case_parent].by_case.entry(folded).or_insert(new);
+        self.nodes
+            .push(Node::new(parent, part, same_form, same_case));
+        self.nodes[parent].children.insert(part.into(), new);
+        let clash = if same_form != new && form_parent == parent {
+            Some((codes::ARCHIVE_DUPLICATE_UNICODE, Severity::Error, same_form))
+        } else if same_form == new && same_case != new && case_parent == parent {
+            Some((codes::ARCHIVE_CASE_COLLISION, case_collision, same_case))
+        } else {
+            None
+        };
+        if let Some((code, severity, other)) = clash {
+            let place = Place::file(self.path(new));
+            let mut finding = Finding::error(code, place).with("other", self.path(other));
+            finding.severity = severity;
+            notes.push(finding);
         }
-        let case = form.to_lowercase();
-        self.by_form.insert(form.into_owned(), path.to_owned());
-        if let Some(other) = self.by_case.get(&case) {
-            let mut finding = Finding::error(codes::ARCHIVE_CASE_COLLISION, Place::file(path))
-                .with("other", other);
-            finding.severity = case_collision;
-            return Some(finding);
-        }
-        self.by_case.insert(case, path.to_owned());
-        None
+        new
     }
-}
 
-/// Notes each entry that would lie below a file.
-pub(crate) fn note_files_as_directories(entries: &[Entry], notes: &mut Notes) {
-    let files: HashSet<&str> = entries
-        .iter()
-        .filter(|entry| entry.is_file())
-        .map(|entry| entry.path.as_str())
-        .collect();
-    for entry in entries {
-        if let Some(file) = prefixes(&entry.path).skip(1).find(|p| files.contains(p)) {
-            let place = Place::file(&entry.path);
-            notes.push(Finding::error(codes::ARCHIVE_FILE_AS_DIRECTORY, place).with("other", file));
-        }
+    /// A node and all above it, without the root.
+    fn up(&self, from: usize) -> impl Iterator<Item = usize> {
+        let existing = |at: usize| (at != 0).then_some(at);
+        std::iter::successors(existing(from), move |&at| existing(self.nodes[at].parent))
     }
-}
 
-/// `a/b/c`, `a/b`, `a`.
-fn prefixes(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |p| p.rsplit_once('/').map(|(parent, _)| parent))
+    fn path(&self, at: usize) -> String {
+        let mut parts: Vec<&str> = self.up(at).map(|up| &*self.nodes[up].part).collect();
+        parts.reverse();
+        parts.join("/")
+    }
 }

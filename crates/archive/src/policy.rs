@@ -5,7 +5,8 @@ use plugyard_model::Severity;
 /// Bounds of a package. Each holds while reading, not after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Entries, directories included. Default 10 000.
+    /// Entries, directories included; with the directories that exist only through the files in them there
+    /// may be twice as many. Default 10 000.
     pub entries: u64,
     /// Bytes of all files together, unpacked. Default 512 MiB.
     pub total: u64,
@@ -21,7 +22,7 @@ pub struct Limits {
     pub name_part: usize,
     /// Parts of a name. Default 64.
     pub depth: usize,
-    /// Bytes of a zip's central directory, which is held in memory. Default 8 MiB.
+    /// Bytes of a zip's central directory, which is held in memory. Default 4 MiB.
     pub directory: u64,
 }
 
@@ -43,7 +44,7 @@ impl Default for Limits {
             name: 1024,
             name_part: 255,
             depth: 64,
-            directory: 8 << 20,
+            directory: 4 << 20,
         }
     }
 }

@@ -100,7 +100,8 @@ enum Stop {
 
 /// Copies until the end of `input`, or until it gives more than `size`.
 fn pump(input: &mut dyn Read, size: u64, crc: &mut Crc, out: &mut dyn Write) -> Result<u64, Stop> {
-    let mut buffer = vec![0; usize::try_from(size + 1).map_or(64 << 10, |n| n.min(64 << 10))];
+    let mut buffer =
+        vec![0; usize::try_from(size.saturating_add(1)).map_or(64 << 10, |n| n.min(64 << 10))];
     let mut count = 0;
     loop {
         match input.read(&mut buffer) {

@@ -71,7 +71,7 @@ fn inspect_headers(
         source,
         policy,
         end,
-        names: Names::default(),
+        names: Names::new(),
         entries: Vec::new(),
         contents: Vec::new(),
         ranges: Vec::new(),
@@ -80,10 +80,11 @@ fn inspect_headers(
     for (index, central) in directory.entries.iter().enumerate() {
         pass.entry(index, central, notes)?;
     }
-    name::note_files_as_directories(&pass.entries, notes);
+    pass.names.note_files_as_directories(notes);
     if directory.whole {
         let ranges = std::mem::take(&mut pass.ranges);
-        for (index, finding) in layout::check(ranges, end.base, end.start, notes) {
+        let name_of = |index: usize| name::shown(&directory.entries[index].name);
+        for (index, finding) in layout::check(ranges, end.base, end.start, name_of, notes) {
             if let Some(position) = pass.listed.get(index).copied().flatten() {
                 let content: &mut Located = &mut pass.contents[position];
                 content.refused.get_or_insert_with(|| Box::new(finding));
@@ -228,7 +229,7 @@ impl Pass<'_> {
             }
             return Ok(());
         }
-        if !self.names.add(&path, self.policy, notes) {
+        if !self.names.add(&path, kind, self.policy, notes) {
             return Ok(());
         }
         self.listed[index] = Some(self.entries.len());
@@ -297,7 +298,6 @@ impl Pass<'_> {
             end: content_end,
             open: false,
             entry: index,
-            name: shown.to_owned(),
         };
         if central.flags & FLAG_STREAMED != 0 {
             let most = DESCRIPTOR_MAX.min(self.end.start - content_end);
@@ -396,7 +396,8 @@ fn differences(local: &Local, central: &Central) -> Vec<(&'static str, String, S
 
 /// File or directory, and its permissions, by name and attributes.
 fn kind(central: &Central) -> Kind {
-    let slash = central.name.ends_with(b"/") || central.name == b".";
+    let last = central.name.rsplit(|&byte| byte == b'/').next();
+    let slash = matches!(last, Some(b"" | b"."));
     let unix = MADE_BY_UNIX.contains(&central.made_by);
     let mode = if unix { central.external >> 16 } else { 0 };
     let directory = match tree::kind_of_mode(mode) {

@@ -14,15 +14,14 @@ pub(super) struct Range {
     pub open: bool,
     /// The entry's index.
     pub entry: usize,
-    /// The entry's name for findings.
-    pub name: String,
 }
 
-/// Notes overlaps and gaps between `base` and the directory at `directory`. Answers the entries that overlap.
+/// Notes overlaps and gaps between `base` and the directory at `directory`; `name_of` an entry is for findings. Answers the entries that overlap.
 pub(super) fn check(
     mut ranges: Vec<Range>,
     base: u64,
     directory: u64,
+    name_of: impl Fn(usize) -> String,
     notes: &mut Notes,
 ) -> Vec<(usize, Finding)> {
     ranges.sort_by_key(|range| (range.start, range.end, range.entry));
@@ -34,8 +33,9 @@ pub(super) fn check(
         match before {
             Some(other) if range.start < end => {
                 for (range, other) in [(range, other), (other, range)] {
-                    let finding = Finding::error(codes::ARCHIVE_OVERLAP, Place::file(&range.name))
-                        .with("other", &other.name);
+                    let finding =
+                        Finding::error(codes::ARCHIVE_OVERLAP, Place::file(name_of(range.entry)))
+                            .with("other", name_of(other.entry));
                     overlapping.push((range.entry, finding));
                 }
             }
