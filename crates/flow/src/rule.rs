@@ -1,0 +1,188 @@
+//! A rule as it was written: its JSON read and checked as far as that goes without knowing any symbol.
+
+mod options;
+
+pub use options::RuleOptions;
+pub(crate) use options::SinkOptions;
+
+use serde_json::{Map, Value as Json};
+
+use crate::FlowError;
+
+/// Largest rule that is read, in bytes.
+pub const MAX_RULE: usize = 1024 * 1024;
+/// Longest id.
+const MAX_ID: usize = 128;
+
+/// One entry of `actions`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// The sink symbol.
+    pub sink: String,
+    /// What the rule says about it.
+    pub properties: Map<String, Json>,
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleDefinition {
+    /// Its id.
+    pub id: String,
+    /// What it is called; may be empty.
+    pub name: String,
+    /// Its version; may be empty.
+    pub version: String,
+    /// The statement.
+    pub sql: String,
+    /// Where its rows go.
+    pub actions: Vec<Action>,
+    /// How it runs.
+    pub options: RuleOptions,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Whether creating it starts it.
+    pub triggered: bool,
+}
+
+impl RuleDefinition {
+    /// Reads a rule. `id` is the one the address names, if it does.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleJson`], [`FlowError::RuleId`] or [`FlowError::RuleOptions`].
+    pub fn parse(json: &str, id: Option<&str>) -> Result<Self, FlowError> {
+        let malformed = |text: String| FlowError::RuleJson(text);
+        if json.len() > MAX_RULE {
+            return Err(malformed(format!(
+                "it has {} bytes, more than the {MAX_RULE} allowed",
+                json.len()
+            )));
+        }
+        let rule: Map<String, Json> =
+            serde_json::from_str(json).map_err(|error| malformed(error.to_string()))?;
+        let text = |key: &str| match rule.get(key) {
+            None | Some(Json::Null) => Ok(String::new()),
+            Some(Json::String(text)) => Ok(text.clone()),
+            Some(_) => Err(malformed(format!("`{key}` must be a text"))),
+        };
+        let flag = |key: &str, default: bool| match rule.get(key) {
+            None | Some(Json::Null) => Ok(default),
+            Some(Json::Bool(truth)) => Ok(*truth),
+            Some(_) => Err(malformed(format!("`{key}` must be true or false"))),
+        };
+        let id = rule_id(&text("id")?, id)?;
+        if rule.get("graph").is_some_and(|graph| !is_neutral(graph)) {
+            return Err(malformed("`graph` is not supported; use `sql`".to_owned()));
+        }
+        if flag("temp", false)? {
+            return Err(malformed("`temp` is not supported".to_owned()));
+        }
+        let sql = text("sql")?;
+        if sql.trim().is_empty() {
+            return Err(malformed("Missing rule SQL".to_owned()));
+        }
+        Ok(Self {
+            name: text("name")?,
+            version: text("version")?,
+            sql,
+            actions: actions(rule.get("actions"))?,
+            options: RuleOptions::parse(rule.get("options")).map_err(|reason| {
+                FlowError::RuleOptions {
+                    id: id.clone(),
+                    reason,
+                }
+            })?,
+            tags: tags(rule.get("tags"))?,
+            triggered: flag("triggered", true)?,
+            id,
+        })
+    }
+}
+
+/// The id of the body or the address; where both have one they must be the same.
+fn rule_id(body: &str, address: Option<&str>) -> Result<String, FlowError> {
+    let id = match (body, address) {
+        ("", None) => return Err(FlowError::RuleId("Missing rule id".to_owned())),
+        ("", Some(address)) => address,
+        (body, Some(address)) if body != address => {
+            return Err(FlowError::RuleId(format!(
+                "the rule's id `{body}` differs from `{address}` in the address"
+            )));
+        }
+        (body, _) => body,
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !id.bytes().all(plain) {
+        return Err(FlowError::RuleId(format!(
+            "id '{id}' contains invalid characters: only alphanumeric, hyphens and underscores are allowed"
+        )));
+    }
+    if id.len() > MAX_ID {
+        return Err(FlowError::RuleId(format!(
+            "id '{id}' has more than {MAX_ID} characters"
+        )));
+    }
+    Ok(id.to_owned())
+}
+
+fn actions(json: Option<&Json>) -> Result<Vec<Action>, FlowError> {
+    let malformed = |text: String| FlowError::RuleJson(text);
+    let list = match json {
+        None | Some(Json::Null) => return Err(malformed("Missing rule actions".to_owned())),
+        Some(Json::Array(list)) if list.is_empty() => {
+            return Err(malformed("Missing rule actions".to_owned()));
+        }
+        Some(Json::Array(list)) => list,
+        Some(_) => return Err(malformed("`actions` must be a list".to_owned())),
+    };
+    list.iter()
+        .enumerate()
+        .map(|(index, action)| {
+            let single = action.as_object().filter(|action| action.len() == 1);
+            let Some((sink, properties)) = single.and_then(|action| action.iter().next()) else {
+                return Err(malformed(format!(
+                    "`actions[{index}]` must be an object with one key, the sink"
+                )));
+            };
+            let properties = match properties {
+                Json::Null => Map::new(),
+                Json::Object(properties) => properties.clone(),
+                _ => {
+                    return Err(malformed(format!(
+                        "`actions[{index}].{sink}` must be an object"
+                    )));
+                }
+            };
+            Ok(Action {
+                sink: sink.clone(),
+                properties,
+            })
+        })
+        .collect()
+}
+
+fn tags(json: Option<&Json>) -> Result<Vec<String>, FlowError> {
+    let malformed = || FlowError::RuleJson("`tags` must be a list of texts".to_owned());
+    match json {
+        None | Some(Json::Null) => Ok(Vec::new()),
+        Some(Json::Array(tags)) => tags
+            .iter()
+            .map(|tag| tag.as_str().map(str::to_owned).ok_or_else(malformed))
+            .collect(),
+        Some(_) => Err(malformed()),
+    }
+}
+
+/// Whether a value says nothing: what the interfaces of others send for options that are not set.
+fn is_neutral(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => true,
+        Json::Bool(true) => false,
+        Json::Number(number) => number.as_f64() == Some(0.0),
+        Json::String(text) => {
+            text.is_empty()
+                || plugyard_model::parse_duration(text).is_ok_and(|duration| duration.is_zero())
+        }
+        Json::Array(list) => list.is_empty(),
+        Json::Object(map) => map.values().all(is_neutral),
+    }
+}

@@ -1,0 +1,349 @@
+//! A running rule: tasks with a bounded queue at each hand-over.
+//!
+//! ```text
+//! source ─► inbox ─► filter, projection, encoding (one task, fused) ─► queue ─► sink   (one task per sink)
+//! ```
+//!
+//! Only where speeds may differ is there a queue: before the pipeline (a source must never be stalled,
+//! HOST-24) and before each sink. Several messages are taken per wake-up. Metrics are atomics of the rule's
+//! own nodes; no lock is shared between rules, and the database is never touched.
+//!
+//! A stop goes from the source to the sinks, so that what was sent is delivered, within bounds: what does
+//! not end in time is cut off, and what is lost so is counted as exceptions.
+
+pub(crate) mod encode;
+mod inbox;
+pub(crate) mod metrics;
+mod pipeline;
+mod queue;
+mod sink;
+mod source;
+pub(crate) mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::plan::{Names, Plan};
+use inbox::Inbox;
+use metrics::{Node, NodeKind};
+use pipeline::{Feed, Pipeline};
+use queue::Queue;
+pub use status::RuleState;
+use status::State;
+
+/// How long a stopping rule may take to deliver what it has, before it is cut off.
+const DRAIN: Duration = Duration::from_secs(1);
+/// How long a symbol may take to stop; nobody waits for it but the next start of the same rule.
+const SYMBOL_STOP: Duration = Duration::from_secs(10);
+/// First and longest pause between attempts to start a symbol.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// Messages taken per wake-up.
+const BATCH: usize = 256;
+
+/// A rule that was started. Dropping it lets it run; [`Run::stop`] ends it.
+#[derive(Clone)]
+pub(crate) struct Run {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    done: watch::Receiver<bool>,
+}
+
+/// What the tasks of a run and its observers share.
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    /// In topology order.
+    pub(crate) nodes: Vec<Arc<Node>>,
+    state: Mutex<State>,
+    /// Symbols that have not been started yet.
+    pending: Mutex<usize>,
+    fatal: mpsc::UnboundedSender<String>,
+}
+
+/// Ends when what came before it on the same sockets has ended.
+pub(crate) type Predecessor = Option<watch::Receiver<bool>>;
+
+impl Run {
+    /// Starts a planned rule. Rows go to `tail` besides, while somebody listens. `pinned_source` and other
+    /// particulars come from the plan. Nothing is started before `predecessor` has ended.
+    pub(crate) fn start(
+        plan: Plan,
+        clock: Arc<dyn Clock>,
+        tail: broadcast::Sender<Bytes>,
+        predecessor: Predecessor,
+    ) -> Self {
+        let (fatal, fatal_events) = mpsc::unbounded_channel();
+        let stages = Stages::new(&plan, &clock);
+        let shared = Arc::new(Shared {
+            nodes: stages.in_order(),
+            state: Mutex::new(State::starting(clock.now_ms())),
+            pending: Mutex::new(1 + plan.sinks.len()),
+            clock,
+            fatal,
+        });
+        let stop = CancellationToken::new();
+        let (ended, done) = watch::channel(false);
+        let supervisor = Supervisor {
+            plan: Arc::new(plan),
+            shared: shared.clone(),
+            stages,
+            tail,
+            stop: stop.clone(),
+            fatal: fatal_events,
+            ended,
+        };
+        tokio::spawn(supervisor.run(predecessor));
+        Self { shared, stop, done }
+    }
+
+    /// Tells it to stop; [`Run::done`] tells when it has.
+    pub(crate) fn stop(&self) {
+        let now = self.shared.clock.now_ms();
+        self.shared.state.lock().stopping(now);
+        self.stop.cancel();
+    }
+
+    /// Becomes true when everything has ended.
+    pub(crate) fn done(&self) -> watch::Receiver<bool> {
+        self.done.clone()
+    }
+
+    /// How it stands.
+    pub(crate) fn state(&self) -> State {
+        self.shared.state.lock().clone()
+    }
+
+    /// Its nodes, in topology order.
+    pub(crate) fn nodes(&self) -> &[Arc<Node>] {
+        &self.shared.nodes
+    }
+}
+
+impl Shared {
+    /// One more symbol has started; with the last one the rule is running.
+    fn symbol_started(&self) {
+        let mut pending = self.pending.lock();
+        *pending = pending.saturating_sub(1);
+        if *pending == 0 {
+            self.state.lock().running();
+        }
+    }
+
+    /// The rule cannot go on.
+    fn fail(&self, text: String) {
+        // Nobody listens any more only when the rule is ending anyway.
+        let _ = self.fatal.send(text);
+    }
+}
+
+/// The nodes and queues of a run.
+struct Stages {
+    source: Arc<Node>,
+    filter: Option<Arc<Node>>,
+    project: Arc<Node>,
+    sinks: Vec<SinkStages>,
+    inbox: Arc<Queue<plugyard_symbol::Tuple>>,
+}
+
+#[derive(Clone)]
+struct SinkStages {
+    transform: Arc<Node>,
+    encode: Arc<Node>,
+    sink: Arc<Node>,
+    queue: Arc<Queue<Bytes>>,
+}
+
+impl Stages {
+    fn new(plan: &Plan, clock: &Arc<dyn Clock>) -> Self {
+        let names = Names::of(&plan.select);
+        let inbox = Arc::new(Queue::new(plan.rule.options.buffer_length));
+        let first = names.filter.as_ref().unwrap_or(&names.project).clone();
+        let node = |kind, name: &str| Arc::new(Node::new(kind, name, clock.clone()));
+        let source = node(NodeKind::Source, &names.source);
+        source.feeds(&first);
+        let filter = names
+            .filter
+            .as_ref()
+            .map(|filter| node(NodeKind::Operator, filter));
+        let project = node(NodeKind::Operator, &names.project);
+        filter
+            .as_ref()
+            .unwrap_or(&project)
+            .reads(inbox.length());
+        let sinks = plan
+            .sinks
+            .iter()
+            .map(|sink| {
+                let queue = Arc::new(Queue::new(sink.options.buffer_length));
+                let stages = SinkStages {
+                    transform: node(NodeKind::Operator, &format!("{}_0_transform", sink.op_id)),
+                    encode: node(NodeKind::Operator, &format!("{}_1_encode", sink.op_id)),
+                    sink: node(NodeKind::Sink, &sink.op_id),
+                    queue,
+                };
+                stages.encode.feeds(&sink.op_id);
+                stages.sink.reads(stages.queue.length());
+                stages
+            })
+            .collect();
+        Self {
+            source,
+            filter,
+            project,
+            sinks,
+            inbox,
+        }
+    }
+
+    fn in_order(&self) -> Vec<Arc<Node>> {
+        let mut nodes = vec![self.source.clone()];
+        nodes.extend(self.filter.clone());
+        nodes.push(self.project.clone());
+        for sink in &self.sinks {
+            nodes.extend([
+                sink.transform.clone(),
+                sink.encode.clone(),
+                sink.sink.clone(),
+            ]);
+        }
+        nodes
+    }
+}
+
+/// Starts the tasks of a run and sees to their end.
+struct Supervisor {
+    plan: Arc<Plan>,
+    shared: Arc<Shared>,
+    stages: Stages,
+    tail: broadcast::Sender<Bytes>,
+    stop: CancellationToken,
+    fatal: mpsc::UnboundedReceiver<String>,
+    ended: watch::Sender<bool>,
+}
+
+impl Supervisor {
+    async fn run(mut self, predecessor: Predecessor) {
+        let mut failure = None;
+        if self.wait_for(predecessor).await {
+            failure = self.run_tasks().await;
+        }
+        let now = self.shared.clock.now_ms();
+        self.shared.state.lock().ended(now, failure);
+        self.ended.send_replace(true);
+    }
+
+    /// Whether it is still wanted after what came before has ended.
+    async fn wait_for(&self, predecessor: Predecessor) -> bool {
+        if let Some(mut before) = predecessor {
+            tokio::select! {
+                // A sender that is gone has ended, too.
+                _ = before.wait_for(|ended| *ended) => {}
+                () = self.stop.cancelled() => return false,
+            }
+        }
+        !self.stop.is_cancelled()
+    }
+
+    /// Runs until told to stop or until it cannot go on; gives the reason then.
+    async fn run_tasks(&mut self) -> Option<String> {
+        let cut = CancellationToken::new();
+        let sinks: Vec<JoinHandle<()>> = self
+            .stages
+            .sinks
+            .iter()
+            .enumerate()
+            .map(|(index, stages)| {
+                tokio::spawn(sink::run(sink::SinkTask {
+                    plan: self.plan.clone(),
+                    index,
+                    stages: stages.clone(),
+                    shared: self.shared.clone(),
+                    stop: self.stop.clone(),
+                    cut: cut.clone(),
+                }))
+            })
+            .collect();
+        let pipeline = tokio::spawn(
+            Pipeline::new(
+                self.plan.clone(),
+                self.shared.clone(),
+                &self.stages,
+                self.tail.clone(),
+            )
+            .run(cut.clone()),
+        );
+        let inbox = Arc::new(Inbox::new(
+            self.stages.inbox.clone(),
+            self.stages.source.clone(),
+        ));
+        let source = tokio::spawn(source::run(source::SourceTask {
+            plan: self.plan.clone(),
+            inbox,
+            node: self.stages.source.clone(),
+            shared: self.shared.clone(),
+            stop: self.stop.clone(),
+        }));
+
+        let failure = tokio::select! {
+            () = self.stop.cancelled() => None,
+            reason = self.fatal.recv() => reason,
+        };
+        self.stop.cancel();
+
+        // From the source to the sinks, so that nothing on the way is lost.
+        let mut panicked = join(source).await;
+        self.stages.inbox.close();
+        panicked |= drain(pipeline, &cut).await;
+        for stages in &self.stages.sinks {
+            stages.queue.close();
+        }
+        for sink in sinks {
+            panicked |= drain(sink, &cut).await;
+        }
+        failure.or_else(|| panicked.then(|| "a fault in the rule's own tasks".to_owned()))
+    }
+}
+
+/// Waits for a task within the time to drain, then cuts it off. Whether it ended by a fault.
+async fn drain(mut task: JoinHandle<()>, cut: &CancellationToken) -> bool {
+    match timeout(DRAIN, &mut task).await {
+        Ok(result) => result.is_err(),
+        Err(_) => {
+            cut.cancel();
+            join(task).await
+        }
+    }
+}
+
+async fn join(task: JoinHandle<()>) -> bool {
+    task.await.is_err()
+}
+
+/// Waits before the next attempt, longer each time; whether there shall be one.
+async fn pause(delay: &mut Duration, stop: &CancellationToken) -> bool {
+    let waited = tokio::select! {
+        () = tokio::time::sleep(*delay) => true,
+        () = stop.cancelled() => false,
+    };
+    *delay = (*delay * 2).min(BACKOFF.1);
+    waited
+}
+
+impl Feed {
+    fn new(stages: &SinkStages, plan: &crate::plan::SinkPlan) -> Self {
+        Self {
+            transform: stages.transform.clone(),
+            encode: stages.encode.clone(),
+            queue: stages.queue.clone(),
+            options: plan.options.clone(),
+            batch: Vec::new(),
+        }
+    }
+}

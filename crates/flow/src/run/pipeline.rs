@@ -1,0 +1,373 @@
+//! The task between the source's inbox and the sinks' queues: filter, projection and encoding in one go.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use plugyard_symbol::{Body, Row, Tuple, Value};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::encode::{self, TooDeep};
+use super::metrics::Node;
+use super::queue::Queue;
+use super::{BATCH, Shared, Stages};
+use crate::eval::{Scope, Slot, Stop, keeps};
+use crate::plan::Plan;
+use crate::rule::SinkOptions;
+use crate::sql::select::Item;
+
+/// The way to one sink.
+pub(super) struct Feed {
+    pub(super) transform: Arc<Node>,
+    pub(super) encode: Arc<Node>,
+    pub(super) queue: Arc<Queue<Bytes>>,
+    pub(super) options: SinkOptions,
+    pub(super) batch: Vec<Bytes>,
+}
+
+/// See the module.
+pub(super) struct Pipeline {
+    plan: Arc<Plan>,
+    shared: Arc<Shared>,
+    inbox: Arc<Queue<Tuple>>,
+    source: Arc<Node>,
+    filter: Option<Arc<Node>>,
+    project: Arc<Node>,
+    feeds: Vec<Feed>,
+    tail: broadcast::Sender<Bytes>,
+    slots: Vec<Slot>,
+    counts: Counts,
+    buffer: Vec<u8>,
+}
+
+/// What one batch did, written to the nodes at its end.
+#[derive(Default)]
+struct Counts {
+    came: u64,
+    kept: u64,
+    projected: u64,
+}
+
+/// What leaves the projection.
+enum Output<'a> {
+    /// The body as it came.
+    Body(&'a Body),
+    /// A new row.
+    Row(Cow<'a, Row>),
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        shared: Arc<Shared>,
+        stages: &Stages,
+        tail: broadcast::Sender<Bytes>,
+    ) -> Self {
+        let feeds = stages
+            .sinks
+            .iter()
+            .zip(&plan.sinks)
+            .map(|(stages, sink)| Feed::new(stages, sink))
+            .collect();
+        Self {
+            slots: vec![None; plan.calls.len()],
+            plan,
+            shared,
+            inbox: stages.inbox.clone(),
+            source: stages.source.clone(),
+            filter: stages.filter.clone(),
+            project: stages.project.clone(),
+            feeds,
+            tail,
+            counts: Counts::default(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Works until the inbox is closed and empty, or until it is cut off.
+    pub(super) async fn run(mut self, cut: CancellationToken) {
+        let inbox = self.inbox.clone();
+        let source = self.source.clone();
+        let mut left = Vec::new();
+        tokio::select! {
+            () = self.work(&mut left) => return,
+            () = cut.cancelled() => {}
+        }
+        inbox.close();
+        let lost = (inbox.clear() + left.len()) as u64;
+        source.failed_times(lost, format!("rule stopped, {lost} messages not processed"));
+    }
+
+    async fn work(&mut self, batch: &mut Vec<Tuple>) {
+        // A call takes longer than a hand-over: rows that wait for one go on as soon as they can.
+        let most = if self.plan.awaits() { 1 } else { BATCH };
+        let inbox = self.inbox.clone();
+        while inbox.take(batch, most).await {
+            let began = Instant::now();
+            let now = self.shared.clock.now_ms();
+            for tuple in batch.iter() {
+                self.process(tuple, now).await;
+            }
+            self.count(began);
+            self.hand_over().await;
+            batch.clear();
+        }
+    }
+
+    /// Takes one message through filter and projection to the sinks' batches.
+    async fn process(&mut self, tuple: &Tuple, now: i64) {
+        let plan = self.plan.clone();
+        self.counts.came += 1;
+        let row = self.columns(&plan, tuple);
+        self.slots.fill(None);
+        if let Some(filter) = &plan.select.filter {
+            match self.until_done(&row, tuple, now, |scope| keeps(filter, scope)).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(text) => {
+                    self.fail(self.filter.clone().as_ref(), "run Where error", &text);
+                    return;
+                }
+            }
+        }
+        self.counts.kept += 1;
+        if plan.select.passes_through() && !plan.rule.options.send_meta {
+            self.counts.projected += 1;
+            self.send(&Output::Body(&tuple.body));
+            return;
+        }
+        match self
+            .until_done(&row, tuple, now, |scope| project(&plan, scope))
+            .await
+        {
+            Ok(row) => {
+                self.counts.projected += 1;
+                self.send(&Output::Row(Cow::Owned(row)));
+            }
+            Err(text) => self.fail(Some(&self.project.clone()), "run Select error", &text),
+        }
+    }
+
+    /// The columns the statement looks at, and no more.
+    fn columns<'a>(&self, plan: &Plan, tuple: &'a Tuple) -> Cow<'a, Row> {
+        let select = &plan.select;
+        let all = select.needs_all() && (!select.passes_through() || plan.rule.options.send_meta);
+        if all {
+            tuple.body.row()
+        } else if select.columns.is_empty() {
+            Cow::Owned(Row::new())
+        } else {
+            Cow::Owned(tuple.body.columns(&select.columns))
+        }
+    }
+
+    /// Evaluates; whenever a plugin's result is needed, gets it and evaluates again.
+    async fn until_done<T>(
+        &mut self,
+        row: &Row,
+        tuple: &Tuple,
+        now: i64,
+        evaluate: impl Fn(&Scope<'_>) -> Result<T, Stop>,
+    ) -> Result<T, String> {
+        loop {
+            let scope = Scope {
+                row,
+                tuple,
+                now,
+                rule_id: &self.plan.rule.id,
+                slots: &self.slots,
+            };
+            let (slot, arguments) = match evaluate(&scope) {
+                Ok(value) => return Ok(value),
+                Err(Stop::Error(text)) => return Err(text),
+                Err(Stop::Call(slot, arguments)) => (slot, arguments),
+            };
+            let result = self.plan.calls[slot].call(&arguments).await.map_err(|error| {
+                format!("call func {} error: {}", self.plan.select.calls[slot].name, error.text)
+            })?;
+            self.slots[slot] = Some(result);
+        }
+    }
+
+    /// A message failed: it is dropped and counted, and told to the sinks where the rule wants that.
+    fn fail(&mut self, node: Option<&Arc<Node>>, place: &str, text: &str) {
+        let text = format!("{place}: {text}");
+        if self.plan.rule.options.send_error {
+            let row = Row::from_iter([("error".into(), Value::from(text.as_str()))]);
+            self.send(&Output::Row(Cow::Owned(row)));
+        }
+        if let Some(node) = node {
+            node.failed(text);
+        }
+    }
+
+    /// Encodes for each sink and for whoever watches.
+    fn send(&mut self, output: &Output<'_>) {
+        if self.tail.receiver_count() > 0
+            && let Ok(line) = encode_single(output, &mut self.buffer)
+        {
+            // An error says that the last watcher has just gone.
+            let _ = self.tail.send(line);
+        }
+        for feed in &mut self.feeds {
+            feed.transform.came_in(1);
+            match feed.encode(output, &mut self.buffer) {
+                Ok(Some(message)) => feed.batch.push(message),
+                Ok(None) => {}
+                Err(error) => feed.encode.failed(error.to_string()),
+            }
+        }
+    }
+
+    fn count(&mut self, began: Instant) {
+        let took = began.elapsed();
+        let Counts {
+            came,
+            kept,
+            projected,
+        } = std::mem::take(&mut self.counts);
+        if let Some(filter) = &self.filter {
+            filter.came_in(came);
+            filter.worked(came, took);
+            filter.went_out(kept);
+        }
+        if kept > 0 {
+            self.project.came_in(kept);
+            self.project.worked(kept, took);
+            self.project.went_out(projected);
+        }
+    }
+
+    async fn hand_over(&mut self) {
+        let block = self.plan.rule.options.block_when_full;
+        for feed in &mut self.feeds {
+            let count = feed.batch.len() as u64;
+            if count == 0 {
+                continue;
+            }
+            feed.transform.went_out(count);
+            feed.encode.came_in(count);
+            feed.encode.went_out(count);
+            if block {
+                for message in feed.batch.drain(..) {
+                    feed.queue.push(message).await;
+                }
+            } else {
+                let (dropped, last) = feed.queue.offer_all(&mut feed.batch);
+                feed.encode.dropped(dropped, last);
+            }
+        }
+    }
+}
+
+/// The row of a projection.
+fn project(plan: &Plan, scope: &Scope<'_>) -> Result<Row, Stop> {
+    let options = &plan.rule.options;
+    let mut row = Row::new();
+    for item in &plan.select.items {
+        match item {
+            Item::All { except } => {
+                for (name, value) in scope.row.iter() {
+                    if !except.iter().any(|it| **it == **name) {
+                        row.set(name.clone(), value.clone());
+                    }
+                }
+            }
+            Item::Column { name, expr } => {
+                let value = expr.eval(scope)?;
+                let none = expr
+                    .plugin_slot()
+                    .is_some_and(|slot| matches!(scope.slots.get(slot), Some(Some(None))));
+                let null = is_null(&value);
+                if !none && (!null || options.send_nil) {
+                    row.set(name.clone(), value);
+                }
+            }
+        }
+    }
+    if options.send_meta
+        && let Some(meta) = &scope.tuple.meta
+    {
+        row.set("__meta", Value::Json(meta.clone()));
+    }
+    Ok(row)
+}
+
+fn is_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Json(text) => text.as_bytes() == b"null",
+        _ => false,
+    }
+}
+
+impl Feed {
+    /// The message for this sink, if there is one.
+    fn encode(
+        &self,
+        output: &Output<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<Bytes>, TooDeep> {
+        let options = &self.options;
+        let chosen = if options.fields.is_empty() && options.exclude_fields.is_empty() {
+            None
+        } else {
+            Some(Output::Row(Cow::Owned(choose(output, options))))
+        };
+        let output = chosen.as_ref().unwrap_or(output);
+        if options.omit_if_empty && output.is_empty() {
+            return Ok(None);
+        }
+        if options.send_single {
+            return encode_single(output, buffer).map(Some);
+        }
+        buffer.clear();
+        buffer.push(b'[');
+        output.write(buffer)?;
+        buffer.push(b']');
+        Ok(Some(Bytes::copy_from_slice(buffer)))
+    }
+}
+
+fn encode_single(output: &Output<'_>, buffer: &mut Vec<u8>) -> Result<Bytes, TooDeep> {
+    buffer.clear();
+    output.write(buffer)?;
+    Ok(Bytes::copy_from_slice(buffer))
+}
+
+/// The columns a sink wants.
+fn choose(output: &Output<'_>, options: &SinkOptions) -> Row {
+    let wanted = |name: &str| {
+        if options.fields.is_empty() {
+            !options.exclude_fields.iter().any(|field| field == name)
+        } else {
+            options.fields.iter().any(|field| field == name)
+        }
+    };
+    let row = match output {
+        Output::Body(body) => body.row(),
+        Output::Row(row) => Cow::Borrowed(row.as_ref()),
+    };
+    row.iter()
+        .filter(|(name, _)| wanted(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+impl Output<'_> {
+    fn write(&self, buffer: &mut Vec<u8>) -> Result<(), TooDeep> {
+        match self {
+            Self::Body(body) => encode::body(body, buffer),
+            Self::Row(row) => encode::row(row, buffer),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Body(body) => body.row().is_empty(),
+            Self::Row(row) => row.is_empty(),
+        }
+    }
+}

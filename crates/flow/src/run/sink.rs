@@ -1,0 +1,130 @@
+//! The task of a sink: starts it, sends what waits, stops it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use plugyard_symbol::{Connection, ErrorClass, NodeId, SinkHandle, SinkRequest};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::source::cut_off;
+use super::{BACKOFF, BATCH, SYMBOL_STOP, Shared, SinkStages, pause};
+use crate::plan::{Plan, SinkPlan};
+
+pub(super) struct SinkTask {
+    pub(super) plan: Arc<Plan>,
+    pub(super) index: usize,
+    pub(super) stages: SinkStages,
+    pub(super) shared: Arc<Shared>,
+    /// The rule shall end.
+    pub(super) stop: CancellationToken,
+    /// The rule shall end without waiting any longer.
+    pub(super) cut: CancellationToken,
+}
+
+pub(super) async fn run(task: SinkTask) {
+    let Some(mut handle) = task.start().await else {
+        task.count_undelivered(0);
+        return;
+    };
+    task.stages.sink.link_changed(Connection::Connected);
+    task.shared.symbol_started();
+    let mut under_way = 0;
+    let cut_short = tokio::select! {
+        () = task.deliver(handle.as_mut(), &mut under_way) => false,
+        () = task.cut.cancelled() => true,
+    };
+    if cut_short {
+        task.count_undelivered(under_way);
+    }
+    match timeout(SYMBOL_STOP, handle.stop()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => task.stages.sink.failed(error.text),
+        Err(_) => task.stages.sink.failed(format!(
+            "the sink did not stop within {} s",
+            SYMBOL_STOP.as_secs()
+        )),
+    }
+}
+
+impl SinkTask {
+    fn plan(&self) -> &SinkPlan {
+        &self.plan.sinks[self.index]
+    }
+
+    async fn start(&self) -> Option<Box<dyn SinkHandle>> {
+        let node = &self.stages.sink;
+        let mut delay = BACKOFF.0;
+        loop {
+            node.trying();
+            let error = tokio::select! {
+                result = self.plan().symbol.start(self.request(), node.clone()) => match result {
+                    Ok(handle) => return Some(handle),
+                    Err(error) => error,
+                },
+                () = cut_off(&self.stop) => return None,
+            };
+            node.failed(error.text.clone());
+            node.link_changed(Connection::Disconnected(error.text.clone()));
+            if error.class == ErrorClass::Refused {
+                self.shared.fail(format!("{}: {}", self.plan().op_id, error.text));
+                return None;
+            }
+            if !pause(&mut delay, &self.stop).await {
+                return None;
+            }
+        }
+    }
+
+    fn request(&self) -> SinkRequest {
+        SinkRequest {
+            node: NodeId {
+                rule_id: self.plan.rule.id.clone(),
+                op_id: self.plan().op_id.clone(),
+                instance_id: 0,
+            },
+            properties: self.plan().properties.clone(),
+        }
+    }
+
+    /// Sends until the queue is closed and empty. `under_way` tells how many of the last lot have no result yet.
+    async fn deliver(&self, handle: &mut dyn SinkHandle, under_way: &mut u64) {
+        let node = &self.stages.sink;
+        let mut batch: Vec<Bytes> = Vec::with_capacity(BATCH);
+        while self.stages.queue.take(&mut batch, BATCH).await {
+            let count = batch.len() as u64;
+            *under_way = count;
+            node.came_in(count);
+            let began = Instant::now();
+            let results = if count == 1 {
+                let mut results = Vec::with_capacity(1);
+                for message in batch.drain(..) {
+                    results.push(handle.send(message).await);
+                }
+                results
+            } else {
+                handle.send_many(std::mem::take(&mut batch)).await
+            };
+            node.worked(count, began.elapsed());
+            let mut delivered = 0;
+            for result in results {
+                match result {
+                    Ok(()) => delivered += 1,
+                    Err(error) => node.failed(error.text),
+                }
+            }
+            node.went_out(delivered);
+            *under_way = 0;
+        }
+    }
+
+    /// What was on its way to a sink that was cut off.
+    fn count_undelivered(&self, under_way: u64) {
+        self.stages.queue.close();
+        let lost = under_way + self.stages.queue.clear() as u64;
+        self.stages
+            .sink
+            .failed_times(lost, format!("rule stopped, {lost} messages not delivered"));
+    }
+}

@@ -1,0 +1,455 @@
+//! From the parser's expressions to ours.
+
+use std::sync::Arc;
+
+use plugyard_symbol::Value;
+use sqlparser::ast::{
+    self, AccessExpr, BinaryOperator, CastKind, Expr as Ast, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Subscript, UnaryOperator,
+};
+
+use super::SqlError;
+use super::expr::{Expr, Operator, PluginCall};
+use crate::eval::functions::{self, Builtin};
+
+/// Deepest nesting of an expression; evaluation and cleaning up recurse as deep.
+const MAX_DEPTH: usize = 128;
+
+/// Which names stand before a column's dot.
+pub(super) struct Scope {
+    pub(super) stream: String,
+    pub(super) alias: Option<String>,
+}
+
+/// Translates the expressions of one statement and collects what they look at.
+pub(super) struct Translator {
+    scope: Scope,
+    pub(super) columns: Vec<Arc<str>>,
+    pub(super) calls: Vec<PluginCall>,
+    next_func_id: u32,
+    unnamed: usize,
+    in_filter: bool,
+    depth: usize,
+}
+
+impl Translator {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            columns: Vec::new(),
+            calls: Vec::new(),
+            next_func_id: 0,
+            unnamed: 0,
+            in_filter: false,
+            depth: 0,
+        }
+    }
+
+    /// From here on expressions belong to WHERE.
+    pub(super) fn enter_filter(&mut self) {
+        self.in_filter = true;
+    }
+
+    /// The column an expression without alias becomes: its own name, or the function's, or a numbered one.
+    pub(super) fn name_of(&mut self, expr: &Ast) -> Arc<str> {
+        match expr {
+            Ast::Identifier(ident) => ident.value.as_str().into(),
+            Ast::CompoundIdentifier(parts) => parts.last().map_or("", |part| &part.value).into(),
+            Ast::Function(function) => function.name.to_string().trim_matches('`').into(),
+            Ast::Cast { .. } => "cast".into(),
+            Ast::Nested(inner) => self.name_of(inner),
+            Ast::BinaryOp {
+                op: BinaryOperator::Arrow,
+                right,
+                ..
+            } => self.name_of(right),
+            _ => {
+                self.unnamed += 1;
+                format!("kuiper_field_{}", self.unnamed - 1).into()
+            }
+        }
+    }
+
+    /// Refuses a name before a dot that is not the statement's stream.
+    pub(super) fn check_qualifier(&self, name: &str) -> Result<(), SqlError> {
+        if name == self.scope.stream || Some(name) == self.scope.alias.as_deref() {
+            return Ok(());
+        }
+        Err(SqlError::new(format!(
+            "stream {name} is not in FROM; the statement reads {}",
+            self.scope.alias.as_ref().unwrap_or(&self.scope.stream)
+        )))
+    }
+
+    /// Translates one expression.
+    pub(super) fn expr(&mut self, expr: Ast) -> Result<Expr, SqlError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(SqlError::new(format!(
+                "an expression is nested more than {MAX_DEPTH} levels deep; use IN for long lists"
+            )));
+        }
+        let result = self.expr_inner(expr);
+        self.depth -= 1;
+        result
+    }
+
+    fn boxed(&mut self, expr: Ast) -> Result<Box<Expr>, SqlError> {
+        self.expr(expr).map(Box::new)
+    }
+
+    fn expr_inner(&mut self, expr: Ast) -> Result<Expr, SqlError> {
+        Ok(match expr {
+            Ast::Identifier(ident) => self.column(ident.value),
+            Ast::CompoundIdentifier(parts) => self.compound(parts)?,
+            Ast::Nested(inner) => self.expr(*inner)?,
+            Ast::Value(value) => Expr::Literal(literal(value.value)?),
+            Ast::UnaryOp { op, expr } => match op {
+                UnaryOperator::Not => Expr::Not(self.boxed(*expr)?),
+                UnaryOperator::Minus => Expr::Negate(self.boxed(*expr)?),
+                UnaryOperator::Plus => self.expr(*expr)?,
+                other => return Err(unsupported(format!("operator {other}"))),
+            },
+            Ast::BinaryOp {
+                left,
+                op: BinaryOperator::Arrow,
+                right,
+            } => {
+                let object = self.boxed(*left)?;
+                self.member(object, *right)?
+            }
+            Ast::BinaryOp { left, op, right } => {
+                let operator = operator(&op)?;
+                let left = self.boxed(*left)?;
+                Expr::Binary(operator, left, self.boxed(*right)?)
+            }
+            Ast::CompoundFieldAccess { root, access_chain } => {
+                let root = self.expr(*root)?;
+                self.access(root, access_chain)?
+            }
+            Ast::IsNull(value) => self.is_null(*value, false)?,
+            Ast::IsNotNull(value) => self.is_null(*value, true)?,
+            Ast::IsTrue(value) => self.is_truth(*value, true, false)?,
+            Ast::IsNotTrue(value) => self.is_truth(*value, true, true)?,
+            Ast::IsFalse(value) => self.is_truth(*value, false, false)?,
+            Ast::IsNotFalse(value) => self.is_truth(*value, false, true)?,
+            Ast::InList {
+                expr,
+                list,
+                negated,
+            } => Expr::In {
+                value: self.boxed(*expr)?,
+                list: self.list(list)?,
+                negated,
+            },
+            Ast::Between {
+                expr,
+                negated,
+                low,
+                high,
+            } => Expr::Between {
+                value: self.boxed(*expr)?,
+                low: self.boxed(*low)?,
+                high: self.boxed(*high)?,
+                negated,
+            },
+            Ast::Like {
+                negated,
+                any: false,
+                expr,
+                pattern,
+                escape_char: None,
+            } => Expr::Like {
+                value: self.boxed(*expr)?,
+                pattern: self.boxed(*pattern)?,
+                negated,
+            },
+            Ast::Case {
+                operand,
+                conditions,
+                else_result,
+                ..
+            } => {
+                let operand = operand.map(|operand| self.boxed(*operand)).transpose()?;
+                let mut branches = Vec::with_capacity(conditions.len());
+                for when in conditions {
+                    branches.push((self.expr(when.condition)?, self.expr(when.result)?));
+                }
+                Expr::Case {
+                    operand,
+                    branches,
+                    otherwise: else_result.map(|result| self.boxed(*result)).transpose()?,
+                }
+            }
+            Ast::Cast {
+                kind: CastKind::Cast,
+                expr,
+                data_type,
+                ..
+            } => {
+                let target = data_type.to_string().to_lowercase();
+                let arguments = vec![self.expr(*expr)?, Expr::Literal(target.as_str().into())];
+                self.call("cast", arguments)?
+            }
+            Ast::Function(function) => self.function(function)?,
+            other => return Err(unsupported(format!("the expression `{}`", clip(&other)))),
+        })
+    }
+
+    fn list(&mut self, list: Vec<Ast>) -> Result<Vec<Expr>, SqlError> {
+        list.into_iter().map(|expr| self.expr(expr)).collect()
+    }
+
+    fn is_null(&mut self, value: Ast, negated: bool) -> Result<Expr, SqlError> {
+        let value = self.boxed(value)?;
+        Ok(Expr::IsNull { value, negated })
+    }
+
+    fn is_truth(&mut self, value: Ast, truth: bool, negated: bool) -> Result<Expr, SqlError> {
+        let value = self.boxed(value)?;
+        Ok(Expr::IsTruth {
+            value,
+            truth,
+            negated,
+        })
+    }
+
+    fn column(&mut self, name: String) -> Expr {
+        let name: Arc<str> = name.into();
+        match self.columns.iter().find(|column| **column == name) {
+            Some(column) => Expr::Column(column.clone()),
+            None => {
+                self.columns.push(name.clone());
+                Expr::Column(name)
+            }
+        }
+    }
+
+    /// `stream.column`.
+    fn compound(&mut self, parts: Vec<ast::Ident>) -> Result<Expr, SqlError> {
+        let mut parts = parts.into_iter().map(|part| part.value);
+        let (Some(qualifier), Some(column), None) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(SqlError::new(
+                "Expected: stream.column; members of an object are written column->member",
+            ));
+        };
+        self.check_qualifier(&qualifier)?;
+        Ok(self.column(column))
+    }
+
+    /// The right side of `->`.
+    fn member(&mut self, object: Box<Expr>, right: Ast) -> Result<Expr, SqlError> {
+        match right {
+            Ast::Identifier(ident) => Ok(Expr::Member(object, ident.value.into())),
+            Ast::Value(value) => match literal(value.value)? {
+                Value::Text(name) => Ok(Expr::Member(object, name)),
+                _ => Err(SqlError::new("Expected: the name of a member after ->")),
+            },
+            Ast::CompoundFieldAccess { root, access_chain } => {
+                let member = self.member(object, *root)?;
+                self.access(member, access_chain)
+            }
+            other => Err(SqlError::new(format!(
+                "Expected: the name of a member after ->, found: {}",
+                clip(&other)
+            ))),
+        }
+    }
+
+    fn access(&mut self, root: Expr, chain: Vec<AccessExpr>) -> Result<Expr, SqlError> {
+        if chain.len() > MAX_DEPTH {
+            return Err(SqlError::new("too many [ ] in a row"));
+        }
+        let mut value = root;
+        for access in chain {
+            value = match access {
+                AccessExpr::Subscript(Subscript::Index { index }) => {
+                    Expr::Index(Box::new(value), self.boxed(index)?)
+                }
+                AccessExpr::Subscript(Subscript::Slice { .. }) => {
+                    return Err(unsupported("a slice [from:to]".to_owned()));
+                }
+                AccessExpr::Dot(member) => {
+                    return Err(SqlError::new(format!(
+                        "Expected: -> before the member `{}`",
+                        clip(&member)
+                    )));
+                }
+            };
+        }
+        Ok(value)
+    }
+
+    fn function(&mut self, function: ast::Function) -> Result<Expr, SqlError> {
+        let name = match &function.name.0[..] {
+            [part] => match part.as_ident() {
+                Some(ident) => ident.value.clone(),
+                None => return Err(unsupported(format!("function {}", function.name))),
+            },
+            _ => return Err(unsupported(format!("function {}", function.name))),
+        };
+        if function.over.is_some() || function.filter.is_some() || !function.within_group.is_empty()
+        {
+            return Err(unsupported(format!("OVER or FILTER after {name}(…)")));
+        }
+        if functions::is_window(&name) {
+            return Err(SqlError::new(format!(
+                "window {name} is not supported: a rule works on one row at a time"
+            )));
+        }
+        if functions::is_aggregate(&name) {
+            return Err(aggregate_refused(&name));
+        }
+        if functions::is_stateful(&name) {
+            return Err(unsupported(format!("function {name}")));
+        }
+        let arguments = match function.args {
+            FunctionArguments::None => Vec::new(),
+            FunctionArguments::List(list)
+                if list.clauses.is_empty() && list.duplicate_treatment.is_none() =>
+            {
+                list.args
+            }
+            _ => return Err(unsupported(format!("what stands in {name}(…)"))),
+        };
+        if name.eq_ignore_ascii_case("meta") || name.eq_ignore_ascii_case("mqtt") {
+            return self.meta(&name, arguments);
+        }
+        let mut translated = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => {
+                    translated.push(self.expr(expr)?);
+                }
+                _ => return Err(unsupported(format!("`*` or a named argument in {name}(…)"))),
+            }
+        }
+        self.call(&name, translated)
+    }
+
+    /// `meta(key)`: the key may be written as a name or as a text, with the stream before it or not.
+    fn meta(&mut self, name: &str, arguments: Vec<FunctionArg>) -> Result<Expr, SqlError> {
+        self.next_func_id += 1;
+        let mut arguments = arguments.into_iter();
+        let key = match (arguments.next(), arguments.next()) {
+            (Some(FunctionArg::Unnamed(FunctionArgExpr::Wildcard)), None) => return Ok(Expr::Meta(None)),
+            (Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(key))), None) => key,
+            _ => return Err(SqlError::new(format!("Expected: one key in {name}(…)"))),
+        };
+        self.meta_key(key)
+    }
+
+    fn meta_key(&mut self, key: Ast) -> Result<Expr, SqlError> {
+        match key {
+            Ast::Identifier(ident) => Ok(Expr::Meta(Some(ident.value.into()))),
+            Ast::CompoundIdentifier(parts) if parts.len() == 2 => {
+                self.check_qualifier(&parts[0].value)?;
+                Ok(Expr::Meta(Some(parts[1].value.as_str().into())))
+            }
+            Ast::Value(value) => match literal(value.value)? {
+                Value::Text(key) => Ok(Expr::Meta(Some(key))),
+                _ => Err(SqlError::new("Expected: a key in meta(…)")),
+            },
+            Ast::BinaryOp {
+                left,
+                op: BinaryOperator::Arrow,
+                right,
+            } => {
+                self.depth += 1;
+                if self.depth > MAX_DEPTH {
+                    return Err(SqlError::new("meta(…) is nested too deep"));
+                }
+                let object = Box::new(self.meta_key(*left)?);
+                self.depth -= 1;
+                self.member(object, *right)
+            }
+            other => Err(SqlError::new(format!(
+                "Expected: a key in meta(…), found: {}",
+                clip(&other)
+            ))),
+        }
+    }
+
+    /// A call of a function, a built-in one before a plugin's.
+    fn call(&mut self, name: &str, arguments: Vec<Expr>) -> Result<Expr, SqlError> {
+        let func_id = self.next_func_id;
+        self.next_func_id += 1;
+        if let Some(builtin) = Builtin::find(name) {
+            builtin.check(arguments.len()).map_err(SqlError::new)?;
+            return Ok(Expr::Builtin(builtin, arguments));
+        }
+        let slot = self.calls.len();
+        self.calls.push(PluginCall {
+            name: name.to_owned(),
+            arguments: arguments.len(),
+            func_id,
+            in_filter: self.in_filter,
+        });
+        Ok(Expr::Plugin { slot, arguments })
+    }
+}
+
+/// The text of amendment to HOST-30: there are no windows, so nothing to aggregate over.
+pub(crate) fn aggregate_refused(name: &str) -> SqlError {
+    SqlError::new(format!(
+        "aggregate function {name} needs a window: an aggregate without a window is refused"
+    ))
+}
+
+fn unsupported(what: String) -> SqlError {
+    SqlError::new(format!("{what} is not supported"))
+}
+
+/// An expression as text, cut where it gets long.
+fn clip(expr: &Ast) -> String {
+    let text = expr.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn operator(op: &BinaryOperator) -> Result<Operator, SqlError> {
+    Ok(match op {
+        BinaryOperator::Plus => Operator::Add,
+        BinaryOperator::Minus => Operator::Subtract,
+        BinaryOperator::Multiply => Operator::Multiply,
+        BinaryOperator::Divide => Operator::Divide,
+        BinaryOperator::Modulo => Operator::Modulo,
+        BinaryOperator::Eq => Operator::Equal,
+        BinaryOperator::NotEq => Operator::NotEqual,
+        BinaryOperator::Lt => Operator::Less,
+        BinaryOperator::LtEq => Operator::LessOrEqual,
+        BinaryOperator::Gt => Operator::Greater,
+        BinaryOperator::GtEq => Operator::GreaterOrEqual,
+        BinaryOperator::And => Operator::And,
+        BinaryOperator::Or => Operator::Or,
+        other => return Err(unsupported(format!("operator {other}"))),
+    })
+}
+
+fn literal(value: ast::Value) -> Result<Value, SqlError> {
+    Ok(match value {
+        ast::Value::Number(text, _) => number(&text)?,
+        ast::Value::SingleQuotedString(text) | ast::Value::DoubleQuotedString(text) => {
+            Value::Text(text.into())
+        }
+        ast::Value::Boolean(truth) => Value::Bool(truth),
+        ast::Value::Null => Value::Null,
+        other => return Err(unsupported(format!("the literal {other}"))),
+    })
+}
+
+fn number(text: &str) -> Result<Value, SqlError> {
+    if let Ok(number) = text.parse() {
+        return Ok(Value::Int(number));
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Value::Number(text.trim_start_matches('0').into()));
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(Value::Float(number)),
+        _ => Err(SqlError::new(format!("Expected: a number, found: {text}"))),
+    }
+}
