@@ -234,8 +234,6 @@ impl Directory {
     /// Binds a socket under a name that nobody else uses.
     fn bind_somewhere(&self) -> io::Result<(OwnedFd, OsString)> {
         let socket = socket()?;
-        // The file gets the socket's mode, so it is at no moment open to others.
-        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         loop {
             let number = COUNTER.fetch_add(1, Ordering::Relaxed);
             let name = format!(".{:x}-{number:x}.sp", std::process::id());
@@ -253,7 +251,7 @@ impl Directory {
         }
     }
 
-    /// Gives back the rights that the process's mask may have taken from the owner.
+    /// Mode 0600, whatever the process's mask left. Done before anybody can connect.
     fn make_private(&self, name: &OsStr) -> rustix::io::Result<()> {
         rustix::fs::chmodat(
             &self.handle,

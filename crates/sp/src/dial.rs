@@ -26,7 +26,8 @@ pub async fn connect(
     connect_with(path, protocol, Options::default()).await
 }
 
-/// As [`connect`], with limits and deadline of one's own.
+/// As [`connect`], with limits and deadline of one's own. The deadline holds for getting in and
+/// again for the exchange of headers.
 ///
 /// # Errors
 ///

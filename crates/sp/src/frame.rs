@@ -234,8 +234,12 @@ mod tests {
         encode(&vec![1; 8 << 20], &mut wire);
         encode(b"next", &mut wire);
         feed(&mut decoder, &wire);
-        assert_eq!(decoder.next_frame().unwrap().unwrap().len(), 8 << 20);
-        assert_eq!(decoder.next_frame().unwrap().unwrap(), "next");
+        let long = decoder.next_frame().unwrap().unwrap();
+        assert_eq!(long.len(), 8 << 20);
+        let next = decoder.next_frame().unwrap().unwrap();
+        assert_eq!(next, "next");
+        let place_in_memory_of_long = long.as_ptr_range().end.wrapping_add(FRAME_HEADER_LEN);
+        assert_ne!(next.as_ptr(), place_in_memory_of_long);
         assert!(
             decoder.capacity() <= LARGEST_CHUNK,
             "{} bytes",

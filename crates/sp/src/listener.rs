@@ -41,7 +41,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on `path` in the role `protocol`, with default [`Options`]. Needs a tokio runtime.
+    /// Listens on `path` in the role `protocol`, with default [`Options`].
     ///
     /// The socket file has mode 0600. A socket file on which nobody listens any more is replaced.
     /// The path may be longer than the 107 bytes the kernel takes; its last component may have up
@@ -51,6 +51,10 @@ impl Listener {
     ///
     /// `AddrInUse` when somebody listens there, `AlreadyExists` when the path is something else
     /// than a socket, and what the operating system says otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O and time enabled.
     pub fn bind(path: impl AsRef<Path>, protocol: Protocol) -> io::Result<Self> {
         Self::bind_with(path, protocol, Options::default())
     }
@@ -58,6 +62,10 @@ impl Listener {
     /// As [`bind`](Self::bind), with limits and deadline of one's own for each connection.
     ///
     /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    ///
+    /// # Panics
     ///
     /// As [`bind`](Self::bind).
     pub fn bind_with(
