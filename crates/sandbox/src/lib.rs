@@ -1,1 +1,52 @@
-//! Starting plugin processes with isolation and limits
+//! Starting processes that are not trusted: isolated, limited, signalled, counted, and reaped to
+//! the last one. Linux only.
+//!
+//! A server that uses this crate
+//!
+//! 1. calls [`shim::run_if_asked`] first thing in `main`, because its own binary is also the
+//!    process that stands between it and each plugin;
+//! 2. calls [`reap_leftovers`] for its run directory before it starts anything;
+//! 3. makes one [`Launcher`] and gives it a [`Spec`] for each process.
+//!
+//! What a host cannot enforce is not passed over in silence: [`Process::isolation`] and
+//! [`Process::enforcement`] say it of one process, [`Launcher::host`] of the host.
+//!
+//! What always holds, with namespaces: nothing that a plugin starts outlives the plugin, its shim
+//! or the server, whichever ends first and however it ends. Without them, the kernel ends the main
+//! process with the shim and the shim with the server; children of the main process are found
+//! through the shim or their cgroup, and may outlive a server that was killed where there is none.
+//!
+//! What it deliberately does not do: it knows no plugin format, restarts nothing, keeps no output,
+//! does not filter system calls, and leaves the network as it is.
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+mod cgroup;
+mod error;
+mod exit;
+mod host;
+mod launch;
+mod leftovers;
+mod limits;
+mod peer;
+mod pidfd;
+mod proc;
+mod process;
+mod program;
+mod sample;
+pub mod shim;
+mod spawner;
+mod spec;
+mod sys;
+mod wire;
+
+pub use cgroup::{CgroupReport, CgroupVersion};
+pub use error::SpawnError;
+pub use exit::{Exit, ExitStatus};
+pub use host::HostReport;
+pub use launch::Launcher;
+pub use leftovers::{Leftovers, reap_leftovers};
+pub use limits::{Enforced, Enforcement, How, Limits, Resource};
+pub use peer::is_plugin_peer;
+pub use process::{Process, Usage};
+pub use spec::{Isolated, Isolation, Spec, User};

@@ -1,0 +1,158 @@
+//! Process 1 of the plugin: starts the main process, reaps, passes signals on, and ends with it.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process;
+use std::thread;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process,
+    kill_process_group, set_dumpable_behavior, wait,
+};
+
+use super::{confine, die_with_parent, mounts};
+use crate::exit::ExitStatus;
+use crate::proc;
+use crate::spec::Isolated;
+use crate::sys::{self, Side};
+use crate::wire::{self, Failure, FromShim, Request, Step, ToShim};
+
+/// Returns when the plugin has ended, or has never begun.
+pub(super) fn run(channel: &UnixStream, request: &Request, mut isolated: Isolated) -> io::Result<()> {
+    if let Err(failure) = mounts::apply(request, &mut isolated) {
+        return wire::write(channel, &FromShim::Failed(failure));
+    }
+    if request.probe {
+        isolated.landlock = confine::landlock_version();
+        return wire::write(channel, &FromShim::Probed(isolated));
+    }
+
+    // Closed without a word by a successful exec.
+    let (status_reader, status_writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (gate_reader, gate_writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    let own_namespace = isolated.pid_namespace;
+    let main = match sys::fork() {
+        Ok(Side::Child) => {
+            drop((status_reader, gate_writer));
+            return main_process(request, File::from(gate_reader), File::from(status_writer));
+        }
+        Ok(Side::Parent(pid)) => Pid::from_raw(pid).expect("the kernel gives no pid of 0"),
+        Err(error) => {
+            let failure = Failure::new(Step::Setup("start the main process".into()), "", &error);
+            return wire::write(channel, &FromShim::Failed(failure));
+        }
+    };
+    drop((status_writer, gate_reader));
+    // A plugin of the same user must not be able to trace the process that could undo its mounts.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    // The ends of the plugin's output that are open here would keep its readers waiting.
+    let null = File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+
+    wire::write(channel, &FromShim::Forked { pid: main.as_raw_nonzero().get(), isolated })?;
+    // Also where a server that died before the death signal was set is noticed.
+    let ToShim::Go = wire::read(channel)? else { return Ok(()) };
+    File::from(gate_writer).write_all(&[1])?;
+
+    let mut status = File::from(status_reader);
+    let mut failed = false;
+    while let Ok(message) = wire::read::<FromShim>(&mut status) {
+        failed |= matches!(message, FromShim::Failed(_));
+        wire::write(channel, &message)?;
+    }
+    if failed {
+        return Ok(());
+    }
+    wire::write(channel, &FromShim::Started)?;
+
+    let commands = channel.try_clone()?;
+    thread::Builder::new()
+        .name("commands".into())
+        .stack_size(64 * 1024)
+        .spawn(move || obey(&commands, main, own_namespace))?;
+    reap(channel, main, own_namespace)
+}
+
+/// Waits for every child until the main process ends, which ends everything.
+fn reap(channel: &UnixStream, main: Pid, own_namespace: bool) -> io::Result<()> {
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == main => {
+                if let Some(status) = exit_status(status) {
+                    let told = wire::write(channel, &FromShim::Exited(status));
+                    end(own_namespace);
+                    return told;
+                }
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Carries out what the server says until it says no more.
+fn obey(mut commands: impl Read, main: Pid, own_namespace: bool) -> ! {
+    loop {
+        match wire::read(&mut commands) {
+            Ok(ToShim::Signal(number)) => {
+                if let Some(signal) = Signal::from_named_raw(number) {
+                    // Only fails when there is nothing left to signal.
+                    let _ = kill_process_group(main, signal);
+                }
+            }
+            Ok(ToShim::Go | ToShim::Request(_)) => {}
+            // A server that closed the socket is gone or wants the plugin gone.
+            Ok(ToShim::Kill) | Err(_) => {
+                end(own_namespace);
+                process::exit(0)
+            }
+        }
+    }
+}
+
+/// Ends what the plugin left behind.
+fn end(own_namespace: bool) {
+    if own_namespace {
+        // The end of process 1, which follows, is the end of its namespace.
+        return;
+    }
+    // As a subreaper we inherit what loses its parent, so that killing our children again and
+    // again reaches everything. What forks faster than this is left to the server's cgroup.
+    for _ in 0..1000 {
+        for pid in proc::tree(getpid().as_raw_nonzero().get().cast_unsigned()) {
+            if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+fn exit_status(status: WaitStatus) -> Option<ExitStatus> {
+    status
+        .exit_status()
+        .map(ExitStatus::Code)
+        .or_else(|| status.terminating_signal().map(ExitStatus::Signal))
+}
+
+/// The main process, until it becomes the plugin. Returns only when it does not.
+fn main_process(request: &Request, mut gate: File, mut status: File) -> io::Result<()> {
+    die_with_parent()?;
+    rustix::process::setsid()?;
+    // An end without a byte is the end of the shim.
+    gate.read_exact(&mut [0])?;
+    // Under memory pressure a plugin goes before the server. May be refused; nothing depends on it.
+    let _ = fs::write("/proc/self/oom_score_adj", "300");
+    let failure = confine::exec(request, &status);
+    wire::write(&mut status, &FromShim::Failed(failure))
+}

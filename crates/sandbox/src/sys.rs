@@ -1,0 +1,95 @@
+//! The system calls that cannot be called safely in general, with the reason why they are safe
+//! here. All other modules do without `unsafe`.
+#![expect(unsafe_code, reason = "process creation and mount flags have no safe interface")]
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::thread::UnshareFlags;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Which side of a fork this is.
+pub(crate) enum Side {
+    /// The new process.
+    Child,
+    /// The old one, with the pid of the new one as it sees it.
+    Parent(i32),
+}
+
+/// Makes a child.
+///
+/// May only be called while this process has one thread; the shim has.
+pub(crate) fn fork() -> io::Result<Side> {
+    debug_assert!(single_threaded());
+    // SAFETY: with one thread no lock can be held by a thread that the child lacks, so that the
+    // child may do whatever the parent may.
+    side(unsafe { libc::fork() }.into())
+}
+
+/// Makes a sibling: a process whose parent is this process's parent, which therefore can wait for
+/// it after this process is gone.
+///
+/// May only be called while this process has one thread; the shim has.
+pub(crate) fn fork_sibling() -> io::Result<Side> {
+    debug_assert!(single_threaded());
+    let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
+    let none: libc::c_long = 0;
+    // SAFETY: without CLONE_VM and with no stack given this is a fork: the child gets a copy of
+    // the address space and runs on its own copy of this stack. The arguments after the flags are
+    // all zero, so that their order, which differs between architectures, does not matter. The C
+    // library does not learn of the fork, which leaves it with the old thread id: it only compares
+    // that id with those of other threads, of which there are none yet.
+    side(unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) })
+}
+
+/// Leaves namespaces of the parent.
+pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    assert!(!flags.contains(UnshareFlags::FILES), "descriptors stay shared");
+    // SAFETY: unsafe only for `FILES`, which was excluded above.
+    unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(Into::into)
+}
+
+/// Makes the mount that `mount` refers to read-only, with everything below it if asked.
+pub(crate) fn set_read_only(mount: impl AsFd, recursive: bool) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the descriptor is open, the path is a C string, and `attributes` is a `mount_attr`
+    // of the size given that outlives the call, which only reads it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Waits for a descriptor to become readable.
+pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open, stays so, and stays the same descriptor until it is dropped,
+    // which only `AsyncFd` does, after it has taken it off its list.
+    unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(Into::into)
+}
+
+fn side(result: libc::c_long) -> io::Result<Side> {
+    match i32::try_from(result).expect("a pid fits an i32") {
+        0 => Ok(Side::Child),
+        pid if pid > 0 => Ok(Side::Parent(pid)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn single_threaded() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
+}

@@ -1,0 +1,10 @@
+//! What a user of this crate sees: real processes, real namespaces, real limits.
+//!
+//! The test binary is also the shim, a plugin that misbehaves on demand, and a server to kill: see
+//! `support::become_another`.
+
+mod isolation;
+mod leftovers;
+mod life;
+mod limits;
+mod support;
