@@ -4,11 +4,13 @@
 //! improve. Texts mention parameters as `{name}`.
 
 mod archive;
+mod command;
 mod flow;
 mod platform;
 mod portable;
 
 pub use archive::*;
+pub use command::*;
 pub use flow::*;
 pub use platform::*;
 pub use portable::*;
@@ -126,7 +128,7 @@ impl Code {
 
     /// All codes, ordered by area as declared.
     pub fn all() -> impl Iterator<Item = Self> {
-        [platform::ALL, archive::ALL, portable::ALL, flow::ALL]
+        [platform::ALL, archive::ALL, portable::ALL, flow::ALL, command::ALL]
             .into_iter()
             .flatten()
             .copied()

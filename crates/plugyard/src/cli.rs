@@ -1,0 +1,515 @@
+//! Every command and option. What they do is in [`commands`](crate::commands).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::environment;
+
+/// Self-hosted plugin platform: packages in, supervised plugins and flowing rows out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "plugyard",
+    bin_name = "plugyard",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 not found · 4 package has errors · 5 conflict or busy · \
+                  6 not permitted · 7 server not reachable · 8 wait ended, operation goes on · \
+                  9 failed, previous version runs · 10 failed and undo failed"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Home directory of the server to serve from or to talk to
+    #[arg(long, global = true, value_name = "DIR", env = environment::HOME, default_value = "plugyard-home")]
+    pub(crate) home: PathBuf,
+    /// Talk to the server at this address instead of the one of the home directory
+    #[arg(long, global = true, value_name = "URL", env = environment::SERVER)]
+    pub(crate) server: Option<String>,
+    /// Token for `--server`
+    #[arg(long, global = true, value_name = "TOKEN", env = environment::TOKEN, hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// How results are printed
+    #[arg(short, long, visible_alias = "format", global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) output: Format,
+    /// Language of messages: `en` or `zh-CN` [default: from the locale]
+    #[arg(long, global = true, value_name = "LANG", env = environment::LANG)]
+    pub(crate) lang: Option<String>,
+    /// Do not show the steps of a change
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One document, equal to the body of the HTTP interface
+    Json,
+    /// One document per line
+    Ndjson,
+    /// Names only, one per line
+    Name,
+    /// One document
+    Yaml,
+    /// SARIF 2.1.0, for `check` only
+    Sarif,
+}
+
+/// The commands: verbs act on plugins, all else is noun and verb.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say everything that is wrong with packages, without a server
+    Check(Check),
+    /// Make a package of a directory, the same bytes on every machine
+    Pack(Pack),
+
+    /// Install a plugin from a zip, a directory or an address
+    Install(Install),
+    /// Replace a plugin's version; the old one stays until the new one is ready
+    Upgrade(Upgrade),
+    /// Go back to the previous version, or to a named one
+    Rollback(Rollback),
+    /// Take plugins away
+    Uninstall(Uninstall),
+    /// List plugins
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show a plugin: state, versions, processes, symbols
+    Show(PluginArg),
+    /// Print what a plugin wrote
+    Logs(Logs),
+    /// Let plugins run
+    Enable(Plugins),
+    /// Stop plugins, but keep them
+    Disable(Plugins),
+    /// End plugins and start them again
+    Restart(Plugins),
+
+    /// Streams: where rules take rows from
+    #[command(subcommand, arg_required_else_help = true)]
+    Stream(Stream),
+    /// Rules: what happens to the rows of streams
+    #[command(subcommand, arg_required_else_help = true)]
+    Rule(Rule),
+    /// Operations: changes with their steps
+    #[command(subcommand, arg_required_else_help = true)]
+    Operation(Operation),
+    /// Tokens: how others sign in
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(Token),
+
+    /// Run the server
+    Serve(Serve),
+    /// Say what this machine can and cannot enforce
+    Doctor,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a page of the reference
+    #[command(hide = true)]
+    Reference {
+        /// The page
+        page: crate::reference::Page,
+    },
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Zip files or directories
+    #[arg(required = true, value_name = "PACKAGE")]
+    pub(crate) packages: Vec<PathBuf>,
+    /// What kind of plugin it is, where that cannot be seen
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Name the plugin is meant to have
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Count these as errors too
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) deny: Option<Deny>,
+}
+
+/// What `check --deny` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Deny {
+    /// Warnings
+    Warnings,
+}
+
+/// `pack`
+#[derive(Debug, Args)]
+pub(crate) struct Pack {
+    /// The plugin's directory
+    pub(crate) directory: PathBuf,
+    /// The file to write [default: the plugin's name and `.zip`, here]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// Pack even if there are errors
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// How to follow a change.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Change {
+    /// Print the operation's id and do not wait for its end
+    #[arg(long, conflicts_with_all = ["timeout", "dry_run"])]
+    pub(crate) no_wait: bool,
+    /// Stop waiting after this time, e.g. `30s`; the operation goes on
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Show the steps it would take, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `install`
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// A zip file, a directory, or an http(s) address
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) package: String,
+    /// What kind of plugin it is, where that cannot be seen
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Install, but do not start it
+    #[arg(long)]
+    pub(crate) stopped: bool,
+    /// An option of the plugin's kind; the value is JSON or plain text (may be repeated)
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) options: Vec<(String, serde_json::Value)>,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// `upgrade`
+#[derive(Debug, Args)]
+pub(crate) struct Upgrade {
+    /// The plugin, as `kind:key` or its key
+    pub(crate) plugin: String,
+    /// A zip file, a directory, or an http(s) address
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) package: String,
+    /// An option of the plugin's kind; the value is JSON or plain text (may be repeated)
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) options: Vec<(String, serde_json::Value)>,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// `rollback`
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// The plugin, as `kind:key` or its key
+    pub(crate) plugin: String,
+    /// The version to go to: its label, id or digest [default: the one before]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// `uninstall`
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// The plugins, as `kind:key` or their keys
+    #[arg(required = true, value_name = "PLUGIN")]
+    pub(crate) plugins: Vec<String>,
+    /// Keep what the plugin stored for itself
+    #[arg(long)]
+    pub(crate) keep_data: bool,
+    #[command(flatten)]
+    pub(crate) sure: Sure,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// For commands that destroy something.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Sure {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+/// Several plugins to change.
+#[derive(Debug, Args)]
+pub(crate) struct Plugins {
+    /// The plugins, as `kind:key` or their keys
+    #[arg(required = true, value_name = "PLUGIN")]
+    pub(crate) plugins: Vec<String>,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// One plugin.
+#[derive(Debug, Args)]
+pub(crate) struct PluginArg {
+    /// The plugin, as `kind:key` or its key
+    pub(crate) plugin: String,
+}
+
+/// `list`
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only plugins of this kind
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Only plugins in this state, e.g. `failed`
+    #[arg(long, value_name = "STATE")]
+    pub(crate) health: Option<String>,
+}
+
+/// `logs`
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// The plugin, as `kind:key` or its key
+    pub(crate) plugin: String,
+    /// Print what follows until interrupted
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many of the latest lines to begin with
+    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
+    pub(crate) tail: usize,
+}
+
+/// `stream …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stream {
+    /// List streams
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a stream
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Make a stream
+    Create {
+        /// The statement, e.g. `CREATE STREAM s () WITH (TYPE="counters", FORMAT="json")`
+        sql: String,
+    },
+    /// Delete a stream
+    Delete {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// `rule …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rule {
+    /// List rules
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a rule as it was given
+    Show(RuleArg),
+    /// Make a rule and start it
+    Create(RuleCreate),
+    /// Delete rules
+    Delete {
+        /// Their ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        #[command(flatten)]
+        sure: Sure,
+    },
+    /// Start a rule
+    Start(RuleArg),
+    /// Stop a rule
+    Stop(RuleArg),
+    /// Show how a rule is: state and counters of each node
+    Status(RuleArg),
+    /// Print the rows that a rule gives to its sinks, as they pass
+    Tail {
+        /// Its id
+        id: String,
+        /// End after this many rows
+        #[arg(short, long, value_name = "ROWS")]
+        count: Option<u64>,
+    },
+}
+
+/// One rule.
+#[derive(Debug, Args)]
+pub(crate) struct RuleArg {
+    /// Its id
+    pub(crate) id: String,
+}
+
+/// `rule create`
+#[derive(Debug, Args)]
+pub(crate) struct RuleCreate {
+    /// Its id
+    pub(crate) id: String,
+    /// The statement, e.g. `SELECT n FROM s WHERE n > 3`
+    #[arg(long, required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) sql: Option<String>,
+    /// Where rows go: a sink, or `name={"property": …}` (may be repeated)
+    #[arg(long = "sink", value_name = "SINK", value_parser = sink, required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) sinks: Vec<(String, serde_json::Value)>,
+    /// An option of the rule, e.g. `bufferLength=64` (may be repeated)
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) options: Vec<(String, serde_json::Value)>,
+    /// Take the whole rule from a JSON file (`-` for standard input)
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Make it without starting it
+    #[arg(long)]
+    pub(crate) stopped: bool,
+}
+
+/// `operation …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Operation {
+    /// List the latest operations
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those of this plugin
+        #[arg(long)]
+        plugin: Option<String>,
+    },
+    /// Show an operation with its steps
+    Show(OperationArg),
+    /// Follow an operation to its end
+    Watch {
+        /// Its id
+        id: String,
+        /// Stop waiting after this time, e.g. `30s`; the operation goes on
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        timeout: Option<Duration>,
+    },
+    /// Cancel an operation that has not taken effect yet
+    Cancel(OperationArg),
+}
+
+/// One operation.
+#[derive(Debug, Args)]
+pub(crate) struct OperationArg {
+    /// Its id
+    pub(crate) id: String,
+}
+
+/// `token …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// List tokens, without what they open
+    #[command(visible_alias = "ls")]
+    List,
+    /// Make a token; it is shown once
+    Create {
+        /// What it is for
+        name: String,
+        /// What its bearer is: owner, operator, author or viewer (may be repeated)
+        #[arg(long = "role", value_name = "ROLE", default_value = "viewer")]
+        roles: Vec<String>,
+        /// How long it is valid, e.g. `720h` [default: until revoked]
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        expires: Option<Duration>,
+    },
+    /// Revoke a token at once
+    Revoke {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// `serve`
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:9081]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// How callers prove who they are [default: token]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) auth: Option<Auth>,
+}
+
+/// How callers of the server prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Auth {
+    /// With tokens, or by being the server's own user at its local socket
+    Token,
+    /// Not at all; only on loopback
+    None,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    plugyard_model::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// `name=value`, the value being JSON if it can be read as such and else the text itself.
+fn pair(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("expected `name=value`")?;
+    if name.is_empty() {
+        return Err("the name is empty".to_owned());
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
+}
+
+/// `name` or `name={…}`.
+fn sink(text: &str) -> Result<(String, serde_json::Value), String> {
+    let Some((name, properties)) = text.split_once('=') else {
+        return Ok((text.to_owned(), serde_json::json!({})));
+    };
+    match serde_json::from_str(properties) {
+        Ok(value @ serde_json::Value::Object(_)) => Ok((name.to_owned(), value)),
+        Ok(_) => Err("the properties of a sink are a JSON object".to_owned()),
+        Err(error) => Err(format!("the properties of a sink are a JSON object: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sinks_are_names_with_or_without_properties() {
+        assert_eq!(sink("log"), Ok(("log".to_owned(), serde_json::json!({}))));
+        assert_eq!(
+            sink(r#"file={"path":"a=b"}"#),
+            Ok(("file".to_owned(), serde_json::json!({"path": "a=b"})))
+        );
+        assert!(sink("file=[1]").is_err());
+        assert!(sink("file={").is_err());
+    }
+
+    #[test]
+    fn values_of_options_are_json_or_text() {
+        assert_eq!(pair("a=1"), Ok(("a".to_owned(), serde_json::json!(1))));
+        assert_eq!(pair("a=b c"), Ok(("a".to_owned(), serde_json::json!("b c"))));
+        assert!(pair("a").is_err());
+        assert!(pair("=1").is_err());
+    }
+}

@@ -1,0 +1,230 @@
+//! Commands that change plugins: they send a package when there is one, ask for the change, and follow it.
+
+use std::path::{Path, PathBuf};
+
+use plugyard_archive::{Policy, pack_to_file};
+use plugyard_model::{ExitCode, Problem, codes};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Map, Value as Json, json};
+
+use crate::cli::{Change, Install, Plugins, Rollback, Uninstall, Upgrade};
+use crate::client::{Client, segment};
+use crate::commands::{Context, operation};
+use crate::failure::Failure;
+use crate::output::{table, text_at};
+
+pub(super) async fn install(
+    arguments: &Install,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let package = send_package(&arguments.package, arguments.kind.as_deref(), None, client, context).await?;
+    let body = json!({
+        "package": package["sha256"],
+        "options": Map::from_iter(arguments.options.iter().cloned()),
+        "wanted": if arguments.stopped { "stopped" } else { "running" },
+    });
+    let request = client.request(Method::POST, "/v1/installations").json(&body);
+    carry_out(request, &arguments.change, client, context).await
+}
+
+pub(super) async fn upgrade(
+    arguments: &Upgrade,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let installation = client.get(&path(&arguments.plugin)).await?;
+    let (kind, key) = (text_at(&installation, "/kind"), text_at(&installation, "/key"));
+    let package =
+        send_package(&arguments.package, Some(&kind), Some(&key), client, context).await?;
+    let mut body = json!({ "package": package["sha256"] });
+    if !arguments.options.is_empty() {
+        body["options"] = Map::from_iter(arguments.options.iter().cloned()).into();
+    }
+    let request = client
+        .request(Method::POST, &format!("{}/upgrade", path(&arguments.plugin)))
+        .json(&body);
+    carry_out(request, &arguments.change, client, context).await
+}
+
+pub(super) async fn rollback(
+    arguments: &Rollback,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let body = match &arguments.to {
+        Some(version) => json!({ "to": version }),
+        None => json!({}),
+    };
+    let request = client
+        .request(Method::POST, &format!("{}/rollback", path(&arguments.plugin)))
+        .json(&body);
+    carry_out(request, &arguments.change, client, context).await
+}
+
+pub(super) async fn uninstall(
+    arguments: &Uninstall,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    if !arguments.change.dry_run {
+        let names = arguments.plugins.join(", ");
+        let what = match (context.lang, arguments.keep_data) {
+            (plugyard_model::Lang::En, true) => format!("uninstall {names} and keep its data"),
+            (plugyard_model::Lang::En, false) => format!("uninstall {names} and delete its data"),
+            (plugyard_model::Lang::ZhCn, true) => format!("卸载 {names}（保留数据）"),
+            (plugyard_model::Lang::ZhCn, false) => format!("卸载 {names} 并删除其数据"),
+        };
+        context.confirm(&what, arguments.sure)?;
+    }
+    let mut worst = ExitCode::Done;
+    for plugin in &arguments.plugins {
+        let request = client
+            .request(Method::DELETE, &path(plugin))
+            .query(&[("keep_data", arguments.keep_data)]);
+        worst = worst.worst(told(carry_out(request, &arguments.change, client, context).await, context));
+    }
+    Ok(worst)
+}
+
+/// `enable`, `disable`, `restart` of several plugins, one after the other; the worst end counts.
+pub(super) async fn each(
+    verb: &str,
+    arguments: &Plugins,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let mut worst = ExitCode::Done;
+    for plugin in &arguments.plugins {
+        let request = client.request(Method::POST, &format!("{}/{verb}", path(plugin)));
+        worst = worst.worst(told(carry_out(request, &arguments.change, client, context).await, context));
+    }
+    Ok(worst)
+}
+
+/// Says a failure and goes on with its exit code.
+fn told(ended: Result<ExitCode, Failure>, context: &Context) -> ExitCode {
+    ended.unwrap_or_else(|failure| {
+        failure.print(&context.terminal);
+        failure.exit()
+    })
+}
+
+/// Asks for a change and follows it as the options say.
+async fn carry_out(
+    request: RequestBuilder,
+    change: &Change,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    if change.dry_run {
+        let plan = client.json(request.query(&[("dry_run", true)])).await?;
+        context.printer.one(&plan, &text_at(&plan, "/plugin"), || plan_text(&plan, context));
+        return Ok(ExitCode::Done);
+    }
+    let accepted = client.json(request).await?;
+    let id = match accepted.get("operation") {
+        Some(Json::Object(operation)) => operation.get("id").and_then(Json::as_str),
+        Some(Json::String(id)) => Some(id.as_str()),
+        _ => accepted.get("id").and_then(Json::as_str),
+    };
+    let Some(id) = id else {
+        let reason = "it names no operation";
+        return Err(context.problem(&Problem::new(codes::ANSWER_UNREADABLE).with("reason", reason)));
+    };
+    if change.no_wait {
+        context.printer.one(&accepted, id, || id.to_owned());
+        return Ok(ExitCode::Done);
+    }
+    let operation = operation::watch(id, change.timeout, client, context).await?;
+    let code = operation::verdict(&operation, client)?;
+    let plugin = text_at(&operation, "/plugin");
+    let now = match text_at(&operation, "/action").as_str() {
+        "uninstall" => None,
+        _ => client.get(&path(&plugin)).await.ok(),
+    };
+    context.printer.one(&operation, &plugin, || match now {
+        Some(now) => format!(
+            "{plugin} {} {}",
+            text_at(&now, "/version/label"),
+            text_at(&now, "/health/state")
+        ),
+        None => format!("{plugin} {}", text_at(&operation, "/action")),
+    });
+    Ok(code)
+}
+
+fn plan_text(plan: &Json, context: &Context) -> String {
+    let steps = plan.pointer("/plan/steps").or_else(|| plan.pointer("/steps"));
+    let rows = steps.and_then(Json::as_array).into_iter().flatten().map(|step| {
+        let commit = step.get("commit").and_then(Json::as_bool).unwrap_or(false);
+        vec![
+            text_at(step, "/name"),
+            text_at(step, "/action"),
+            if commit { "commit".to_owned() } else { String::new() },
+        ]
+    });
+    table(context.lang, &["STEP", "ACTION", "NOTE"], rows.collect())
+}
+
+/// Brings a package to the server and gives what it says about it. Warnings are shown.
+async fn send_package(
+    source: &str,
+    kind: Option<&str>,
+    key: Option<&str>,
+    client: &Client,
+    context: &Context,
+) -> Result<Json, Failure> {
+    let mut query = Vec::new();
+    query.extend(kind.map(|kind| ("kind", kind)));
+    query.extend(key.map(|key| ("key", key)));
+    let request = client.request(Method::POST, "/v1/packages").query(&query);
+    let request = if source.starts_with("http://") || source.starts_with("https://") {
+        request.json(&json!({ "url": source }))
+    } else {
+        let unreadable = |reason: String| {
+            let problem =
+                Problem::new(codes::INPUT_UNREADABLE).with("path", source).with("reason", reason);
+            context.problem(&problem)
+        };
+        let path = PathBuf::from(source);
+        // A directory is packed here, so that the server need not see this machine's files.
+        let (file, _packed) = if path.is_dir() {
+            let packed = packed(&path).map_err(unreadable)?;
+            let file = tokio::fs::File::open(packed.path()).await;
+            (file, Some(packed))
+        } else {
+            (tokio::fs::File::open(&path).await, None)
+        };
+        let file = file.map_err(|error| unreadable(error.to_string()))?;
+        let size = file.metadata().await.map_err(|error| unreadable(error.to_string()))?.len();
+        request
+            .header(CONTENT_TYPE, "application/zip")
+            .header(reqwest::header::CONTENT_LENGTH, size)
+            .body(reqwest::Body::from(file))
+    };
+    let package = client.json(request).await?;
+    if !context.global.no_progress {
+        for finding in package.get("findings").and_then(Json::as_array).into_iter().flatten() {
+            if let Ok(finding) = serde_json::from_value(finding.clone()) {
+                let text =
+                    crate::failure::finding_text(&finding, source, context.lang, &context.terminal);
+                crate::output::note(text.trim_end());
+            }
+        }
+    }
+    Ok(package)
+}
+
+/// A directory as a zip in a file that goes away again.
+fn packed(directory: &Path) -> Result<tempfile::NamedTempFile, String> {
+    let file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+    pack_to_file(directory, file.path(), &Policy::default()).map_err(|error| error.to_string())?;
+    Ok(file)
+}
+
+pub(super) fn path(plugin: &str) -> String {
+    format!("/v1/installations/{}", segment(plugin))
+}
+

@@ -1,0 +1,113 @@
+//! `doctor`: what this machine can and cannot enforce, found out by trying.
+
+use plugyard_model::{ExitCode, Problem, codes};
+use plugyard_sandbox::{Enforced, HostReport, How, Launcher};
+use serde_json::{Value as Json, json};
+
+use crate::commands::{Context, asynchronously};
+use crate::failure::Failure;
+use crate::output::text_at;
+
+pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
+    let unusable = |error: std::io::Error| {
+        let problem = Problem::new(codes::OUTPUT_UNWRITABLE)
+            .with("path", std::env::temp_dir().display())
+            .with("reason", error);
+        context.problem(&problem)
+    };
+    let directory = tempfile::tempdir().map_err(unusable)?;
+    let report = asynchronously(async {
+        Ok(Launcher::new(directory.path()).map_err(unusable)?.host().await)
+    })?;
+    let mut checks = host(&report);
+    checks.push(python());
+    let body = json!({ "checks": checks, "host": report });
+    context.printer.list(
+        &body,
+        &checks,
+        |item| text_at(item, "/check"),
+        &["CHECK", "RESULT", "NOTE"],
+        |item| ["/check", "/result", "/note"].map(|at| text_at(item, at)).to_vec(),
+    );
+    let unable = checks.iter().any(|check| check["result"] == "missing");
+    Ok(if unable { ExitCode::Failed } else { ExitCode::Done })
+}
+
+fn check(name: &str, result: &str, note: impl Into<String>) -> Json {
+    json!({ "check": name, "result": result, "note": note.into() })
+}
+
+fn host(report: &HostReport) -> Vec<Json> {
+    let mut checks = vec![
+        check("kernel", "ok", report.kernel.clone()),
+        if report.pidfd {
+            check("pidfd", "ok", "")
+        } else {
+            check("pidfd", "missing", "no plugin can be started: Linux 5.4 or newer is needed")
+        },
+    ];
+    match &report.isolation {
+        Err(reason) => checks.push(check("isolation", "missing", reason.clone())),
+        Ok(isolated) => {
+            let said = |missing: &str| {
+                isolated
+                    .missing
+                    .iter()
+                    .find(|line| line.contains(missing))
+                    .cloned()
+                    .unwrap_or_default()
+            };
+            let mut have = |name: &str, has: bool, without: &str| {
+                checks.push(if has {
+                    check(name, "ok", "")
+                } else {
+                    check(name, "weak", format!("{without} {}", said(name)).trim().to_owned())
+                });
+            };
+            have(
+                "pid namespace",
+                isolated.pid_namespace,
+                "children of a plugin may outlive a server that is killed.",
+            );
+            have("mount namespace", isolated.mount_namespace, "plugins share the host's files and its /tmp: only one server per machine can run them.");
+            have(
+                "Landlock",
+                isolated.landlock.is_some(),
+                "plugins may read and write whatever the server's user may.",
+            );
+        }
+    }
+    let limits = &report.enforcement;
+    for (name, enforced) in [
+        ("limit cpu", &limits.cpu),
+        ("limit memory", &limits.memory),
+        ("limit pids", &limits.pids),
+        ("limit files", &limits.files),
+        ("limit disk", &limits.disk),
+    ] {
+        checks.push(limit(name, enforced));
+    }
+    checks
+}
+
+fn limit(name: &str, enforced: &Enforced) -> Json {
+    let result = match enforced.how {
+        How::Kernel | How::Unlimited => "ok",
+        How::Sampled => "sampled",
+        How::NotEnforced => "weak",
+    };
+    check(name, result, enforced.by.clone())
+}
+
+/// Plugins in Python need an interpreter; the server finds it the same way.
+fn python() -> Json {
+    let found = ["python3", "python"].into_iter().find_map(|name| {
+        std::env::split_paths(&std::env::var_os("PATH")?)
+            .map(|directory| directory.join(name))
+            .find(|path| path.is_file())
+    });
+    match found {
+        Some(path) => check("python", "ok", path.display().to_string()),
+        None => check("python", "weak", "plugins in Python cannot run; `portable.python_bin` names one"),
+    }
+}

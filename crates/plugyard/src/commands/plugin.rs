@@ -1,0 +1,148 @@
+//! Commands that look at plugins.
+
+use futures::StreamExt as _;
+use plugyard_model::ExitCode;
+use serde_json::Value as Json;
+
+use crate::cli::{Format, List, Logs, PluginArg};
+use crate::client::{Client, segment};
+use crate::commands::Context;
+use crate::commands::change::path;
+use crate::failure::Failure;
+use crate::output::{line, table, text_at};
+use crate::words::word;
+
+pub(super) async fn list(
+    arguments: &List,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let mut query = Vec::new();
+    for (name, value) in [("kind", &arguments.kind), ("health", &arguments.health)] {
+        query.extend(value.as_ref().map(|value| format!("{name}={}", segment(value))));
+    }
+    let mut path = "/v1/installations".to_owned();
+    if !query.is_empty() {
+        path = format!("{path}?{}", query.join("&"));
+    }
+    let (body, items) = client.list(&path).await?;
+    context.printer.list(
+        &body,
+        &items,
+        |item| text_at(item, "/plugin"),
+        &["PLUGIN", "WANTED", "HEALTH", "VERSION", "REASON"],
+        |item| {
+            let reason = text_at(item, "/health/reason");
+            vec![
+                text_at(item, "/plugin"),
+                text_at(item, "/wanted"),
+                text_at(item, "/health/state"),
+                text_at(item, "/version/label"),
+                reason.lines().next().unwrap_or_default().to_owned(),
+            ]
+        },
+    );
+    Ok(ExitCode::Done)
+}
+
+pub(super) async fn show(
+    arguments: &PluginArg,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let body = client.get(&path(&arguments.plugin)).await?;
+    context.printer.one(&body, &text_at(&body, "/plugin"), || text(&body, context));
+    Ok(ExitCode::Done)
+}
+
+pub(super) async fn logs(
+    arguments: &Logs,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let path = format!("{}/logs?tail={}", path(&arguments.plugin), arguments.tail);
+    if !arguments.follow {
+        let body = client.get(&path).await?;
+        let lines = body.get("lines").and_then(Json::as_array).cloned().unwrap_or_default();
+        match context.printer.format {
+            Format::Json | Format::Yaml => context.printer.document(&body),
+            Format::Ndjson => lines.iter().for_each(|entry| line(&entry.to_string())),
+            _ => lines.iter().for_each(print),
+        }
+        return Ok(ExitCode::Done);
+    }
+    let mut events = client.events(&format!("{path}&follow=true"), None).await?;
+    loop {
+        tokio::select! {
+            event = events.next() => {
+                let Some(event) = event else { return Ok(ExitCode::Done) };
+                let Ok(entry) = serde_json::from_str::<Json>(&event.data) else { continue };
+                if context.printer.format == Format::Table {
+                    print(&entry);
+                } else {
+                    line(&entry.to_string());
+                }
+            }
+            Ok(()) = tokio::signal::ctrl_c() => return Ok(ExitCode::Done),
+        }
+    }
+}
+
+/// A line that a plugin wrote, as it wrote it; what the platform says about it is marked.
+fn print(entry: &Json) {
+    let text = text_at(entry, "/text");
+    if text_at(entry, "/stream") == "host" {
+        line(&format!("* {text}"));
+    } else {
+        line(&text);
+    }
+}
+
+fn text(body: &Json, context: &Context) -> String {
+    let lang = context.lang;
+    let mut text = format!("{}\n", text_at(body, "/plugin"));
+    let digest = |pointer: &str| text_at(body, pointer).chars().take(12).collect::<String>();
+    for (label, value) in [
+        ("wanted", text_at(body, "/wanted")),
+        ("health", text_at(body, "/health/state")),
+        ("reason", text_at(body, "/health/reason")),
+        (
+            "version",
+            format!("{} ({})", text_at(body, "/version/label"), digest("/version/digest")),
+        ),
+        ("previous", text_at(body, "/previous/label")),
+    ] {
+        if !value.is_empty() {
+            let label = word(lang, label);
+            text.push_str(&format!("  {label}: {}\n", value.replace('\n', "\n    ")));
+        }
+    }
+    for (name, value) in body.get("details").and_then(Json::as_object).into_iter().flatten() {
+        text.push_str(&format!("  {name}: {}\n", shown(value)));
+    }
+    if let Some(versions) = body.get("versions").and_then(Json::as_array)
+        && !versions.is_empty()
+    {
+        let current = text_at(body, "/version/id");
+        let rows = versions.iter().map(|version| {
+            let id = text_at(version, "/id");
+            let mark = if id == current { "*".to_owned() } else { String::new() };
+            let digest = text_at(version, "/digest").chars().take(12).collect();
+            vec![text_at(version, "/label"), digest, id, mark]
+        });
+        text.push('\n');
+        text.push_str(&table(lang, &["VERSION", "DIGEST", "ID", "CURRENT"], rows.collect()));
+    }
+    text
+}
+
+/// Lists of plain values in one line, everything else as compact JSON.
+fn shown(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+            items.iter().map(shown).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
+}

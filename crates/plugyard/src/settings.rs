@@ -1,0 +1,257 @@
+//! The server's configuration: `plugyard.toml` in the home directory, `PLUGYARD__SECTION__KEY` in the
+//! environment, options of the command line; the later wins. An unknown key is an error.
+//!
+//! Every key is listed in [`KEYS`], from which `docs/configuration.md` is made; a test keeps the list
+//! and the types together.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use plugyard_model::{ByteSize, Problem, codes};
+use plugyard_platform::Home;
+use plugyard_portable::{PortableSettings, Span};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{Auth, Serve};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) server: ServerSection,
+    pub(crate) database: DatabaseSection,
+    pub(crate) packages: PackagesSection,
+    pub(crate) portable: PortableSettings,
+    pub(crate) log: LogSection,
+}
+
+/// `server`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ServerSection {
+    pub(crate) listen: SocketAddr,
+    pub(crate) auth: Auth,
+    pub(crate) max_body: ByteSize,
+    pub(crate) max_requests: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) stop_grace: Span,
+}
+
+impl Default for ServerSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9081)),
+            auth: Auth::Token,
+            max_body: ByteSize::mib(1),
+            max_requests: 512,
+            max_connections: 2048,
+            stop_grace: Span(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// `database`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DatabaseSection {
+    pub(crate) url: Option<String>,
+}
+
+/// `packages`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PackagesSection {
+    pub(crate) max_size: ByteSize,
+    pub(crate) fetch_timeout: Span,
+    pub(crate) allow_private_urls: bool,
+    pub(crate) keep_versions: usize,
+}
+
+impl Default for PackagesSection {
+    fn default() -> Self {
+        Self {
+            max_size: ByteSize::mib(512),
+            fetch_timeout: Span(Duration::from_secs(600)),
+            allow_private_urls: false,
+            keep_versions: 3,
+        }
+    }
+}
+
+/// `log`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogSection {
+    pub(crate) format: LogFormat,
+    pub(crate) filter: String,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// How the server writes its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON document per line.
+    Json,
+}
+
+/// Reads everything that says how the server should run.
+pub(crate) fn load(home: &Home, options: &Serve) -> Result<Settings, Problem> {
+    let mut figment = Figment::from(Toml::file_exact(home.configuration()))
+        .merge(kuiper())
+        .merge(Env::prefixed("PLUGYARD__").split("__"));
+    if let Some(listen) = &options.listen {
+        figment = figment.merge(Serialized::default("server.listen", listen));
+    }
+    if let Some(auth) = options.auth {
+        figment = figment.merge(Serialized::default("server.auth", auth));
+    }
+    let invalid =
+        |reason: String| Problem::new(codes::CONFIGURATION_INVALID).with("reason", reason);
+    let settings: Settings = figment.extract().map_err(|errors| {
+        let all: Vec<String> = errors.into_iter().map(|error| error.to_string()).collect();
+        invalid(all.join("; "))
+    })?;
+    if settings.server.auth == Auth::None && !settings.server.listen.ip().is_loopback() {
+        return Err(Problem::new(codes::AUTH_NONE_NOT_LOOPBACK)
+            .with("address", settings.server.listen));
+    }
+    if settings.portable.keep_versions == 0 {
+        return Err(invalid("portable.keep_versions is at least 1".to_owned()));
+    }
+    Ok(settings)
+}
+
+/// eKuiper's own variables for the section that both have.
+fn kuiper() -> Env {
+    Env::prefixed("KUIPER__PORTABLE__")
+        .filter_map(|key| {
+            let ours = match key.as_str().to_ascii_lowercase().as_str() {
+                "pythonbin" => "portable.python_bin",
+                "inittimeout" => "portable.init_timeout",
+                "sendtimeout" => "portable.send_timeout",
+                "recvtimeout" => "portable.recv_timeout",
+                _ => return None,
+            };
+            Some(ours.into())
+        })
+        .split(".")
+}
+
+/// Every key, with what it means. Defaults are those of the types.
+pub(crate) const KEYS: &[(&str, &str)] = &[
+    ("server.listen", "Address of the one listener. Port 0 takes any free one."),
+    ("server.auth", "`token`: bearer tokens, and the server's own user at `run/api.sock`. `none`: nobody signs in; refused unless `server.listen` is loopback."),
+    ("server.max_body", "Largest body of a request, except where a route takes packages."),
+    ("server.max_requests", "Most requests worked on at once; more are answered with 503."),
+    ("server.max_connections", "Most connections at once; more wait."),
+    ("server.stop_grace", "How long requests may go on when the server stops."),
+    ("database.url", "`postgres://…`, or `sqlite:<path>`. Default: `plugyard.db` in the home directory."),
+    ("packages.max_size", "Largest package as it comes in."),
+    ("packages.fetch_timeout", "How long fetching a package from an address may take."),
+    ("packages.allow_private_urls", "Whether packages may be fetched from private, loopback and link-local addresses."),
+    ("packages.keep_versions", "How many versions of a plugin stay besides the current and the previous one."),
+    ("portable.python_bin", "Interpreter of plugins in Python: a path, or a name to be found in `PATH`. Default: the first of `python3` and `python` that exists."),
+    ("portable.init_timeout", "From the start of a process to its handshake."),
+    ("portable.send_timeout", "One message to a sink, until the plugin has room for it."),
+    ("portable.recv_timeout", "One call of a function, and one acknowledgement of a sink."),
+    ("portable.command_timeout", "One command to start or stop a symbol."),
+    ("portable.stop_grace", "How long a process, or a sink with work left, is given to end by itself."),
+    ("portable.install_timeout", "`install.sh` of a package."),
+    ("portable.restart.initial", "Pause before the first restart of a process that ended unasked; doubles with each."),
+    ("portable.restart.max", "Longest pause before a restart."),
+    ("portable.restart.reset_after", "After so much time without an exit the count of restarts begins anew."),
+    ("portable.restart.attempts", "Restarts in a row before the plugin counts as failed."),
+    ("portable.pass_env", "Names of variables passed from the server's environment to plugins, besides `PATH`, `LANG`, `LC_*`, `TZ`, `PYTHONPATH`, `LD_LIBRARY_PATH` and `*_proxy`."),
+    ("portable.limits.cpu", "Processor time of one plugin process and its children, in cores; `none` for no limit."),
+    ("portable.limits.memory", "Memory of the same, in bytes; `none` for no limit."),
+    ("portable.limits.pids", "Processes and threads of the same; `none` for no limit."),
+    ("portable.limits.files", "Open files of each process; `none` for no limit."),
+    ("portable.limits.disk", "Bytes in the directories it may write; watched every second; `none` for no limit."),
+    ("portable.limits.log", "Bytes of output kept; `none` for no limit."),
+    ("portable.max_message", "Longest message taken from a plugin, in bytes."),
+    ("portable.external_files", "Whether the eKuiper-compatible routes may install from any file of this machine (`file:///…`); with `false` only from `uploads/`."),
+    ("portable.keep_versions", "Versions of a plugin that are kept unpacked, the current one included."),
+    ("log.format", "`text` or `json`, on standard error."),
+    ("log.filter", "Least level, also by module: `info,plugyard_portable=debug`."),
+];
+
+/// The defaults as one value for each key.
+pub(crate) fn defaults() -> Vec<(String, serde_json::Value)> {
+    fn flatten(prefix: &str, value: serde_json::Value, into: &mut Vec<(String, serde_json::Value)>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, value) in fields {
+                    let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+                    flatten(&key, value, into);
+                }
+            }
+            other => into.push((prefix.to_owned(), other)),
+        }
+    }
+    let mut all = Vec::new();
+    let value = serde_json::to_value(Settings::default()).unwrap_or_default();
+    flatten("", value, &mut all);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_documented_and_every_documented_key_exists() {
+        let listed: BTreeSet<String> = KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
+        let there: BTreeSet<String> = defaults().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(listed, there);
+    }
+
+    #[test]
+    fn defaults_read_back_as_themselves() {
+        let written = serde_json::to_value(Settings::default()).unwrap();
+        let read: Settings = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), written);
+    }
+
+    fn load_toml(text: &str, options: &Serve) -> Result<Settings, Problem> {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("plugyard.toml"), text).unwrap();
+        load(&Home::new(directory.path()), options)
+    }
+
+    const PLAIN: Serve = Serve { listen: None, auth: None };
+
+    #[test]
+    fn a_misspelt_key_is_named() {
+        let problem = load_toml("[server]\nlisen = \"127.0.0.1:1\"\n", &PLAIN).unwrap_err();
+        assert_eq!(problem.code, codes::CONFIGURATION_INVALID);
+        assert!(problem.to_string().contains("lisen"), "{problem}");
+    }
+
+    #[test]
+    fn options_win_over_the_file() {
+        let text = "[server]\nlisten = \"127.0.0.1:7\"\n[portable]\ninitTimeout = \"5m\"\n";
+        let options = Serve { listen: Some("127.0.0.1:8".to_owned()), auth: None };
+        let settings = load_toml(text, &options).unwrap();
+        assert_eq!(settings.server.listen.port(), 8);
+        assert_eq!(settings.portable.init_timeout, Span::secs(300));
+    }
+
+    #[test]
+    fn serving_without_sign_in_is_for_loopback_only() {
+        let options = Serve { listen: Some("0.0.0.0:0".to_owned()), auth: Some(Auth::None) };
+        let problem = load_toml("", &options).unwrap_err();
+        assert_eq!(problem.code, codes::AUTH_NONE_NOT_LOOPBACK);
+    }
+}

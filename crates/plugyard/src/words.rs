@@ -1,0 +1,54 @@
+//! The few words the command line itself puts on the screen, in both languages.
+//! Everything that names a problem comes from the catalogue in `plugyard-model`.
+
+use plugyard_model::Lang;
+
+/// A word or phrase in a language; unknown ones are shown as they are.
+pub(crate) fn word(lang: Lang, english: &'static str) -> &'static str {
+    if lang == Lang::En {
+        return english;
+    }
+    TABLE.iter().find(|(en, _)| *en == english).map_or(english, |(_, zh)| zh)
+}
+
+const TABLE: &[(&str, &str)] = &[
+    ("PLUGIN", "插件"),
+    ("WANTED", "期望状态"),
+    ("HEALTH", "健康状态"),
+    ("VERSION", "版本"),
+    ("REASON", "原因"),
+    ("OPERATION", "操作"),
+    ("ACTION", "动作"),
+    ("STATE", "状态"),
+    ("STARTED", "开始时间"),
+    ("STEP", "步骤"),
+    ("TOOK", "耗时"),
+    ("NOTE", "说明"),
+    ("NAME", "名称"),
+    ("TYPE", "类型"),
+    ("FORMAT", "格式"),
+    ("ID", "标识"),
+    ("STATUS", "状态"),
+    ("ROLES", "角色"),
+    ("EXPIRES", "到期"),
+    ("CHECK", "检查项"),
+    ("RESULT", "结果"),
+    ("DIGEST", "摘要"),
+    ("CURRENT", "当前"),
+    ("METRIC", "指标"),
+    ("VALUE", "值"),
+    ("kind", "类型"),
+    ("wanted", "期望状态"),
+    ("health", "健康状态"),
+    ("reason", "原因"),
+    ("version", "版本"),
+    ("previous", "上一版本"),
+    ("versions", "版本列表"),
+    ("error", "错误"),
+    ("warning", "警告"),
+    ("info", "提示"),
+    ("hint", "提示"),
+    ("continue?", "是否继续？"),
+    ("nothing here yet", "暂无内容"),
+    ("no errors", "没有错误"),
+];
