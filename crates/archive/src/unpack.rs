@@ -1,5 +1,6 @@
 //! Writing entries below a directory that is held open.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::OwnedFd;
@@ -133,6 +134,16 @@ impl Root {
         entry: &Entry,
         target: &str,
     ) -> Result<u64, UnpackError> {
+        self.place(reader, entry, target, Durable::Now)
+    }
+
+    fn place(
+        &self,
+        reader: &dyn PackageReader,
+        entry: &Entry,
+        target: &str,
+        durable: Durable,
+    ) -> Result<u64, UnpackError> {
         // The mapping of paths is the caller's; it is held to the same rules as names in packages.
         let target = match name::clean(target.as_bytes(), 1, &Limits::default()) {
             Ok(clean) if !clean.is_empty() => clean,
@@ -156,7 +167,7 @@ impl Root {
         let (parent, own) = target.rsplit_once('/').unwrap_or(("", &target));
         let parent = tree::open_directory(&self.directory, parent, true).map_err(failed)?;
         let (temporary, file) = temporary(&parent).map_err(failed)?;
-        let written = fill(reader, entry, file).and_then(|count| {
+        let written = fill(reader, entry, file, durable).and_then(|count| {
             renameat(&parent, &temporary, &parent, own)
                 .map_err(|error| Failure::Disk(error.into()))?;
             Ok(count)
@@ -219,12 +230,14 @@ pub fn unpack(
     }
     let root = Root::create(into)?;
     let mut report = UnpackReport::default();
-    let mut directories = std::collections::BTreeSet::from([String::new()]);
+    let mut files = Vec::new();
+    let mut directories = BTreeSet::from([String::new()]);
     for entry in &reader.listing().entries {
         for target in map(entry) {
-            report.bytes += root.write(reader, entry, &target)?;
+            report.bytes += root.place(reader, entry, &target, Durable::Later)?;
             if entry.is_file() {
                 report.files += 1;
+                files.push(target.clone());
             } else {
                 report.directories += 1;
                 directories.insert(target.clone());
@@ -238,6 +251,15 @@ pub fn unpack(
             }
         }
     }
+    // All at the end: the file system then writes many files in one go instead of waiting for each.
+    for path in &files {
+        tree::open_file(&root.directory, path)
+            .and_then(|file| file.sync_all())
+            .map_err(|source| UnpackError::Write {
+                path: path.clone(),
+                source,
+            })?;
+    }
     root.sync(directories.iter().map(String::as_str))?;
     Ok(report)
 }
@@ -247,8 +269,22 @@ enum Failure {
     Disk(io::Error),
 }
 
-/// Writes, checks and syncs the content, then gives the file its permissions.
-fn fill(reader: &dyn PackageReader, entry: &Entry, file: File) -> Result<u64, Failure> {
+/// When a file has to be on disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    /// Before it appears under its name.
+    Now,
+    /// The caller syncs it.
+    Later,
+}
+
+/// Writes and checks the content, and gives the file its permissions.
+fn fill(
+    reader: &dyn PackageReader,
+    entry: &Entry,
+    file: File,
+    durable: Durable,
+) -> Result<u64, Failure> {
     let mut out = BufWriter::with_capacity(64 << 10, file);
     let count = reader
         .copy_to(&entry.path, entry.size, &mut out)
@@ -257,7 +293,9 @@ fn fill(reader: &dyn PackageReader, entry: &Entry, file: File) -> Result<u64, Fa
     let file = out.get_ref();
     let mode = (entry.mode & 0o755) | 0o600;
     fchmod(file, Mode::from_raw_mode(mode as RawMode)).map_err(|e| Failure::Disk(e.into()))?;
-    file.sync_all().map_err(Failure::Disk)?;
+    if durable == Durable::Now {
+        file.sync_all().map_err(Failure::Disk)?;
+    }
     Ok(count)
 }
 

@@ -83,6 +83,8 @@ impl PackageReader for Zip {
             .ok_or_else(|| ReadError::NotFound {
                 path: path.to_owned(),
             })?;
-        content::copy(&*self.source, path, &self.contents[position], limit, out)
+        let mut scratch = content::Scratch::new();
+        let located = &self.contents[position];
+        content::copy(&*self.source, path, located, limit, out, &mut scratch)
     }
 }

@@ -1,12 +1,14 @@
 //! Reading one entry's content, held to what its headers declare.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
-use flate2::Crc;
-use flate2::read::DeflateDecoder;
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 use plugyard_model::Finding;
 
 use crate::{ReadAt, ReadError};
+
+/// Bytes read, and bytes inflated, at a time.
+const BUFFER: usize = 64 << 10;
 
 /// The two methods that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,23 @@ pub(super) struct Located {
     pub refused: Option<Box<Finding>>,
 }
 
+/// Buffers and inflating state, for as many entries as one likes: making them costs more than a small entry.
+pub(super) struct Scratch {
+    inflate: Decompress,
+    input: Box<[u8]>,
+    output: Box<[u8]>,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        Self {
+            inflate: Decompress::new(false),
+            input: vec![0; BUFFER].into(),
+            output: vec![0; BUFFER].into(),
+        }
+    }
+}
+
 /// Copies the content to `out`; never more than its declared size.
 pub(super) fn copy(
     source: &dyn ReadAt,
@@ -34,6 +53,7 @@ pub(super) fn copy(
     located: &Located,
     limit: u64,
     out: &mut dyn Write,
+    scratch: &mut Scratch,
 ) -> Result<u64, ReadError> {
     let path = || path.to_owned();
     if let Some(finding) = &located.refused {
@@ -50,40 +70,29 @@ pub(super) fn copy(
             limit,
         });
     }
-    let mut packed = Packed {
-        source,
-        offset: located.start,
-        left: located.packed,
-        failed: None,
+    let mut sink = Sink {
+        out,
+        crc: Crc::new(),
+        left: size,
     };
-    let mut crc = Crc::new();
     let copied = match located.method {
-        Method::Stored => pump(&mut packed, size, &mut crc, out),
-        Method::Deflate => {
-            let mut inflate = DeflateDecoder::new(&mut packed);
-            let copied = pump(&mut inflate, size, &mut crc, out);
-            // Bytes behind the end of the compressed stream are data that other readers may see.
-            copied.and_then(|count| match inflate.total_in() {
-                used if used == located.packed => Ok(count),
-                _ => Err(Stop::Corrupt),
-            })
-        }
+        Method::Stored => copy_stored(source, located, &mut scratch.input, &mut sink),
+        Method::Deflate => inflate(source, located, scratch, &mut sink),
     };
-    if let Some(source) = packed.failed {
-        return Err(ReadError::Input {
-            path: path(),
-            source,
-        });
-    }
     match copied {
-        Ok(count) if count == size && crc.sum() == located.crc => Ok(count),
-        Ok(count) if count == size => Err(ReadError::ChecksumMismatch {
+        Ok(()) if sink.left > 0 => Err(ReadError::SizeMismatch { path: path(), size }),
+        Ok(()) if sink.crc.sum() == located.crc => Ok(size),
+        Ok(()) => Err(ReadError::ChecksumMismatch {
             path: path(),
             declared: located.crc,
-            actual: crc.sum(),
+            actual: sink.crc.sum(),
         }),
-        Ok(_) | Err(Stop::Size) => Err(ReadError::SizeMismatch { path: path(), size }),
+        Err(Stop::Size) => Err(ReadError::SizeMismatch { path: path(), size }),
         Err(Stop::Corrupt) => Err(ReadError::Corrupt { path: path() }),
+        Err(Stop::Input(source)) => Err(ReadError::Input {
+            path: path(),
+            source,
+        }),
         Err(Stop::Output(source)) => Err(ReadError::Output {
             path: path(),
             source,
@@ -95,61 +104,93 @@ pub(super) fn copy(
 enum Stop {
     Size,
     Corrupt,
+    Input(io::Error),
     Output(io::Error),
 }
 
-/// Copies until the end of `input`, or until it gives more than `size`.
-fn pump(input: &mut dyn Read, size: u64, crc: &mut Crc, out: &mut dyn Write) -> Result<u64, Stop> {
-    let mut buffer =
-        vec![0; usize::try_from(size.saturating_add(1)).map_or(64 << 10, |n| n.min(64 << 10))];
-    let mut count = 0;
-    loop {
-        match input.read(&mut buffer) {
-            Ok(0) => return Ok(count),
-            Ok(read) => {
-                count += read as u64;
-                if count > size {
-                    return Err(Stop::Size);
-                }
-                crc.update(&buffer[..read]);
-                out.write_all(&buffer[..read]).map_err(Stop::Output)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(Stop::Corrupt),
-        }
-    }
-}
-
-/// The packed bytes of one entry. Remembers why the source failed, which is not the package's fault.
-struct Packed<'a> {
-    source: &'a dyn ReadAt,
-    offset: u64,
+/// Where unpacked bytes go: counted and summed up, and not one more than declared.
+struct Sink<'a> {
+    out: &'a mut dyn Write,
+    crc: Crc,
     left: u64,
-    failed: Option<io::Error>,
 }
 
-impl Read for Packed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        if most == 0 {
-            return Ok(0);
+impl Sink<'_> {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.left = self
+            .left
+            .checked_sub(bytes.len() as u64)
+            .ok_or(Stop::Size)?;
+        self.crc.update(bytes);
+        self.out.write_all(bytes).map_err(Stop::Output)
+    }
+}
+
+fn copy_stored(
+    source: &dyn ReadAt,
+    located: &Located,
+    buffer: &mut [u8],
+    sink: &mut Sink<'_>,
+) -> Result<(), Stop> {
+    let mut done = 0;
+    while done < located.packed {
+        let read = fill(source, located, done, buffer)?;
+        sink.take(&buffer[..read])?;
+        done += read as u64;
+    }
+    Ok(())
+}
+
+fn inflate(
+    source: &dyn ReadAt,
+    located: &Located,
+    scratch: &mut Scratch,
+    sink: &mut Sink<'_>,
+) -> Result<(), Stop> {
+    let Scratch {
+        inflate,
+        input,
+        output,
+    } = scratch;
+    inflate.reset(false);
+    let mut filled = 0..0;
+    loop {
+        let used = inflate.total_in();
+        if filled.is_empty() && used < located.packed {
+            filled = 0..fill(source, located, used, input)?;
         }
-        match self.source.read_at(self.offset, &mut buffer[..most]) {
-            Ok(0) => {
-                self.failed = Some(io::ErrorKind::UnexpectedEof.into());
-                Ok(0)
-            }
-            Ok(read) => {
-                self.offset += read as u64;
-                self.left -= read as u64;
-                Ok(read)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => {
-                let kind = error.kind();
-                self.failed = Some(error);
-                Err(kind.into())
-            }
+        let before = inflate.total_out();
+        let status = inflate
+            .decompress(&input[filled.clone()], output, FlushDecompress::None)
+            .map_err(|_| Stop::Corrupt)?;
+        let consumed = usize::try_from(inflate.total_in() - used).map_err(|_| Stop::Corrupt)?;
+        let produced = usize::try_from(inflate.total_out() - before).map_err(|_| Stop::Corrupt)?;
+        filled.start += consumed;
+        sink.take(&output[..produced])?;
+        if status == Status::StreamEnd {
+            // Bytes behind the end of the compressed stream are data that other readers may see.
+            let whole = inflate.total_in() == located.packed;
+            return if whole { Ok(()) } else { Err(Stop::Corrupt) };
+        }
+        if consumed == 0 && produced == 0 {
+            // Neither input nor output is short, so the stream ends before its end.
+            return Err(Stop::Corrupt);
         }
     }
+}
+
+/// Reads packed bytes from `done` on, at most to their end.
+fn fill(
+    source: &dyn ReadAt,
+    located: &Located,
+    done: u64,
+    buffer: &mut [u8],
+) -> Result<usize, Stop> {
+    let left = located.packed - done;
+    let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+    let buffer = &mut buffer[..most];
+    source
+        .read_exact_at(located.start + done, buffer)
+        .map_err(Stop::Input)?;
+    Ok(most)
 }

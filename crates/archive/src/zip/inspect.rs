@@ -4,7 +4,7 @@ use std::io;
 
 use plugyard_model::{Code, Finding, Place, Severity, codes};
 
-use super::content::{self, Located, Method};
+use super::content::{self, Located, Method, Scratch};
 use super::end::{self, End};
 use super::headers::{
     Central, FLAG_PATCH, FLAG_STREAMED, FLAGS_ENCRYPTED, LOCAL_SIZE, Local, descriptor,
@@ -443,6 +443,7 @@ fn check_bounds(entries: &[Entry], contents: &[Located], limits: &Limits, notes:
 
 /// Reads every content that is not refused already, to nowhere.
 fn check_contents(source: &dyn ReadAt, inspected: &mut Inspected, notes: &mut Notes) {
+    let mut scratch = Scratch::new();
     for (entry, located) in inspected
         .listing
         .entries
@@ -452,7 +453,14 @@ fn check_contents(source: &dyn ReadAt, inspected: &mut Inspected, notes: &mut No
         if located.refused.is_some() {
             continue;
         }
-        let outcome = content::copy(source, &entry.path, located, u64::MAX, &mut io::sink());
+        let outcome = content::copy(
+            source,
+            &entry.path,
+            located,
+            u64::MAX,
+            &mut io::sink(),
+            &mut scratch,
+        );
         if let Err(error) = outcome {
             let finding = error.to_finding();
             debug_assert_eq!(finding.severity, Severity::Error);
