@@ -65,3 +65,52 @@ impl ReadAt for Vec<u8> {
         Ok(count)
     }
 }
+
+/// Small reads that mostly go forward, served from one larger read: headers stand close together.
+pub(crate) struct Window<'a> {
+    source: &'a dyn ReadAt,
+    size: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Window<'a> {
+    /// Bytes read at a time; a larger request is read as a whole.
+    const SIZE: usize = 16 << 10;
+
+    /// A window on the first `size` bytes of `source`.
+    pub(crate) fn new(source: &'a dyn ReadAt, size: u64) -> Self {
+        Self {
+            source,
+            size,
+            start: 0,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// `length` bytes at `offset`; fewer only where the window's source ends.
+    pub(crate) fn get(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let length = length.min(left);
+        let skip = offset
+            .checked_sub(self.start)
+            .and_then(|skip| usize::try_from(skip).ok())
+            .filter(|skip| {
+                skip.checked_add(length)
+                    .is_some_and(|end| end <= self.bytes.len())
+            });
+        let skip = match skip {
+            Some(skip) => skip,
+            None => {
+                self.bytes.resize(length.max(Self::SIZE).min(left), 0);
+                self.start = offset;
+                if let Err(error) = self.source.read_exact_at(offset, &mut self.bytes) {
+                    self.bytes.clear();
+                    return Err(error);
+                }
+                0
+            }
+        };
+        Ok(&self.bytes[skip..skip + length])
+    }
+}

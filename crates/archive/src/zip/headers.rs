@@ -107,16 +107,17 @@ pub(super) struct Local {
     pub length: u64,
 }
 
-/// Bytes of the variable parts of the local header whose fixed part this is; `None` without its signature.
-pub(super) fn local_variable_size(fixed: &[u8; LOCAL_SIZE]) -> Option<usize> {
-    fixed
-        .starts_with(&LOCAL)
+/// Bytes of the variable parts of the local header whose fixed part this is; `None` when it is cut off or
+/// has another signature.
+pub(super) fn local_variable_size(fixed: &[u8]) -> Option<usize> {
+    (fixed.len() >= LOCAL_SIZE && fixed.starts_with(&LOCAL))
         .then(|| usize::from(u16_at(fixed, 26)) + usize::from(u16_at(fixed, 28)))
 }
 
 impl Local {
-    /// Reads a header from its fixed and variable parts; `None` when its Zip64 field is malformed.
-    pub(super) fn read(fixed: &[u8; LOCAL_SIZE], variable: &[u8]) -> Option<Self> {
+    /// Reads a whole header; `None` when it is cut off or its Zip64 field is malformed.
+    pub(super) fn read(header: &[u8]) -> Option<Self> {
+        let (fixed, variable) = header.split_at_checked(LOCAL_SIZE)?;
         let (name, extra) = variable.split_at_checked(u16_at(fixed, 26).into())?;
         let mut local = Self {
             flags: u16_at(fixed, 6),
@@ -126,7 +127,7 @@ impl Local {
             size: u32_at(fixed, 22).into(),
             name: name.to_owned(),
             other_name: other_name(name, extra),
-            length: (LOCAL_SIZE + variable.len()) as u64,
+            length: header.len() as u64,
         };
         let mut zip64 = Zip64::of(extra);
         zip64.replace(&mut local.size)?;

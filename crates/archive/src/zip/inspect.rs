@@ -13,11 +13,12 @@ use super::headers::{
 use super::layout::{self, Range};
 use crate::name::{self, Names};
 use crate::notes::{Notes, whole};
+use crate::source::Window;
 use crate::tree::{self, DIRECTORY_MODE, FILE_MODE};
 use crate::{Contents, Entry, EntryKind, Limits, Listing, Policy, ReadAt};
 
 /// The longest data descriptor.
-const DESCRIPTOR_MAX: u64 = 24;
+const DESCRIPTOR_MAX: usize = 24;
 /// Host systems whose external attributes hold a Unix mode: Unix and macOS.
 const MADE_BY_UNIX: [u8; 2] = [3, 19];
 /// The directory mark of the others.
@@ -68,7 +69,7 @@ fn inspect_headers(
     }
     let directory = read_directory(source, &end, limits, notes)?;
     let mut pass = Pass {
-        source,
+        window: Window::new(source, end.start),
         policy,
         end,
         names: Names::new(),
@@ -152,7 +153,8 @@ enum Kind {
 
 /// The pass over the entries in the order of the central directory.
 struct Pass<'a> {
-    source: &'a dyn ReadAt,
+    /// Everything before the directory.
+    window: Window<'a>,
     policy: &'a Policy,
     end: End,
     names: Names,
@@ -300,10 +302,8 @@ impl Pass<'_> {
             entry: index,
         };
         if central.flags & FLAG_STREAMED != 0 {
-            let most = DESCRIPTOR_MAX.min(self.end.start - content_end);
-            let mut bytes = vec![0; usize::try_from(most).unwrap_or(0)];
-            self.source.read_exact_at(content_end, &mut bytes)?;
-            match descriptor(&bytes, central.crc, central.packed, central.size) {
+            let bytes = self.window.get(content_end, DESCRIPTOR_MAX)?;
+            match descriptor(bytes, central.crc, central.packed, central.size) {
                 Some(length) => range.end += length as u64,
                 None => {
                     range.open = true;
@@ -322,23 +322,13 @@ impl Pass<'_> {
     }
 
     /// The local header at `start`; `None` when there is none before the directory.
-    fn local(&self, start: u64) -> io::Result<Option<Local>> {
-        let room = self.end.start.saturating_sub(start);
-        if room < LOCAL_SIZE as u64 {
-            return Ok(None);
-        }
-        let mut fixed = [0; LOCAL_SIZE];
-        self.source.read_exact_at(start, &mut fixed)?;
-        let Some(size) = local_variable_size(&fixed) else {
+    fn local(&mut self, start: u64) -> io::Result<Option<Local>> {
+        let fixed = self.window.get(start, LOCAL_SIZE)?;
+        let Some(size) = local_variable_size(fixed) else {
             return Ok(None);
         };
-        if room - (LOCAL_SIZE as u64) < size as u64 {
-            return Ok(None);
-        }
-        let mut variable = vec![0; size];
-        self.source
-            .read_exact_at(start + LOCAL_SIZE as u64, &mut variable)?;
-        Ok(Local::read(&fixed, &variable))
+        let header = self.window.get(start, LOCAL_SIZE + size)?;
+        Ok(Local::read(header).filter(|local| local.length == (LOCAL_SIZE + size) as u64))
     }
 }
 
