@@ -117,9 +117,7 @@ impl FlowError {
         let with_reason = |code| Problem::new(code).with("reason", self);
         match self {
             Self::StreamSql(_) | Self::RuleSql { .. } => with_reason(codes::SQL_INVALID),
-            Self::StreamExists(name) => {
-                Problem::new(codes::STREAM_EXISTS).with("stream", name)
-            }
+            Self::StreamExists(name) => Problem::new(codes::STREAM_EXISTS).with("stream", name),
             Self::StreamUnknown(name) | Self::StreamMissing(name) => {
                 Problem::new(codes::STREAM_NOT_FOUND).with("stream", name)
             }

@@ -10,8 +10,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::FlowError;
 use crate::rule::{RuleDefinition, SinkOptions};
 use crate::sql::SqlError;
-use crate::sql::expr::{Expr, PluginCall};
-use crate::sql::select::{Item, Select};
+use crate::sql::expr::PluginCall;
+use crate::sql::select::Select;
 use crate::sql::stream::StreamDefinition;
 use crate::sql::translate::aggregate_refused;
 use crate::suggest::suggest;
@@ -281,13 +281,5 @@ impl Plan {
     /// Whether a row needs the world outside before it can go on.
     pub(crate) fn awaits(&self) -> bool {
         !self.calls.is_empty()
-    }
-
-    /// The projection, without `*`.
-    pub(crate) fn expressions(&self) -> impl Iterator<Item = (&Arc<str>, &Expr)> {
-        self.select.items.iter().filter_map(|item| match item {
-            Item::Column { name, expr } => Some((name, expr)),
-            Item::All { .. } => None,
-        })
     }
 }

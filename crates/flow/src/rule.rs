@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use crate::FlowError;
 
 /// Largest rule that is read, in bytes.
-pub const MAX_RULE: usize = 1024 * 1024;
+const MAX_RULE: usize = 1024 * 1024;
 /// Longest id.
 const MAX_ID: usize = 128;
 

@@ -173,10 +173,7 @@ impl Stages {
             .as_ref()
             .map(|filter| node(NodeKind::Operator, filter));
         let project = node(NodeKind::Operator, &names.project);
-        filter
-            .as_ref()
-            .unwrap_or(&project)
-            .reads(inbox.length());
+        filter.as_ref().unwrap_or(&project).reads(inbox.length());
         let sinks = plan
             .sinks
             .iter()

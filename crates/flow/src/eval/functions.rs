@@ -33,13 +33,17 @@ pub static BUILTINS: &[Builtin] = &[
             Number::Float(n) => Number::Float(n.abs()),
         })
     }),
-    builtin("cardinality", 1, 1, "how many values a list has", |a, _| {
-        match a[0].decoded().as_ref() {
+    builtin(
+        "cardinality",
+        1,
+        1,
+        "how many values a list has",
+        |a, _| match a[0].decoded().as_ref() {
             Value::List(values) => Ok(int(values.len())),
             Value::Null => Ok(Value::Int(0)),
             other => wrong("cardinality", "a list", other),
-        }
-    }),
+        },
+    ),
     builtin(
         "cast",
         2,
@@ -53,12 +57,18 @@ pub static BUILTINS: &[Builtin] = &[
     builtin("ceiling", 1, 1, "same as `ceil`", |a, _| {
         rounded(&a[0], "ceiling", f64::ceil)
     }),
-    builtin("coalesce", 1, MANY, "the first value that is not NULL", |a, _| {
-        Ok(a.iter()
-            .find(|value| !matches!(*value.decoded(), Value::Null))
-            .cloned()
-            .unwrap_or(Value::Null))
-    }),
+    builtin(
+        "coalesce",
+        1,
+        MANY,
+        "the first value that is not NULL",
+        |a, _| {
+            Ok(a.iter()
+                .find(|value| !matches!(*value.decoded(), Value::Null))
+                .cloned()
+                .unwrap_or(Value::Null))
+        },
+    ),
     builtin(
         "concat",
         1,
@@ -87,16 +97,20 @@ pub static BUILTINS: &[Builtin] = &[
     builtin("isnull", 1, 1, "whether the value is NULL", |a, _| {
         Ok(matches!(*a[0].decoded(), Value::Null).into())
     }),
-    builtin("length", 1, 1, "how many characters a text or values a list has", |a, _| {
-        match a[0].decoded().as_ref() {
+    builtin(
+        "length",
+        1,
+        1,
+        "how many characters a text or values a list has",
+        |a, _| match a[0].decoded().as_ref() {
             Value::Text(text) => Ok(int(text.chars().count())),
             Value::List(values) => Ok(int(values.len())),
             Value::Object(row) => Ok(int(row.len())),
             Value::Bytes(bytes) => Ok(int(bytes.len())),
             Value::Null => Ok(Value::Null),
             other => wrong("length", "a text or a list", other),
-        }
-    }),
+        },
+    ),
     builtin("lower", 1, 1, "the text in small letters", |a, _| {
         text::one(&a[0], "lower", |text| text.to_lowercase())
     }),
@@ -113,25 +127,37 @@ pub static BUILTINS: &[Builtin] = &[
         "the time (UTC) as `YYYY-MM-DD HH:MM:SS`",
         |_, scope| Ok(text::now(scope.now)),
     ),
-    builtin("parse_json", 1, 1, "what a JSON text says", |a, _| {
-        match a[0].decoded().as_ref() {
+    builtin(
+        "parse_json",
+        1,
+        1,
+        "what a JSON text says",
+        |a, _| match a[0].decoded().as_ref() {
             Value::Text(text) => match JsonText::parse(text.as_bytes().to_vec().into()) {
                 Ok(json) => Ok(Value::Json(json)),
                 Err(error) => fail(format!("parse_json: {error}")),
             },
             Value::Null => Ok(Value::Null),
             other => wrong("parse_json", "a text", other),
-        }
-    }),
-    builtin("power", 2, 2, "the first number to the power of the second", |a, _| {
-        match (float(&a[0], "power")?, float(&a[1], "power")?) {
+        },
+    ),
+    builtin(
+        "power",
+        2,
+        2,
+        "the first number to the power of the second",
+        |a, _| match (float(&a[0], "power")?, float(&a[1], "power")?) {
             (Some(base), Some(exponent)) => Ok(Value::from_f64(base.powf(exponent))),
             _ => Ok(Value::Null),
-        }
-    }),
-    builtin("round", 1, 1, "the nearest integer; halves go away from zero", |a, _| {
-        rounded(&a[0], "round", f64::round)
-    }),
+        },
+    ),
+    builtin(
+        "round",
+        1,
+        1,
+        "the nearest integer; halves go away from zero",
+        |a, _| rounded(&a[0], "round", f64::round),
+    ),
     builtin("rtrim", 1, 1, "the text without space after it", |a, _| {
         text::one(&a[0], "rtrim", |text| text.trim_end().to_owned())
     }),
@@ -153,11 +179,17 @@ pub static BUILTINS: &[Builtin] = &[
         "the part with that index (from 0) of a text split at a separator",
         |a, _| text::split_value(a),
     ),
-    builtin("sqrt", 1, 1, "the square root; NULL of a negative number", |a, _| {
-        Ok(float(&a[0], "sqrt")?.map_or(Value::Null, |n| Value::from_f64(n.sqrt())))
-    }),
+    builtin(
+        "sqrt",
+        1,
+        1,
+        "the square root; NULL of a negative number",
+        |a, _| Ok(float(&a[0], "sqrt")?.map_or(Value::Null, |n| Value::from_f64(n.sqrt()))),
+    ),
     builtin("startswith", 2, 2, "whether the text begins so", |a, _| {
-        text::two(a, "startswith", |text, start| text.starts_with(start).into())
+        text::two(a, "startswith", |text, start| {
+            text.starts_with(start).into()
+        })
     }),
     builtin(
         "substring",
@@ -166,18 +198,26 @@ pub static BUILTINS: &[Builtin] = &[
         "the characters from an index (from 0) on, up to another, not including it",
         |a, _| text::substring(a),
     ),
-    builtin("to_json", 1, 1, "the value as a JSON text", |a, _| {
-        match serde_json::to_string(&a[0]) {
+    builtin(
+        "to_json",
+        1,
+        1,
+        "the value as a JSON text",
+        |a, _| match serde_json::to_string(&a[0]) {
             Ok(text) => Ok(text.as_str().into()),
             Err(error) => fail(format!("to_json: {error}")),
-        }
-    }),
+        },
+    ),
     builtin("trim", 1, 1, "the text without space around it", |a, _| {
         text::one(&a[0], "trim", |text| text.trim().to_owned())
     }),
-    builtin("tstamp", 0, 0, "the time in milliseconds since 1970", |_, scope| {
-        Ok(Value::Int(scope.now))
-    }),
+    builtin(
+        "tstamp",
+        0,
+        0,
+        "the time in milliseconds since 1970",
+        |_, scope| Ok(Value::Int(scope.now)),
+    ),
     builtin("upper", 1, 1, "the text in capital letters", |a, _| {
         text::one(&a[0], "upper", |text| text.to_uppercase())
     }),

@@ -194,7 +194,10 @@ fn names(name: &str, value: &Json) -> Result<Vec<String>, String> {
 
 fn buffer_length(name: &str, value: &Json) -> Result<usize, String> {
     not_negative(name, value)?;
-    match value.as_u64().and_then(|length| usize::try_from(length).ok()) {
+    match value
+        .as_u64()
+        .and_then(|length| usize::try_from(length).ok())
+    {
         // eKuiper reads 0 as "not set".
         Some(0) => Ok(BUFFER_LENGTH),
         Some(length) if length <= MAX_BUFFER_LENGTH => Ok(length),

@@ -161,11 +161,9 @@ impl<'a> Rewriter<'a> {
             }
             _ => {
                 let from = self.at;
-                while self
-                    .text
-                    .get(self.at)
-                    .is_some_and(|byte| !matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r'))
-                {
+                while self.text.get(self.at).is_some_and(|byte| {
+                    !matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r')
+                }) {
                     self.at += 1;
                 }
                 out.extend_from_slice(&self.text[from..self.at]);
@@ -298,7 +296,10 @@ fn reorder(out: &mut Vec<u8>, start: usize, mut members: Vec<Member<'_>>) {
     out.truncate(start);
     for index in 0..members.len() {
         let member = &members[index];
-        if members.get(index + 1).is_some_and(|next| next.name == member.name) {
+        if members
+            .get(index + 1)
+            .is_some_and(|next| next.name == member.name)
+        {
             continue;
         }
         if out.len() > start {

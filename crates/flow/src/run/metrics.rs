@@ -208,7 +208,10 @@ impl Node {
         };
         add("records_in_total", self.records_in.load(RELAXED).into());
         add("records_out_total", self.records_out.load(RELAXED).into());
-        add("messages_processed_total", self.processed.load(RELAXED).into());
+        add(
+            "messages_processed_total",
+            self.processed.load(RELAXED).into(),
+        );
         add("process_latency_us", self.latency_us.load(RELAXED).into());
         add("buffer_length", buffer.into());
         add("last_invocation", self.last_invocation.load(RELAXED).into());
@@ -219,7 +222,10 @@ impl Node {
             let link = link.lock();
             add("connection_status", link.status.into());
             add("connection_last_connected_time", link.connected_at.into());
-            add("connection_last_disconnected_time", link.disconnected_at.into());
+            add(
+                "connection_last_disconnected_time",
+                link.disconnected_at.into(),
+            );
             add(
                 "connection_last_disconnected_message",
                 link.disconnected_message.as_str().into(),

@@ -40,6 +40,8 @@ pub(super) struct Pipeline {
     slots: Vec<Slot>,
     counts: Counts,
     buffer: Vec<u8>,
+    /// Messages of the batch that have not been processed.
+    waiting: usize,
 }
 
 /// What one batch did, written to the nodes at its end.
@@ -83,35 +85,46 @@ impl Pipeline {
             tail,
             counts: Counts::default(),
             buffer: Vec::new(),
+            waiting: 0,
         }
     }
 
     /// Works until the inbox is closed and empty, or until it is cut off.
     pub(super) async fn run(mut self, cut: CancellationToken) {
-        let inbox = self.inbox.clone();
-        let source = self.source.clone();
-        let mut left = Vec::new();
         tokio::select! {
-            () = self.work(&mut left) => return,
+            () = self.work() => return,
             () = cut.cancelled() => {}
         }
-        inbox.close();
-        let lost = (inbox.clear() + left.len()) as u64;
-        source.failed_times(lost, format!("rule stopped, {lost} messages not processed"));
+        self.inbox.close();
+        let lost = (self.inbox.clear() + self.waiting) as u64;
+        self.source
+            .failed_times(lost, format!("rule stopped, {lost} messages not processed"));
+        for feed in &self.feeds {
+            let lost = feed.batch.len() as u64;
+            feed.encode
+                .failed_times(lost, format!("rule stopped, {lost} messages not delivered"));
+        }
     }
 
-    async fn work(&mut self, batch: &mut Vec<Tuple>) {
+    async fn work(&mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
         // A call takes longer than a hand-over: rows that wait for one go on as soon as they can.
         let most = if self.plan.awaits() { 1 } else { BATCH };
         let inbox = self.inbox.clone();
-        while inbox.take(batch, most).await {
+        while inbox.take(&mut batch, most).await {
             let began = Instant::now();
             let now = self.shared.clock.now_ms();
-            for tuple in batch.iter() {
+            self.waiting = batch.len();
+            for tuple in &batch {
                 self.process(tuple, now).await;
+                self.waiting -= 1;
             }
             self.count(began);
             self.hand_over().await;
+            if batch.len() == BATCH {
+                // There is more: let others have their turn.
+                tokio::task::yield_now().await;
+            }
             batch.clear();
         }
     }
@@ -123,7 +136,10 @@ impl Pipeline {
         let row = self.columns(&plan, tuple);
         self.slots.fill(None);
         if let Some(filter) = &plan.select.filter {
-            match self.until_done(&row, tuple, now, |scope| keeps(filter, scope)).await {
+            match self
+                .until_done(&row, tuple, now, |scope| keeps(filter, scope))
+                .await
+            {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(text) => {
@@ -184,9 +200,15 @@ impl Pipeline {
                 Err(Stop::Error(text)) => return Err(text),
                 Err(Stop::Call(slot, arguments)) => (slot, arguments),
             };
-            let result = self.plan.calls[slot].call(&arguments).await.map_err(|error| {
-                format!("call func {} error: {}", self.plan.select.calls[slot].name, error.text)
-            })?;
+            let result = self.plan.calls[slot]
+                .call(&arguments)
+                .await
+                .map_err(|error| {
+                    format!(
+                        "call func {} error: {}",
+                        self.plan.select.calls[slot].name, error.text
+                    )
+                })?;
             self.slots[slot] = Some(result);
         }
     }
@@ -251,8 +273,11 @@ impl Pipeline {
             feed.encode.came_in(count);
             feed.encode.went_out(count);
             if block {
-                for message in feed.batch.drain(..) {
-                    feed.queue.push(message).await;
+                // One leaves the batch only when the queue has it, so that none is lost from sight.
+                feed.batch.reverse();
+                while let Some(message) = feed.batch.last() {
+                    feed.queue.push(message.clone()).await;
+                    feed.batch.pop();
                 }
             } else {
                 let (dropped, last) = feed.queue.offer_all(&mut feed.batch);
@@ -305,11 +330,7 @@ fn is_null(value: &Value) -> bool {
 
 impl Feed {
     /// The message for this sink, if there is one.
-    fn encode(
-        &self,
-        output: &Output<'_>,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Option<Bytes>, TooDeep> {
+    fn encode(&self, output: &Output<'_>, buffer: &mut Vec<u8>) -> Result<Option<Bytes>, TooDeep> {
         let options = &self.options;
         let chosen = if options.fields.is_empty() && options.exclude_fields.is_empty() {
             None

@@ -68,7 +68,8 @@ impl SinkTask {
             node.failed(error.text.clone());
             node.link_changed(Connection::Disconnected(error.text.clone()));
             if error.class == ErrorClass::Refused {
-                self.shared.fail(format!("{}: {}", self.plan().op_id, error.text));
+                self.shared
+                    .fail(format!("{}: {}", self.plan().op_id, error.text));
                 return None;
             }
             if !pause(&mut delay, &self.stop).await {
@@ -116,6 +117,10 @@ impl SinkTask {
             }
             node.went_out(delivered);
             *under_way = 0;
+            if count == BATCH as u64 {
+                // There is more: let others have their turn.
+                tokio::task::yield_now().await;
+            }
         }
     }
 

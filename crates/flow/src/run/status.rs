@@ -78,9 +78,17 @@ impl State {
     }
 
     pub(super) fn stopping(&mut self, now: i64) {
-        if matches!(self.state, RuleState::Starting | RuleState::Running) {
-            self.state = RuleState::Stopping;
-            self.stopped_at = now;
+        match self.state {
+            RuleState::Starting | RuleState::Running => {
+                self.state = RuleState::Stopping;
+                self.stopped_at = now;
+            }
+            // Whoever stops it has seen why.
+            RuleState::StoppedByError => {
+                self.state = RuleState::Stopped;
+                self.message.clear();
+            }
+            RuleState::Stopped | RuleState::Stopping => {}
         }
     }
 

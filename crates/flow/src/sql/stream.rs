@@ -505,9 +505,10 @@ impl Reader {
     }
 
     fn expected(&self, what: &str) -> SqlError {
-        let found = self
-            .peek()
-            .map_or_else(|| "the end of the statement".to_owned(), ToString::to_string);
+        let found = self.peek().map_or_else(
+            || "the end of the statement".to_owned(),
+            ToString::to_string,
+        );
         SqlError::at(format!("Expected: {what}, found: {found}"), self.here())
     }
 }

@@ -333,7 +333,9 @@ impl Translator {
         self.next_func_id += 1;
         let mut arguments = arguments.into_iter();
         let key = match (arguments.next(), arguments.next()) {
-            (Some(FunctionArg::Unnamed(FunctionArgExpr::Wildcard)), None) => return Ok(Expr::Meta(None)),
+            (Some(FunctionArg::Unnamed(FunctionArgExpr::Wildcard)), None) => {
+                return Ok(Expr::Meta(None));
+            }
             (Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(key))), None) => key,
             _ => return Err(SqlError::new(format!("Expected: one key in {name}(…)"))),
         };

@@ -1,0 +1,110 @@
+//! The sources and sinks of ours.
+//!
+//! | symbol | what it does |
+//! |---|---|
+//! | source `simulator` | gives the rows of a list, again and again |
+//! | source `memory` | gives what `memory` sinks put on a topic |
+//! | sink `memory` | puts rows on a topic |
+//! | sink `log` | writes rows to the server's log |
+//! | sink `file` | writes rows to a file below one directory, one line each |
+
+mod file;
+mod log;
+mod memory;
+mod simulator;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use plugyard_symbol::{Catalog, FunctionSymbol, SinkSymbol, SourceSymbol, SymbolError, SymbolKind};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+
+use crate::clock::{Clock, SystemClock};
+pub use memory::{Subscription, Topics};
+
+/// The catalogue of the symbols of ours.
+#[derive(Clone)]
+pub struct Builtins {
+    clock: Arc<dyn Clock>,
+    topics: Topics,
+    files: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Builtins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builtins")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builtins {
+    /// Files of the sink `file` may be written below `files` only; without it the sink refuses to start.
+    pub fn new(files: Option<PathBuf>) -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            topics: Topics::default(),
+            files,
+        }
+    }
+
+    /// The topics of the symbols `memory`: to read what rules put there, or to feed them.
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+}
+
+const SOURCES: &[&str] = &["memory", "simulator"];
+const SINKS: &[&str] = &["file", "log", "memory"];
+
+impl Catalog for Builtins {
+    fn source(&self, name: &str) -> Option<Arc<dyn SourceSymbol>> {
+        match name {
+            "memory" => Some(Arc::new(memory::MemorySource {
+                topics: self.topics.clone(),
+                clock: self.clock.clone(),
+            })),
+            "simulator" => Some(Arc::new(simulator::Simulator {
+                clock: self.clock.clone(),
+            })),
+            _ => None,
+        }
+    }
+
+    fn sink(&self, name: &str) -> Option<Arc<dyn SinkSymbol>> {
+        match name {
+            "file" => Some(Arc::new(file::FileSink {
+                below: self.files.clone(),
+            })),
+            "log" => Some(Arc::new(log::LogSink)),
+            "memory" => Some(Arc::new(memory::MemorySink {
+                topics: self.topics.clone(),
+            })),
+            _ => None,
+        }
+    }
+
+    fn function(&self, _: &str) -> Option<Arc<dyn FunctionSymbol>> {
+        // Functions of ours are part of the statement; see `crate::BUILTINS`.
+        None
+    }
+
+    fn names(&self, kind: SymbolKind) -> Vec<String> {
+        let names = match kind {
+            SymbolKind::Source => SOURCES,
+            SymbolKind::Sink => SINKS,
+            SymbolKind::Function => &[],
+        };
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+}
+
+/// Reads the properties of a symbol of ours.
+fn properties<T: DeserializeOwned>(
+    what: &str,
+    properties: &Map<String, Json>,
+) -> Result<T, SymbolError> {
+    serde_json::from_value(Json::Object(properties.clone()))
+        .map_err(|error| SymbolError::refused(format!("{what}: {error}")))
+}

@@ -1,0 +1,182 @@
+//! The handle through which everything else uses streams and rules.
+
+mod rules;
+mod slot;
+mod streams;
+mod tail;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::future::join_all;
+use parking_lot::Mutex;
+use plugyard_symbol::{Catalog, SymbolKind};
+use sea_orm::DatabaseConnection;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::plan;
+use crate::sql::stream::StreamDefinition;
+use crate::store::Store;
+use crate::{FlowError, SystemClock};
+pub use rules::RuleSummary;
+use slot::{Parsed, Slot};
+pub use streams::StreamSummary;
+pub use tail::{Tail, TailEvent};
+
+/// Streams and rules: kept in the database, run over the symbols of a catalogue. Cheap to clone.
+///
+/// Nothing here holds a lock while a plugin is asked something, so a plugin that hangs holds up only
+/// what concerns its own rule.
+#[derive(Clone)]
+pub struct FlowService(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    catalog: Arc<dyn Catalog>,
+    clock: Arc<dyn Clock>,
+    registry: Mutex<Registry>,
+    /// Runs of deleted rules that have not ended: the next rule of that id waits for them.
+    ending: Mutex<HashMap<String, watch::Receiver<bool>>>,
+}
+
+#[derive(Default)]
+struct Registry {
+    streams: BTreeMap<String, StreamEntry>,
+    rules: BTreeMap<String, Arc<Slot>>,
+}
+
+#[derive(Clone)]
+struct StreamEntry {
+    definition: Arc<StreamDefinition>,
+    statement: Arc<str>,
+}
+
+/// Who uses a symbol.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SymbolUsers {
+    /// Streams whose TYPE it is, sorted.
+    pub streams: Vec<String>,
+    /// Rules that read from such a stream, send to it or call it, sorted.
+    pub rules: Vec<String>,
+}
+
+impl std::fmt::Debug for FlowService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlowService").finish_non_exhaustive()
+    }
+}
+
+impl FlowService {
+    /// A service over a migrated database (see [`crate::migrations`]) and a catalogue, usually a
+    /// [`crate::Combined`] of [`crate::Builtins`] and the plugins'. Nothing runs before [`FlowService::recover`].
+    pub fn new(database: DatabaseConnection, catalog: Arc<dyn Catalog>) -> Self {
+        Self::with_clock(database, catalog, Arc::new(SystemClock))
+    }
+
+    /// The same with a clock of the caller's.
+    pub fn with_clock(
+        database: DatabaseConnection,
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store: Store(database),
+            catalog,
+            clock,
+            registry: Mutex::default(),
+            ending: Mutex::default(),
+        }))
+    }
+
+    /// Reads what is stored and starts the rules that shall run, each on its own. To be called once, when
+    /// the plugins have registered their symbols. A rule that cannot be started is `stopped by error`, says
+    /// why, and is tried again by [`FlowService::catalog_changed`].
+    ///
+    /// # Errors
+    /// [`FlowError::Store`].
+    pub async fn recover(&self) -> Result<(), FlowError> {
+        for row in self.0.store.streams().await? {
+            match StreamDefinition::parse(&row.statement) {
+                Ok(definition) => {
+                    let entry = StreamEntry {
+                        definition: Arc::new(definition),
+                        statement: row.statement.into(),
+                    };
+                    self.0.registry.lock().streams.insert(row.name, entry);
+                }
+                Err(error) => tracing::error!(
+                    flow.stream = row.name,
+                    %error,
+                    "Stream `{}` is stored but cannot be read", row.name
+                ),
+            }
+        }
+        for row in self.0.store.rules().await? {
+            let parsed = Parsed::read(&row.json, Some(&row.id));
+            let slot = Slot::new(row.id.clone(), row.json.into(), parsed, row.triggered);
+            self.0.registry.lock().rules.insert(row.id, Arc::new(slot));
+        }
+        self.start_wanted().await;
+        Ok(())
+    }
+
+    /// Tells that symbols have come or gone: rules that are `stopped by error` are tried again. Ends when
+    /// each has been tried.
+    pub async fn catalog_changed(&self) {
+        self.start_wanted().await;
+    }
+
+    /// Ends all rules, as at the end of the program; they stay wanted. Ends when they have, within bounds.
+    pub async fn shutdown(&self) {
+        let slots: Vec<_> = self.0.registry.lock().rules.values().cloned().collect();
+        join_all(slots.iter().map(|slot| slot.stop())).await;
+    }
+
+    /// Who uses a symbol: what an uninstall would break.
+    pub fn users_of(&self, kind: SymbolKind, name: &str) -> SymbolUsers {
+        let registry = self.0.registry.lock();
+        let streams: Vec<String> = registry
+            .streams
+            .values()
+            .filter(|entry| kind == SymbolKind::Source && entry.definition.source_type() == name)
+            .map(|entry| entry.definition.name.clone())
+            .collect();
+        let rules = registry
+            .rules
+            .values()
+            .filter(|slot| {
+                slot.parsed().is_some_and(|parsed| {
+                    streams.contains(&parsed.select.stream)
+                        || plan::symbols(&parsed.rule, &parsed.select)
+                            .any(|symbol| symbol == (kind, name))
+                })
+            })
+            .map(|slot| slot.id.clone())
+            .collect();
+        SymbolUsers { streams, rules }
+    }
+
+    async fn start_wanted(&self) {
+        let slots: Vec<_> = self.0.registry.lock().rules.values().cloned().collect();
+        join_all(
+            slots
+                .into_iter()
+                .filter(|slot| slot.is_waiting())
+                .map(|slot| async move {
+                    if let Err(error) = self.launch(&slot).await {
+                        tracing::warn!(
+                            flow.rule = slot.id,
+                            %error,
+                            "Rule `{}` cannot be started", slot.id
+                        );
+                    }
+                }),
+        )
+        .await;
+    }
+
+    fn now(&self) -> i64 {
+        self.0.clock.now_ms()
+    }
+}

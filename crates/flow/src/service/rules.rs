@@ -1,0 +1,335 @@
+//! Rules.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::slot::{Parsed, Slot};
+use super::{FlowService, Tail};
+use crate::FlowError;
+use crate::plan::{self, Plan};
+use crate::run::{Predecessor, RuleState};
+use crate::suggest::suggest;
+
+/// A rule in a list.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct RuleSummary {
+    /// Its id.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// What it is doing, in eKuiper's words.
+    pub status: String,
+    /// Its version.
+    pub version: String,
+    /// Whether its messages are traced: never.
+    pub trace: bool,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+impl FlowService {
+    /// Creates a rule and, unless it says `"triggered": false`, starts it; gives its id.
+    ///
+    /// # Errors
+    /// All of [`FlowError`] that a rule can have; nothing is created then.
+    pub async fn create_rule(&self, json: &str) -> Result<String, FlowError> {
+        let parsed = Parsed::read(json, None)?;
+        let id = parsed.rule.id.clone();
+        if self.slot(&id).is_some() {
+            return Err(FlowError::RuleExists(id));
+        }
+        let plan = self.plan(&parsed).await?;
+        self.insert_rule(json, parsed, plan).await?;
+        Ok(id)
+    }
+
+    /// Replaces a rule, or creates it when there is none of that id. Until the new one has been found
+    /// possible and is stored, the old one runs on.
+    ///
+    /// # Errors
+    /// As [`FlowService::create_rule`]; the old rule runs on then.
+    pub async fn put_rule(&self, id: &str, json: &str) -> Result<(), FlowError> {
+        let parsed = Parsed::read(json, Some(id))?;
+        let plan = self.plan(&parsed).await?;
+        let Some(slot) = self.slot(id) else {
+            return self.insert_rule(json, parsed, plan).await;
+        };
+        let _changing = slot.changing.lock().await;
+        let wanted = parsed.rule.triggered;
+        self.0
+            .store
+            .rule_update(id, json, wanted, self.now())
+            .await?;
+        slot.set_rule(json.into(), parsed.clone(), wanted);
+        slot.stop().await;
+        slot.start(&parsed, plan, self.0.clock.clone(), None);
+        Ok(())
+    }
+
+    /// Deletes a rule. A run that does not end in time is left to end by itself.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`], [`FlowError::Store`].
+    pub async fn delete_rule(&self, id: &str) -> Result<(), FlowError> {
+        let slot = self
+            .slot(id)
+            .ok_or_else(|| missing(id, format!("rule {id} not found"), false))?;
+        let _changing = slot.changing.lock().await;
+        self.0.store.rule_delete(id).await?;
+        let ending = slot.delete();
+        if let Some(ending) = ending {
+            let mut all = self.0.ending.lock();
+            all.retain(|_, ended| !*ended.borrow());
+            all.insert(id.to_owned(), ending);
+        }
+        self.0.registry.lock().rules.remove(id);
+        slot.stop().await;
+        Ok(())
+    }
+
+    /// Starts a rule; one that runs already runs on.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`], or why it cannot be started: then it is `stopped by error` and is tried
+    /// again when symbols come.
+    pub async fn start_rule(&self, id: &str) -> Result<(), FlowError> {
+        let slot = self.registered(id)?;
+        {
+            let _changing = slot.changing.lock().await;
+            self.0.store.rule_trigger(id, true, self.now()).await?;
+            slot.set_wanted(true);
+            if slot.is_running() {
+                return Ok(());
+            }
+        }
+        self.launch(&slot).await
+    }
+
+    /// Stops a rule; it stays stopped also after a restart of the program.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`], [`FlowError::Store`].
+    pub async fn stop_rule(&self, id: &str) -> Result<(), FlowError> {
+        let slot = self.registered(id)?;
+        let _changing = slot.changing.lock().await;
+        self.0.store.rule_trigger(id, false, self.now()).await?;
+        slot.set_wanted(false);
+        slot.stop().await;
+        Ok(())
+    }
+
+    /// Stops and starts a rule; its counters begin anew.
+    ///
+    /// # Errors
+    /// As [`FlowService::start_rule`].
+    pub async fn restart_rule(&self, id: &str) -> Result<(), FlowError> {
+        let slot = self.registered(id)?;
+        {
+            let _changing = slot.changing.lock().await;
+            self.0.store.rule_trigger(id, true, self.now()).await?;
+            slot.set_wanted(true);
+            slot.stop().await;
+        }
+        self.launch(&slot).await
+    }
+
+    /// Whether a rule could be created, without creating it; gives the streams it reads.
+    ///
+    /// # Errors
+    /// As [`FlowService::create_rule`], but an id that exists is no error.
+    pub async fn validate_rule(&self, json: &str) -> Result<Vec<String>, FlowError> {
+        let parsed = Parsed::read(json, None)?;
+        self.plan(&parsed).await?;
+        Ok(vec![parsed.select.stream.clone()])
+    }
+
+    /// All rules, sorted by id.
+    pub fn rules(&self) -> Vec<RuleSummary> {
+        self.slots()
+            .into_iter()
+            .map(|slot| {
+                let parsed = slot.parsed();
+                let rule = parsed.as_ref().map(|parsed| &parsed.rule);
+                RuleSummary {
+                    id: slot.id.clone(),
+                    name: rule.map_or_else(String::new, |rule| rule.name.clone()),
+                    status: slot.state().state.as_str().to_owned(),
+                    version: rule.map_or_else(String::new, |rule| rule.version.clone()),
+                    trace: false,
+                    tags: rule.map_or_else(Vec::new, |rule| rule.tags.clone()),
+                }
+            })
+            .collect()
+    }
+
+    /// A rule's JSON as it was sent.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`].
+    pub fn rule_json(&self, id: &str) -> Result<Arc<str>, FlowError> {
+        let slot = self.slot(id);
+        slot.map(|slot| slot.json())
+            .ok_or_else(|| missing(id, format!("Rule {id} is not found."), true))
+    }
+
+    /// What a rule is doing.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`].
+    pub fn rule_state(&self, id: &str) -> Result<RuleState, FlowError> {
+        Ok(self.known(id)?.state().state)
+    }
+
+    /// A rule's status document: how it stands, then the metrics of its nodes.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`].
+    pub fn rule_status(&self, id: &str) -> Result<Map<String, Json>, FlowError> {
+        Ok(self.known(id)?.document())
+    }
+
+    /// The status of all rules in short, by id.
+    pub fn all_status(&self) -> Map<String, Json> {
+        self.slots()
+            .into_iter()
+            .map(|slot| (slot.id.clone(), slot.summary()))
+            .collect()
+    }
+
+    /// A rule's nodes and what leads from which to which.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`], or why the stored rule cannot be read.
+    pub fn rule_topology(&self, id: &str) -> Result<Json, FlowError> {
+        let slot = self.known(id)?;
+        let parsed = slot.parsed().ok_or_else(|| slot.unreadable())?;
+        Ok(plan::topology(&parsed.rule, &parsed.select))
+    }
+
+    /// The rows a rule gives to its sinks, from now on.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`].
+    pub fn tail_rule(&self, id: &str) -> Result<Tail, FlowError> {
+        Ok(Tail(self.known(id)?.watch()))
+    }
+
+    /// Stores a new rule and starts it.
+    async fn insert_rule(
+        &self,
+        json: &str,
+        parsed: Arc<Parsed>,
+        plan: Plan,
+    ) -> Result<(), FlowError> {
+        let id = parsed.rule.id.clone();
+        let wanted = parsed.rule.triggered;
+        let slot = Arc::new(Slot::new(
+            id.clone(),
+            json.into(),
+            Ok(parsed.clone()),
+            wanted,
+        ));
+        let _changing = slot.changing.lock().await;
+        {
+            // Reserved before it is stored, so that of two at once only one goes on.
+            let mut registry = self.0.registry.lock();
+            if registry.rules.contains_key(&id) {
+                return Err(FlowError::RuleExists(id));
+            }
+            if !registry.streams.contains_key(&parsed.select.stream) {
+                return Err(no_stream(&parsed.select.stream, ""));
+            }
+            registry.rules.insert(id.clone(), slot.clone());
+        }
+        if let Err(error) = self
+            .0
+            .store
+            .rule_insert(&id, json, wanted, self.now())
+            .await
+        {
+            slot.delete();
+            self.0.registry.lock().rules.remove(&id);
+            return Err(error);
+        }
+        let predecessor = self.ending(&id);
+        slot.start(&parsed, plan, self.0.clock.clone(), predecessor);
+        Ok(())
+    }
+
+    /// Plans and starts a rule that shall run.
+    pub(super) async fn launch(&self, slot: &Arc<Slot>) -> Result<(), FlowError> {
+        let Some(parsed) = slot.parsed() else {
+            return Err(slot.unreadable());
+        };
+        match self.plan(&parsed).await {
+            Ok(plan) => {
+                let _changing = slot.changing.lock().await;
+                let predecessor = self.ending(&slot.id);
+                slot.start(&parsed, plan, self.0.clock.clone(), predecessor);
+                Ok(())
+            }
+            Err(error) => {
+                slot.set_error(&parsed, &error, self.now());
+                Err(error)
+            }
+        }
+    }
+
+    async fn plan(&self, parsed: &Parsed) -> Result<Plan, FlowError> {
+        let name = &parsed.select.stream;
+        let Some(stream) = self.stream(name) else {
+            let known = self.streams();
+            let near = suggest(name, known.iter().map(|stream| stream.name.as_str()));
+            return Err(no_stream(name, &near));
+        };
+        plan::plan(
+            parsed.rule.clone(),
+            parsed.select.clone(),
+            stream.definition,
+            self.0.catalog.as_ref(),
+        )
+        .await
+    }
+
+    fn ending(&self, id: &str) -> Predecessor {
+        self.0.ending.lock().remove(id)
+    }
+
+    fn slot(&self, id: &str) -> Option<Arc<Slot>> {
+        self.0.registry.lock().rules.get(id).cloned()
+    }
+
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.0.registry.lock().rules.values().cloned().collect()
+    }
+
+    fn known(&self, id: &str) -> Result<Arc<Slot>, FlowError> {
+        self.slot(id)
+            .ok_or_else(|| missing(id, format!("Rule {id} is not found"), true))
+    }
+
+    fn registered(&self, id: &str) -> Result<Arc<Slot>, FlowError> {
+        self.slot(id).ok_or_else(|| {
+            missing(
+                id,
+                format!("Rule {id} is not found in registry, please check if it is created"),
+                true,
+            )
+        })
+    }
+}
+
+fn missing(id: &str, text: String, typed: bool) -> FlowError {
+    FlowError::RuleMissing {
+        id: id.to_owned(),
+        text,
+        typed,
+    }
+}
+
+fn no_stream(name: &str, near: &str) -> FlowError {
+    FlowError::Plan(format!(
+        "fail to get stream {name}, please check if stream is created{near}"
+    ))
+}
