@@ -1,5 +1,6 @@
 //! Names of entries: what is allowed, and which of them are the same to some file system.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use plugyard_model::{Code, Finding, Place, Severity, codes};
@@ -79,6 +80,10 @@ const NAMES_PER_ENTRY: u64 = 2;
 /// The names of a package so far, as a tree: entries, and the directories that exist only through them.
 pub(crate) struct Names {
     nodes: Vec<Node>,
+    /// The first node of each relation, parent and part; one map for all, as there may be many small ones.
+    known: HashMap<Box<[u8]>, usize>,
+    /// The key being looked up.
+    key: Vec<u8>,
 }
 
 /// One name below its parent. The first of several names that are the same to some file system stands for
@@ -87,34 +92,36 @@ struct Node {
     parent: usize,
     part: Box<str>,
     entry: Option<EntryKind>,
-    children: HashMap<Box<str>, usize>,
     /// The node that stands for this one when Unicode forms do not count.
     form: usize,
-    by_form: HashMap<Box<str>, usize>,
     /// The node that stands for this one when case does not count either.
     case: usize,
-    by_case: HashMap<Box<str>, usize>,
 }
 
-impl Node {
-    fn new(parent: usize, part: &str, form: usize, case: usize) -> Self {
-        Self {
-            parent,
-            part: part.into(),
-            entry: None,
-            children: HashMap::new(),
-            form,
-            by_form: HashMap::new(),
-            case,
-            by_case: HashMap::new(),
-        }
-    }
+/// How a name is known below its parent.
+#[derive(Clone, Copy)]
+enum Relation {
+    /// By its bytes.
+    Exact,
+    /// By its Unicode normal form.
+    Form,
+    /// By its normal form in lower case.
+    Case,
 }
 
 impl Names {
     pub(crate) fn new() -> Self {
+        let root = Node {
+            parent: 0,
+            part: "".into(),
+            entry: None,
+            form: 0,
+            case: 0,
+        };
         Self {
-            nodes: vec![Node::new(0, "", 0, 0)],
+            nodes: vec![root],
+            known: HashMap::new(),
+            key: Vec::new(),
         }
     }
 
@@ -130,8 +137,8 @@ impl Names {
         let limit = policy.limits.entries.saturating_mul(NAMES_PER_ENTRY);
         let mut at = 0;
         for part in path.split('/') {
-            at = match self.nodes[at].children.get(part) {
-                Some(&known) => known,
+            at = match self.find(Relation::Exact, at, part) {
+                Some(known) => known,
                 None if self.nodes.len() as u64 > limit => {
                     if !notes.has(codes::ARCHIVE_TOO_MANY_ENTRIES) {
                         notes.push(
@@ -180,18 +187,23 @@ impl Names {
         notes: &mut Notes,
     ) -> usize {
         let new = self.nodes.len();
-        let form: Box<str> = if is_nfc(part) {
+        let form: Cow<'_, str> = if is_nfc(part) {
             part.into()
         } else {
             part.nfc().collect::<String>().into()
         };
-        let folded: Box<str> = form.to_lowercase().into();
         let (form_parent, case_parent) = (self.nodes[parent].form, self.nodes[parent].case);
-        let same_form = *self.nodes[form_parent].by_form.entry(form).or_insert(new);
-        let same_case = *self.nodes[case_parent].by_case.entry(folded).or_insert(new);
-        self.nodes
-            .push(Node::new(parent, part, same_form, same_case));
-        self.nodes[parent].children.insert(part.into(), new);
+        self.find_or_insert(Relation::Exact, parent, part, new);
+        let same_form = self.find_or_insert(Relation::Form, form_parent, &form, new);
+        let folded = form.to_lowercase();
+        let same_case = self.find_or_insert(Relation::Case, case_parent, &folded, new);
+        self.nodes.push(Node {
+            parent,
+            part: part.into(),
+            entry: None,
+            form: same_form,
+            case: same_case,
+        });
         let clash = if same_form != new && form_parent == parent {
             Some((codes::ARCHIVE_DUPLICATE_UNICODE, Severity::Error, same_form))
         } else if same_form == new && same_case != new && case_parent == parent {
@@ -206,6 +218,27 @@ impl Names {
             notes.push(finding);
         }
         new
+    }
+
+    fn find(&mut self, relation: Relation, parent: usize, part: &str) -> Option<usize> {
+        self.key.clear();
+        self.key.push(relation as u8);
+        self.key.extend(parent.to_le_bytes());
+        self.key.extend(part.as_bytes());
+        self.known.get(self.key.as_slice()).copied()
+    }
+
+    fn find_or_insert(
+        &mut self,
+        relation: Relation,
+        parent: usize,
+        part: &str,
+        new: usize,
+    ) -> usize {
+        self.find(relation, parent, part).unwrap_or_else(|| {
+            self.known.insert(self.key.as_slice().into(), new);
+            new
+        })
     }
 
     /// A node and all above it, without the root.
