@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -80,6 +81,8 @@ pub(crate) struct Group {
     accounting: Option<Parent>,
     /// Why a limit that the hierarchy could keep is not set.
     pub(crate) refused: Vec<String>,
+    /// Must stay for as long as there is something in them.
+    _parents: Option<Arc<Cgroups>>,
 }
 
 impl Cgroups {
@@ -93,12 +96,22 @@ impl Cgroups {
             Ok(parent) if parent.version == CgroupVersion::V2 => None,
             _ => open("cpuacct").ok(),
         };
-        Self { cpu, memory: open("memory"), pids: open("pids"), accounting }
+        Self {
+            cpu,
+            memory: open("memory"),
+            pids: open("pids"),
+            accounting,
+        }
     }
 
     pub(crate) fn none(reason: &str) -> Self {
         let none = || Err(reason.to_owned());
-        Self { cpu: none(), memory: none(), pids: none(), accounting: None }
+        Self {
+            cpu: none(),
+            memory: none(),
+            pids: none(),
+            accounting: None,
+        }
     }
 
     pub(crate) fn report(&self) -> CgroupReport {
@@ -114,19 +127,39 @@ impl Cgroups {
     }
 
     /// Makes the groups of one process. Whatever fails is left to other means and noted.
-    pub(crate) fn create(&self, name: &str, limits: &Limits) -> Group {
-        let mut group = Group::default();
+    pub(crate) fn create(self: &Arc<Self>, name: &str, limits: &Limits) -> Group {
+        let mut group = Group {
+            _parents: Some(Arc::clone(self)),
+            ..Group::default()
+        };
         group.memory = group.child(self.memory.as_ref().ok(), name, |dir, version| {
-            limits.memory.map_or(Ok(()), |bytes| limit_memory(dir, version, bytes))
+            limits
+                .memory
+                .map_or(Ok(()), |bytes| limit_memory(dir, version, bytes))
         });
         group.pids = group.child(self.pids.as_ref().ok(), name, |dir, _| {
-            limits.pids.map_or(Ok(()), |pids| fs::write(dir.join("pids.max"), pids.to_string()))
+            limits.pids.map_or(Ok(()), |pids| {
+                fs::write(dir.join("pids.max"), pids.to_string())
+            })
         });
         group.cpu = group.child(self.cpu.as_ref().ok(), name, |dir, version| {
-            limits.cpu.map_or(Ok(()), |cores| limit_cpu(dir, version, cores))
+            limits
+                .cpu
+                .map_or(Ok(()), |cores| limit_cpu(dir, version, cores))
         });
         group.accounting = group.child(self.accounting.as_ref(), name, |_, _| Ok(()));
         group
+    }
+}
+
+/// Nothing of ours stays in the hierarchies of the host.
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        let limited = [&self.cpu, &self.memory, &self.pids].into_iter().flatten();
+        for parent in limited.chain(&self.accounting) {
+            // Refused while somebody else still has a group in it.
+            let _ = fs::remove_dir(&parent.path);
+        }
     }
 }
 
@@ -141,13 +174,18 @@ impl Group {
         let path = parent.path.join(name);
         let made = match fs::create_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // Somebody tidied up an empty group.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&path),
             made => made,
         };
         if made.is_ok() {
             self.paths.insert(path.clone());
         }
         match made.and_then(|()| limit(&path, parent.version)) {
-            Ok(()) => Some(Parent { version: parent.version, path }),
+            Ok(()) => Some(Parent {
+                version: parent.version,
+                path,
+            }),
             Err(error) => {
                 self.refused.push(format!("{}: {error}", path.display()));
                 None
@@ -199,14 +237,21 @@ impl Group {
         if let Some(Parent { path, .. }) = &self.accounting {
             return Some(Duration::from_nanos(number(&path.join("cpuacct.usage"))?));
         }
-        let Parent { path, .. } =
-            self.cpu.as_ref().filter(|parent| parent.version == CgroupVersion::V2)?;
-        Some(Duration::from_micros(entry(&path.join("cpu.stat"), "usage_usec")?))
+        let Parent { path, .. } = self
+            .cpu
+            .as_ref()
+            .filter(|parent| parent.version == CgroupVersion::V2)?;
+        Some(Duration::from_micros(entry(
+            &path.join("cpu.stat"),
+            "usage_usec",
+        )?))
     }
 
     /// How many of its processes the kernel killed because the memory ran out.
     pub(crate) fn out_of_memory_kills(&self) -> u64 {
-        let Some(Parent { version, path }) = &self.memory else { return 0 };
+        let Some(Parent { version, path }) = &self.memory else {
+            return 0;
+        };
         let file = match version {
             CgroupVersion::V1 => "memory.oom_control",
             CgroupVersion::V2 => "memory.events",
@@ -253,7 +298,9 @@ pub(crate) fn destroy_all(id: &str) -> Vec<PathBuf> {
     let mut removed = Vec::new();
     for base in Hierarchies::read().bases() {
         let ours = base.join(&name);
-        let Ok(entries) = fs::read_dir(&ours) else { continue };
+        let Ok(entries) = fs::read_dir(&ours) else {
+            continue;
+        };
         for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
             if destroy(&entry.path()).is_ok() {
                 removed.push(entry.path());
@@ -267,7 +314,9 @@ pub(crate) fn destroy_all(id: &str) -> Vec<PathBuf> {
 /// The processes in one group, not counting those in groups below.
 fn members(path: &Path) -> Vec<Pid> {
     let list = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
-    list.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect()
+    list.lines()
+        .filter_map(|line| Pid::from_raw(line.parse().ok()?))
+        .collect()
 }
 
 fn directory(id: &str) -> String {
@@ -279,7 +328,10 @@ fn limit_memory(dir: &Path, version: CgroupVersion, bytes: u64) -> io::Result<()
         CgroupVersion::V1 => {
             fs::write(dir.join("memory.limit_in_bytes"), bytes.to_string())?;
             // Memory and swap together, so that there is no way out; absent without swap accounting.
-            ignore_missing(fs::write(dir.join("memory.memsw.limit_in_bytes"), bytes.to_string()))
+            ignore_missing(fs::write(
+                dir.join("memory.memsw.limit_in_bytes"),
+                bytes.to_string(),
+            ))
         }
         CgroupVersion::V2 => {
             fs::write(dir.join("memory.max"), bytes.to_string())?;
@@ -361,14 +413,18 @@ impl Hierarchies {
                 // Where an earlier look moved the server into a leaf of its own group.
                 let group = group.strip_suffix(SERVER_LEAF).unwrap_or(group);
                 let group = if group.is_empty() { "/" } else { group };
-                found.unified =
-                    mounts.lines().find_map(|mount| place(mount, "cgroup2", None, group));
+                found.unified = mounts
+                    .lines()
+                    .find_map(|mount| place(mount, "cgroup2", None, group));
                 continue;
             }
             for controller in controllers.split(',') {
-                let place =
-                    mounts.lines().find_map(|mount| place(mount, "cgroup", Some(controller), group));
-                found.v1.extend(place.map(|place| (controller.to_owned(), place)));
+                let place = mounts
+                    .lines()
+                    .find_map(|mount| place(mount, "cgroup", Some(controller), group));
+                found
+                    .v1
+                    .extend(place.map(|place| (controller.to_owned(), place)));
             }
         }
         found
@@ -383,7 +439,12 @@ impl Hierarchies {
     fn open(&self, controller: &str, name: &str) -> Result<Parent, String> {
         let v2 = match &self.unified {
             Some(own) => match open_v2(own, controller, name) {
-                Ok(path) => return Ok(Parent { version: CgroupVersion::V2, path }),
+                Ok(path) => {
+                    return Ok(Parent {
+                        version: CgroupVersion::V2,
+                        path,
+                    });
+                }
                 Err(reason) => reason,
             },
             None => "v2 is not mounted".into(),
@@ -393,7 +454,10 @@ impl Hierarchies {
         };
         let path = own.join(name);
         make(&path).map_err(|error| format!("{v2}; v1: {}: {error}", path.display()))?;
-        Ok(Parent { version: CgroupVersion::V1, path })
+        Ok(Parent {
+            version: CgroupVersion::V1,
+            path,
+        })
     }
 }
 
@@ -405,16 +469,25 @@ fn open_v2(own: &Path, controller: &str, name: &str) -> Result<PathBuf, String> 
             .is_ok_and(|list| list.split_ascii_whitespace().any(|it| it == controller))
     };
     if !has(&own.join("cgroup.controllers")) {
-        return Err(format!("v2 does not hand {controller} to {}", own.display()));
+        return Err(format!(
+            "v2 does not hand {controller} to {}",
+            own.display()
+        ));
     }
     let hand_down = |group: &Path| -> io::Result<()> {
         let control = group.join("cgroup.subtree_control");
-        if has(&control) { Ok(()) } else { fs::write(control, format!("+{controller}")) }
+        if has(&control) {
+            Ok(())
+        } else {
+            fs::write(control, format!("+{controller}"))
+        }
     };
     let ours = own.join(name);
     if hand_down(own).is_err() {
         let me = std::process::id();
-        let alone = members(own).iter().all(|pid| pid.as_raw_nonzero().get().cast_unsigned() == me);
+        let alone = members(own)
+            .iter()
+            .all(|pid| pid.as_raw_nonzero().get().cast_unsigned() == me);
         if !alone {
             return Err(format!(
                 "v2: {} has other processes than this server; start it as a unit with Delegate=yes",

@@ -94,7 +94,11 @@ impl SpawnError {
     }
 
     pub(crate) fn setup(what: &str, path: Option<PathBuf>, source: io::Error) -> Self {
-        Self::Setup { what: what.to_owned(), path, source }
+        Self::Setup {
+            what: what.to_owned(),
+            path,
+            source,
+        }
     }
 }
 
@@ -103,7 +107,10 @@ impl From<Failure> for SpawnError {
         let path = PathBuf::from(path);
         let source = io::Error::from_raw_os_error(errno);
         match step {
-            Step::Exec => Self::Program { program: path, source },
+            Step::Exec => Self::Program {
+                program: path,
+                source,
+            },
             Step::Cwd => Self::WorkingDirectory { path, source },
             Step::Path => Self::Path { path, source },
             Step::Isolate(reason) => Self::Isolation { reason },

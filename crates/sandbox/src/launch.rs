@@ -22,7 +22,7 @@ use crate::process::{Process, Running};
 use crate::sample::Watch;
 use crate::spec::{Isolated, Isolation, Spec};
 use crate::wire::{self, FromShim, Request, ToShim};
-use crate::{proc, program, spawner};
+use crate::{peer, proc, program, spawner};
 
 /// Mounts and an exec take milliseconds; a file server that does not answer takes for ever.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Stays this binary when its file is replaced by a newer one.
 const SELF: &str = "/proc/self/exe";
 
-/// Starts processes. Cheap to clone; clones are the same launcher.
+/// Starts processes. Cheap to clone; clones are the same launcher. One run directory has one.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     inner: Arc<Inner>,
@@ -40,7 +40,7 @@ pub struct Launcher {
 struct Inner {
     run_dir: PathBuf,
     shim: PathBuf,
-    cgroups: Cgroups,
+    cgroups: Arc<Cgroups>,
     started: AtomicU64,
 }
 
@@ -63,7 +63,9 @@ impl Launcher {
     ///
     /// When the directory cannot be made or read.
     pub fn without_cgroups(run_dir: &Path) -> io::Result<Self> {
-        Self::with(run_dir, PathBuf::from(SELF), |_| Cgroups::none("switched off"))
+        Self::with(run_dir, PathBuf::from(SELF), |_| {
+            Cgroups::none("switched off")
+        })
     }
 
     /// Like [`Launcher::new`] with another binary as the shim.
@@ -80,10 +82,20 @@ impl Launcher {
         shim: PathBuf,
         cgroups: impl FnOnce(&str) -> Cgroups,
     ) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(run_dir)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(run_dir)?;
         let run_dir = fs::canonicalize(run_dir)?;
-        let cgroups = cgroups(&leftovers::instance(&run_dir)?);
-        Ok(Self { inner: Arc::new(Inner { run_dir, shim, cgroups, started: AtomicU64::new(0) }) })
+        let cgroups = Arc::new(cgroups(&leftovers::instance(&run_dir)?));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                run_dir,
+                shim,
+                cgroups,
+                started: AtomicU64::new(0),
+            }),
+        })
     }
 
     /// Starts a process and returns when its program has been executed.
@@ -99,23 +111,35 @@ impl Launcher {
         // A task of its own, so that a caller who stops waiting does not leave a half-made one.
         match tokio::spawn(async move { inner.start(spec).await }).await {
             Ok(started) => started,
-            Err(error) => Err(SpawnError::ShimLost { source: io::Error::other(error) }),
+            Err(error) => Err(SpawnError::ShimLost {
+                source: io::Error::other(error),
+            }),
         }
     }
 
     /// Finds out what this host can enforce.
     pub async fn host(&self) -> HostReport {
         let limits = Limits::default();
-        let group = self.inner.cgroups.create(&self.inner.name("probe"), &limits);
+        let group = self
+            .inner
+            .cgroups
+            .create(&self.inner.name("probe"), &limits);
         let enforcement = enforcement(&limits, &group, &self.inner.cgroups);
         // Empty, so that it goes at once.
         let _ = group.remove();
-        let isolation = self.inner.probe().await.map_err(|error| match error.os_error() {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        });
+        let isolation = self
+            .inner
+            .probe()
+            .await
+            .map_err(|error| match error.os_error() {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            });
         HostReport {
-            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            kernel: rustix::system::uname()
+                .release()
+                .to_string_lossy()
+                .into_owned(),
             root: rustix::process::geteuid().is_root(),
             pidfd: crate::pidfd::open(std::process::id()).is_ok(),
             isolation,
@@ -155,20 +179,29 @@ impl Inner {
         group: &Group,
         record: &mut Option<PathBuf>,
     ) -> Result<Running, SpawnError> {
-        let data = spec.limits.memory.filter(|_| group.memory_version().is_none());
+        let data = spec
+            .limits
+            .memory
+            .filter(|_| group.memory_version().is_none());
         let mut shim = self.start_shim().await?;
         let dialogue = async {
-            shim.send(&ToShim::Request(Box::new(request(spec, data)))).await?;
+            shim.send(&ToShim::Request(Box::new(request(spec, data))))
+                .await?;
             let (main, mut isolated) = shim.until_forked().await?;
             group.attach(main).map_err(|error| {
                 SpawnError::setup("put the process into its control group", None, error)
             })?;
             let path = Record::path(&self.run_dir, name);
-            let pids = [shim.init.as_ref().map_or(shim.outer.pid(), Pidfd::pid), main];
+            let pids = [
+                shim.init.as_ref().map_or(shim.outer.pid(), Pidfd::pid),
+                main,
+            ];
             Record::write(&path, &pids, group.paths().map(Path::to_owned)).map_err(|error| {
                 SpawnError::setup("record the process in", Some(path.clone()), error)
             })?;
             *record = Some(path);
+            // Before it can connect to anything.
+            peer::register(pids[0]);
             shim.send(&ToShim::Go).await?;
             loop {
                 match shim.receive().await? {
@@ -182,9 +215,17 @@ impl Inner {
         match timed(dialogue).await {
             Ok((main, isolated)) => {
                 let (init, channel, stdout, stderr) = shim.into_parts();
-                Ok(Running { main, init, isolated, channel, stdout, stderr })
+                Ok(Running {
+                    main,
+                    init,
+                    isolated,
+                    channel,
+                    stdout,
+                    stderr,
+                })
             }
             Err(error) => {
+                peer::unregister(shim.init.as_ref().unwrap_or(&shim.outer).pid());
                 shim.abandon().await;
                 Err(error)
             }
@@ -196,7 +237,10 @@ impl Inner {
         spec.isolation = Isolation::BestEffort;
         let mut shim = self.start_shim().await?;
         let dialogue = async {
-            let request = Request { probe: true, ..request(&spec, None) };
+            let request = Request {
+                probe: true,
+                ..request(&spec, None)
+            };
             shim.send(&ToShim::Request(Box::new(request))).await?;
             loop {
                 match shim.receive().await? {
@@ -212,7 +256,10 @@ impl Inner {
     }
 
     async fn start_shim(&self) -> Result<Shim, SpawnError> {
-        let failed = |source| SpawnError::Shim { shim: self.shim.clone(), source };
+        let failed = |source| SpawnError::Shim {
+            shim: self.shim.clone(),
+            source,
+        };
         let mut started = spawner::start(self.shim.clone()).await.map_err(failed)?;
         Ok(Shim {
             outer: Pidfd::of_child(started.child.id()).map_err(failed)?,
@@ -228,8 +275,11 @@ impl Inner {
     fn name(&self, wanted: &str) -> String {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let kept = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let mut name: String =
-            wanted.chars().take(100).map(|c| if kept(c) { c } else { '_' }).collect();
+        let mut name: String = wanted
+            .chars()
+            .take(100)
+            .map(|c| if kept(c) { c } else { '_' })
+            .collect();
         if name.starts_with('.') || name.is_empty() {
             name.insert(0, '_');
         }
@@ -274,7 +324,9 @@ impl Shim {
                     self.meet(pid)?;
                     met = true;
                 }
-                FromShim::Forked { pid, isolated } => forked = Some((pid.cast_unsigned(), isolated)),
+                FromShim::Forked { pid, isolated } => {
+                    forked = Some((pid.cast_unsigned(), isolated));
+                }
                 other => return Err(unexpected(&other)),
             }
             if let (true, Some((inside, isolated))) = (met, &forked) {
@@ -329,22 +381,30 @@ impl Shim {
     }
 }
 
-async fn timed<T>(
-    dialogue: impl Future<Output = Result<T, SpawnError>>,
-) -> Result<T, SpawnError> {
+async fn timed<T>(dialogue: impl Future<Output = Result<T, SpawnError>>) -> Result<T, SpawnError> {
     match tokio::time::timeout(START_TIMEOUT, dialogue).await {
         Ok(ended) => ended,
-        Err(_) => Err(SpawnError::Timeout { seconds: START_TIMEOUT.as_secs() }),
+        Err(_) => Err(SpawnError::Timeout {
+            seconds: START_TIMEOUT.as_secs(),
+        }),
     }
 }
 
 fn unexpected(message: &FromShim) -> SpawnError {
-    let source = io::Error::new(io::ErrorKind::InvalidData, format!("unexpected {message:?}"));
+    let source = io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("unexpected {message:?}"),
+    );
     SpawnError::ShimLost { source }
 }
 
 fn request(spec: &Spec, data: Option<u64>) -> Request {
-    let raw = |paths: &[PathBuf]| paths.iter().map(|path| path.clone().into_os_string()).collect();
+    let raw = |paths: &[PathBuf]| {
+        paths
+            .iter()
+            .map(|path| path.clone().into_os_string())
+            .collect()
+    };
     let path = spec.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
     // A relative program is relative to where it will be started.
     let program = if spec.program.components().count() > 1 {
@@ -353,14 +413,21 @@ fn request(spec: &Spec, data: Option<u64>) -> Request {
         spec.program.clone()
     };
     let mut implied = program::roots(&program, path);
-    implied.insert(spec.cwd.clone());
+    // Being nowhere in particular is no wish to see everything.
+    if spec.cwd != Path::new("/") {
+        implied.insert(spec.cwd.clone());
+    }
     Request {
         server_pid: std::process::id(),
         probe: false,
         program: spec.program.clone().into_os_string(),
         args: spec.args.clone(),
         cwd: spec.cwd.clone().into_os_string(),
-        env: spec.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        env: spec
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
         isolation: spec.isolation,
         user: spec.user,
         private_tmp: spec.private_tmp.clone().map(PathBuf::into_os_string),
@@ -375,7 +442,13 @@ fn request(spec: &Spec, data: Option<u64>) -> Request {
 
 /// What has to be looked at because nothing else keeps it.
 fn watch(spec: &Spec, enforcement: &Enforcement) -> Watch {
-    let sampled = |enforced: &Enforced, limit| if enforced.how == How::Sampled { limit } else { None };
+    let sampled = |enforced: &Enforced, limit| {
+        if enforced.how == How::Sampled {
+            limit
+        } else {
+            None
+        }
+    };
     Watch {
         memory: sampled(&enforcement.memory, spec.limits.memory),
         pids: sampled(&enforcement.pids, spec.limits.pids),
@@ -386,7 +459,9 @@ fn watch(spec: &Spec, enforcement: &Enforcement) -> Watch {
 
 /// A directory that lies in another one would be counted twice.
 fn outermost<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = paths.filter_map(|path| fs::canonicalize(path).ok()).collect();
+    let mut paths: Vec<PathBuf> = paths
+        .filter_map(|path| fs::canonicalize(path).ok())
+        .collect();
     paths.sort();
     let mut kept: Vec<PathBuf> = Vec::new();
     for path in paths {
@@ -406,24 +481,41 @@ fn enforcement(limits: &Limits, group: &Group, cgroups: &Cgroups) -> Enforcement
     let kernel = |version: crate::CgroupVersion| Enforced::new(How::Kernel, version.name());
     let sampled = |by: String| Enforced::new(How::Sampled, format!("every second; {by}"));
     let of = |set: bool, kept: Option<Enforced>, otherwise: &dyn Fn() -> Enforced| {
-        if set { kept.unwrap_or_else(otherwise) } else { Enforced::unlimited() }
+        if set {
+            kept.unwrap_or_else(otherwise)
+        } else {
+            Enforced::unlimited()
+        }
     };
     Enforcement {
-        cpu: of(limits.cpu.is_some(), group.cpu_version().map(kernel), &|| {
-            Enforced::new(How::NotEnforced, why(report.cpu.clone()))
-        }),
-        memory: of(limits.memory.is_some(), group.memory_version().map(kernel), &|| {
-            sampled(format!("RLIMIT_DATA for each process; {}", why(report.memory.clone())))
-        }),
-        pids: of(limits.pids.is_some(), group.pids_version().map(kernel), &|| {
-            sampled(why(report.pids.clone()))
-        }),
+        cpu: of(
+            limits.cpu.is_some(),
+            group.cpu_version().map(kernel),
+            &|| Enforced::new(How::NotEnforced, why(report.cpu.clone())),
+        ),
+        memory: of(
+            limits.memory.is_some(),
+            group.memory_version().map(kernel),
+            &|| {
+                sampled(format!(
+                    "RLIMIT_DATA for each process; {}",
+                    why(report.memory.clone())
+                ))
+            },
+        ),
+        pids: of(
+            limits.pids.is_some(),
+            group.pids_version().map(kernel),
+            &|| sampled(why(report.pids.clone())),
+        ),
         files: of(
             limits.files.is_some(),
             Some(Enforced::new(How::Kernel, "RLIMIT_NOFILE for each process")),
             &Enforced::unlimited,
         ),
-        disk: of(limits.disk.is_some(), None, &|| sampled("directories are measured".into())),
+        disk: of(limits.disk.is_some(), None, &|| {
+            sampled("directories are measured".into())
+        }),
         log: of(limits.log.is_some(), None, &|| {
             Enforced::new(How::NotEnforced, "kept by whoever stores the output")
         }),

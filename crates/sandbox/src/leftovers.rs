@@ -39,9 +39,18 @@ impl Record {
     ) -> io::Result<()> {
         let processes = pids
             .iter()
-            .map(|&pid| Ok(Recorded { pid, started: proc::stat(pid)?.started }))
+            .map(|&pid| {
+                Ok(Recorded {
+                    pid,
+                    started: proc::stat(pid)?.started,
+                })
+            })
             .collect::<io::Result<_>>()?;
-        let record = Self { processes, boot_id: proc::boot_id()?, cgroups: cgroups.collect() };
+        let record = Self {
+            processes,
+            boot_id: proc::boot_id()?,
+            cgroups: cgroups.collect(),
+        };
         // Read only after this server ended: whole or not there, without a sync.
         let unfinished = path.with_extension("tmp");
         fs::write(&unfinished, serde_json::to_vec(&record)?)?;
@@ -86,14 +95,19 @@ pub fn reap_leftovers(run_dir: &Path) -> io::Result<Leftovers> {
     };
     for entry in fs::read_dir(&run_dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == EXTENSION)
+        {
             match reap(&path, &mut found) {
                 Ok(()) => remove(&path, &mut found.problems),
                 Err(error) => found.problems.push(format!("{}: {error}", path.display())),
             }
         }
     }
-    found.cgroups.extend(cgroup::destroy_all(&instance(&run_dir)?));
+    found
+        .cgroups
+        .extend(cgroup::destroy_all(&instance(&run_dir)?));
     remove_sockets(&run_dir, &mut found);
     Ok(found)
 }
@@ -105,11 +119,15 @@ pub(crate) fn instance(run_dir: &Path) -> io::Result<String> {
 
     let metadata = fs::metadata(run_dir)?;
     let bytes = run_dir.as_os_str().as_bytes().iter().copied();
-    let numbers = [metadata.dev(), metadata.ino()].into_iter().flat_map(u64::to_le_bytes);
+    let numbers = [metadata.dev(), metadata.ino()]
+        .into_iter()
+        .flat_map(u64::to_le_bytes);
     // FNV-1a: must be the same in every build, and nobody gains by a collision with himself.
-    let hash = bytes.chain(numbers).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = bytes
+        .chain(numbers)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
     Ok(format!("{hash:016x}"))
 }
 
@@ -157,7 +175,9 @@ fn kill(pid: u32, started: u64, found: &mut Leftovers) {
         return;
     }
     if let Err(error) = pidfd_send_signal(&fd, Signal::KILL) {
-        found.problems.push(format!("process {pid}: {}", io::Error::from(error)));
+        found
+            .problems
+            .push(format!("process {pid}: {}", io::Error::from(error)));
         return;
     }
     let timeout = Timespec {
@@ -165,7 +185,9 @@ fn kill(pid: u32, started: u64, found: &mut Leftovers) {
         tv_nsec: KILL_TIMEOUT.subsec_nanos().into(),
     };
     match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
-        Ok(0) => found.problems.push(format!("process {pid} was killed and does not end")),
+        Ok(0) => found
+            .problems
+            .push(format!("process {pid} was killed and does not end")),
         _ => found.killed.push(pid),
     }
 }
@@ -173,7 +195,9 @@ fn kill(pid: u32, started: u64, found: &mut Leftovers) {
 fn remove_sockets(run_dir: &Path, found: &mut Leftovers) {
     let mut waiting = vec![run_dir.to_owned()];
     while let Some(directory) = waiting.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
         for entry in entries.flatten() {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => waiting.push(entry.path()),

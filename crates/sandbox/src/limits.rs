@@ -34,8 +34,14 @@ pub struct Limits {
 
 impl Limits {
     /// No limit at all.
-    pub const NONE: Self =
-        Self { cpu: None, memory: None, pids: None, files: None, disk: None, log: None };
+    pub const NONE: Self = Self {
+        cpu: None,
+        memory: None,
+        pids: None,
+        files: None,
+        disk: None,
+        log: None,
+    };
 }
 
 impl Default for Limits {
@@ -165,9 +171,15 @@ mod tests {
     #[test]
     fn a_missing_key_is_the_default_and_none_is_none() {
         let limits: Limits = serde_json::from_str(r#"{"memory":"none","cpu":0.5}"#).unwrap();
-        assert_eq!(limits, Limits { memory: None, cpu: Some(0.5), ..Limits::default() });
-        let back: Limits =
-            serde_json::from_str(&serde_json::to_string(&limits).unwrap()).unwrap();
+        assert_eq!(
+            limits,
+            Limits {
+                memory: None,
+                cpu: Some(0.5),
+                ..Limits::default()
+            }
+        );
+        let back: Limits = serde_json::from_str(&serde_json::to_string(&limits).unwrap()).unwrap();
         assert_eq!(back, limits);
     }
 

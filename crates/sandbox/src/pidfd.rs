@@ -19,7 +19,10 @@ impl Pidfd {
     /// `pid` must be a child that was not waited for, so that the pid is still its own.
     pub(crate) fn of_child(pid: u32) -> io::Result<Self> {
         let fd = open(pid)?;
-        Ok(Self { fd: crate::sys::readable(fd)?, pid })
+        Ok(Self {
+            fd: crate::sys::readable(fd)?,
+            pid,
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -59,7 +59,9 @@ pub(crate) fn tree(root: u32) -> Vec<u32> {
 
 /// The children of all threads of `pid`.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for thread in threads.flatten() {
         match fs::read_to_string(thread.path().join("children")) {
@@ -75,7 +77,9 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
 }
 
 fn children_by_parent(parent: u32) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -101,7 +105,9 @@ pub(crate) fn namespace(pid: &str, kind: &str) -> io::Result<(u64, u64)> {
 
 /// Changes with every start of the host, after which pids and start times mean nothing.
 pub(crate) fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
 }
 
 /// Bytes that the files below `path` take on disk. Links are not followed and directories that
@@ -110,7 +116,9 @@ pub(crate) fn disk_usage(path: &Path) -> u64 {
     let mut sum = 0;
     let mut waiting = vec![path.to_owned()];
     while let Some(path) = waiting.pop() {
-        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            continue;
+        };
         sum += metadata.blocks() * 512;
         if metadata.is_dir() {
             let entries = fs::read_dir(&path).into_iter().flatten().flatten();

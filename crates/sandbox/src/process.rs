@@ -18,11 +18,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::cgroup::Group;
 use crate::exit::{Exit, ExitStatus};
 use crate::limits::{Enforcement, Resource};
+use crate::peer;
 use crate::pidfd::Pidfd;
 use crate::sample::{self, Sample, Watch};
 use crate::spec::Isolated;
 use crate::wire::{self, FromShim, ToShim};
-use crate::peer;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Looking costs at most this part of a processor.
@@ -97,7 +97,10 @@ impl Process {
         match exit.wait_for(Option::is_some).await.map(|exit| *exit) {
             Ok(Some(exit)) => exit,
             // The task that watches ends without a word only with the runtime.
-            _ => Exit { status: ExitStatus::Signal(libc::SIGKILL), over: None },
+            _ => Exit {
+                status: ExitStatus::Signal(libc::SIGKILL),
+                over: None,
+            },
         }
     }
 
@@ -137,18 +140,28 @@ impl Process {
 
     /// What it uses now. Reads a few files.
     pub fn usage(&self) -> Usage {
-        let Shared { group, init, disk, .. } = &*self.shared;
+        let Shared {
+            group, init, disk, ..
+        } = &*self.shared;
         let (memory, pids, cpu) = (group.memory_used(), group.pids_used(), group.cpu_used());
-        let (memory, pids, cpu_time) = if let (Some(memory), Some(pids), Some(cpu)) =
-            (memory, pids, cpu)
-        {
-            (memory, pids, cpu)
-        } else {
-            let tree = sample::tree(init.pid());
-            (memory.unwrap_or(tree.memory), pids.unwrap_or(tree.pids), cpu.unwrap_or(tree.cpu))
-        };
+        let (memory, pids, cpu_time) =
+            if let (Some(memory), Some(pids), Some(cpu)) = (memory, pids, cpu) {
+                (memory, pids, cpu)
+            } else {
+                let tree = sample::tree(init.pid());
+                (
+                    memory.unwrap_or(tree.memory),
+                    pids.unwrap_or(tree.pids),
+                    cpu.unwrap_or(tree.cpu),
+                )
+            };
         let disk = Some(disk.load(Ordering::Relaxed)).filter(|disk| *disk != UNKNOWN);
-        Usage { memory, cpu_time, pids, disk }
+        Usage {
+            memory,
+            cpu_time,
+            pids,
+            disk,
+        }
     }
 
     /// Who keeps which of its limits.
@@ -191,7 +204,6 @@ impl Running {
             watch,
             disk: AtomicU64::new(UNKNOWN),
         });
-        peer::register(shared.init.pid());
         let (commands, orders) = mpsc::unbounded_channel();
         let (tell, exit) = watch::channel(None);
         let (reader, writer) = self.channel.into_split();

@@ -20,12 +20,16 @@ pub(crate) fn roots(program: &Path, path: Option<&OsStr>) -> BTreeSet<PathBuf> {
     let mut roots = BTreeSet::new();
     let mut waiting = vec![program.to_owned()];
     for _ in 0..MAX_HOPS {
-        let Some(program) = waiting.pop().and_then(|program| find(&program, path)) else { break };
+        let Some(program) = waiting.pop().and_then(|program| find(&program, path)) else {
+            break;
+        };
         roots.extend(surroundings(&program));
         if let Ok(target) = fs::read_link(&program) {
             let target = program.parent().unwrap_or(Path::new("/")).join(target);
             // `bin/../lib` must not look like something below `bin`.
-            let parent = target.parent().map_or_else(|| PathBuf::from("/"), canonical);
+            let parent = target
+                .parent()
+                .map_or_else(|| PathBuf::from("/"), canonical);
             waiting.push(parent.join(target.file_name().unwrap_or_default()));
         } else {
             waiting.extend(interpreter(&program));
@@ -38,7 +42,9 @@ fn find(program: &Path, path: Option<&OsStr>) -> Option<PathBuf> {
     if program.components().count() > 1 {
         return Some(program.to_owned());
     }
-    std::env::split_paths(path?).map(|directory| directory.join(program)).find(|it| it.is_file())
+    std::env::split_paths(path?)
+        .map(|directory| directory.join(program))
+        .find(|it| it.is_file())
 }
 
 /// The program itself, and the Python environment around it.
@@ -55,11 +61,18 @@ fn surroundings(program: &Path) -> Vec<PathBuf> {
         found.push(prefix.to_owned());
     }
     // The interpreter that an environment was made from, whose library it goes on using.
-    let home = configuration.iter().flat_map(|text| text.lines()).find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "home").then(|| PathBuf::from(value.trim()))
-    });
-    if let Some(base) = home.as_deref().and_then(Path::parent).filter(|base| has_python(base)) {
+    let home = configuration
+        .iter()
+        .flat_map(|text| text.lines())
+        .find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            (key.trim() == "home").then(|| PathBuf::from(value.trim()))
+        });
+    if let Some(base) = home
+        .as_deref()
+        .and_then(Path::parent)
+        .filter(|base| has_python(base))
+    {
         found.push(base.to_owned());
     }
     found
@@ -67,7 +80,9 @@ fn surroundings(program: &Path) -> Vec<PathBuf> {
 
 fn has_python(prefix: &Path) -> bool {
     fs::read_dir(prefix.join("lib")).is_ok_and(|entries| {
-        entries.flatten().any(|entry| entry.file_name().as_bytes().starts_with(b"python"))
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().as_bytes().starts_with(b"python"))
     })
 }
 
@@ -76,12 +91,19 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
     // As much as the kernel itself reads.
     let mut start = [0; 256];
     let length = File::open(script).ok()?.read(&mut start).ok()?;
-    let line = start[..length].split(|byte| *byte == b'\n').next()?.strip_prefix(b"#!")?;
-    let mut words =
-        line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(OsStr::from_bytes);
+    let line = start[..length]
+        .split(|byte| *byte == b'\n')
+        .next()?
+        .strip_prefix(b"#!")?;
+    let mut words = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+        .map(OsStr::from_bytes);
     let first = PathBuf::from(words.next()?);
     if first.ends_with("env") {
-        return words.find(|word| !word.as_bytes().starts_with(b"-")).map(PathBuf::from);
+        return words
+            .find(|word| !word.as_bytes().starts_with(b"-"))
+            .map(PathBuf::from);
     }
     Some(first)
 }
@@ -105,7 +127,11 @@ mod tests {
         fs::create_dir_all(base.join("lib/python3.11")).unwrap();
         fs::create_dir_all(venv.join("bin")).unwrap();
         fs::write(base.join("bin/python3"), "").unwrap();
-        fs::write(venv.join("pyvenv.cfg"), format!("home = {}/bin\n", base.display())).unwrap();
+        fs::write(
+            venv.join("pyvenv.cfg"),
+            format!("home = {}/bin\n", base.display()),
+        )
+        .unwrap();
         symlink(base.join("bin/python3"), venv.join("bin/python3")).unwrap();
         symlink("python3", venv.join("bin/python")).unwrap();
         let script = home.join("script");

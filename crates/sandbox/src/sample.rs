@@ -49,7 +49,11 @@ impl Watch {
             }
         }
         if self.disk.is_some() {
-            let used = self.directories.iter().map(|path| proc::disk_usage(path)).sum();
+            let used = self
+                .directories
+                .iter()
+                .map(|path| proc::disk_usage(path))
+                .sum();
             sample.disk = Some(used);
             if over(self.disk, used) {
                 sample.over = sample.over.or(Some(Resource::Disk));
@@ -61,12 +65,12 @@ impl Watch {
 
 /// The plugin's processes, which are what descends from its shim.
 pub(crate) fn tree(shim: u32) -> Tree {
-    proc::tree(shim).into_iter().filter_map(|pid| proc::stat(pid).ok()).fold(
-        Tree::default(),
-        |sum, stat| Tree {
+    proc::tree(shim)
+        .into_iter()
+        .filter_map(|pid| proc::stat(pid).ok())
+        .fold(Tree::default(), |sum, stat| Tree {
             memory: sum.memory + stat.resident,
             pids: sum.pids + stat.threads,
             cpu: sum.cpu + stat.cpu,
-        },
-    )
+        })
 }

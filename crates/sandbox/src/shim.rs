@@ -51,6 +51,8 @@ pub fn main() -> ! {
 fn run() -> io::Result<()> {
     let channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
+    // Kernels before 5.11 lack it; what is inherited there stays inherited.
+    let _ = sys::close_rest_on_exec();
     // Before anything else, so that no signal to the server's group or terminal comes here. Fails
     // only for the leader of a group, which the server made no one of us.
     let _ = rustix::process::setsid();
@@ -83,7 +85,9 @@ fn run() -> io::Result<()> {
                 return wire::write(&channel, &FromShim::Failed(failure));
             }
             Err(reason) => {
-                isolated.missing.push(format!("pid and mount namespaces: {reason}"));
+                isolated
+                    .missing
+                    .push(format!("pid and mount namespaces: {reason}"));
             }
         }
     }
@@ -111,7 +115,9 @@ fn run() -> io::Result<()> {
 /// Of the pid namespace the next child will be process 1.
 fn enter_namespaces() -> io::Result<bool> {
     let namespaces = UnshareFlags::NEWPID | UnshareFlags::NEWNS;
-    let Err(error) = sys::unshare(namespaces) else { return Ok(false) };
+    let Err(error) = sys::unshare(namespaces) else {
+        return Ok(false);
+    };
     if error.raw_os_error() != Some(libc::EPERM) {
         return Err(error);
     }

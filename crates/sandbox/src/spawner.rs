@@ -33,7 +33,9 @@ pub(crate) async fn start(shim: PathBuf) -> io::Result<Started> {
     let (done, started) = oneshot::channel();
     {
         let jobs = THREAD.get_or_init(|| Mutex::new(spawn_thread()));
-        let jobs = jobs.lock().map_err(|_| io::Error::other("the spawning thread is gone"))?;
+        let jobs = jobs
+            .lock()
+            .map_err(|_| io::Error::other("the spawning thread is gone"))?;
         jobs.send(Job { shim, done }).map_err(io::Error::other)?;
     }
     started.await.map_err(io::Error::other)?
@@ -51,13 +53,18 @@ fn spawn_thread() -> Sender<Job> {
         }
     };
     // Without the thread the jobs' receiver is dropped, which `start` reports.
-    let _ = thread::Builder::new().name("plugyard-spawner".into()).spawn(work);
+    let _ = thread::Builder::new()
+        .name("plugyard-spawner".into())
+        .spawn(work);
     sender
 }
 
 fn start_here(shim: &Path) -> io::Result<Started> {
     let (ours, theirs) = UnixStream::pair()?;
-    #[expect(clippy::disallowed_methods, reason = "the shim is how plugins are started")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the shim is how plugins are started"
+    )]
     let child = Command::new(shim)
         .arg(shim::COMMAND)
         .current_dir("/")
@@ -67,5 +74,8 @@ fn start_here(shim: &Path) -> io::Result<Started> {
         .stderr(Stdio::piped())
         .spawn()?;
     ours.set_nonblocking(true)?;
-    Ok(Started { child, channel: ours })
+    Ok(Started {
+        child,
+        channel: ours,
+    })
 }

@@ -20,7 +20,8 @@ pub struct Spec {
     pub program: PathBuf,
     /// Its arguments, without the program itself.
     pub args: Vec<OsString>,
-    /// Working directory. Readable by the plugin even if not listed in [`Spec::readable`].
+    /// Working directory. Readable by the plugin even if not listed in [`Spec::readable`], unless it
+    /// is `/`.
     pub cwd: PathBuf,
     /// The whole environment.
     pub env: BTreeMap<OsString, OsString>,
@@ -112,6 +113,10 @@ pub struct User {
 
 /// What isolation one process really has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that are true of a process by themselves"
+)]
 pub struct Isolated {
     /// It has its own pid namespace: nothing it starts outlives it.
     pub pid_namespace: bool,

@@ -1,6 +1,9 @@
 //! The system calls that cannot be called safely in general, with the reason why they are safe
 //! here. All other modules do without `unsafe`.
-#![expect(unsafe_code, reason = "process creation and mount flags have no safe interface")]
+#![expect(
+    unsafe_code,
+    reason = "process creation and mount flags have no safe interface"
+)]
 
 use std::io;
 use std::mem::size_of;
@@ -46,7 +49,10 @@ pub(crate) fn fork_sibling() -> io::Result<Side> {
 
 /// Leaves namespaces of the parent.
 pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
-    assert!(!flags.contains(UnshareFlags::FILES), "descriptors stay shared");
+    assert!(
+        !flags.contains(UnshareFlags::FILES),
+        "descriptors stay shared"
+    );
     // SAFETY: unsafe only for `FILES`, which was excluded above.
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(Into::into)
 }
@@ -72,7 +78,33 @@ pub(crate) fn set_read_only(mount: impl AsFd, recursive: bool) -> io::Result<()>
             size_of::<libc::mount_attr>(),
         )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Keeps every descriptor but the standard three from the program that is executed next. What the
+/// server itself was started with may lack the flag that does so.
+pub(crate) fn close_rest_on_exec() -> io::Result<()> {
+    let (first, last, flags) = (3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    // SAFETY: sets a flag of descriptors and closes none.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Sets every signal back to its default action, as what ignores a signal hands that on.
+pub(crate) fn default_signals() {
+    // The real-time signals below 34 belong to the C library, which refuses them here.
+    for signal in 1..=64 {
+        // SAFETY: installs no handler; what cannot be changed is refused.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 /// Waits for a descriptor to become readable.

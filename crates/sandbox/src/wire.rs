@@ -92,7 +92,11 @@ impl Failure {
     pub(crate) fn new(step: Step, path: impl Into<OsString>, error: &io::Error) -> Self {
         // An error without a number can only be one of our own making.
         let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
-        Self { step, path: path.into(), errno }
+        Self {
+            step,
+            path: path.into(),
+            errno,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use rustix::thread::{Gid, Uid};
 
 use super::die_with_parent;
 use crate::spec::User;
+use crate::sys;
 use crate::wire::{self, Failure, FromShim, Request, Step};
 
 /// The newest rules that were tried with Python, Go and shells. Newer kernels keep to these.
@@ -50,8 +51,14 @@ const SYSTEM: &[&str] = &[
 /// What any program may write to.
 const SCRATCH: &[&str] = &["/tmp", "/dev/shm"];
 
-const DEVICES: &[&str] =
-    &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+const DEVICES: &[&str] = &[
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+];
 
 /// What a plugin that runs as root keeps: what handles files of its own and listens on low ports.
 /// Nothing that mounts, traces, loads, or makes devices.
@@ -71,9 +78,13 @@ pub(super) fn exec(request: &Request, status: &File) -> Failure {
         Ok(()) => {}
         Err(failure) => return failure,
     }
-    #[expect(clippy::disallowed_methods, reason = "this is the place that starts plugins")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that starts plugins"
+    )]
     let mut command = Command::new(&request.program);
-    // Sets SIGPIPE and the signal mask back to what a program expects.
+    sys::default_signals();
+    // Clears the signal mask as well.
     let error = command
         .args(&request.args)
         .env_clear()
@@ -107,7 +118,11 @@ fn prepare(request: &Request, status: &File) -> Result<(), Failure> {
 
 /// Restricts this very process, which must have nothing left to do, to learn what is possible.
 pub(super) fn landlock_version() -> Option<u32> {
-    let rules = Ruleset::default().handle_access(AccessFs::from_all(LANDLOCK)).ok()?.create().ok()?;
+    let rules = Ruleset::default()
+        .handle_access(AccessFs::from_all(LANDLOCK))
+        .ok()?
+        .create()
+        .ok()?;
     version(rules.restrict_self().ok()?.landlock)
 }
 
@@ -123,7 +138,9 @@ fn setup(what: &str, error: &io::Error) -> Failure {
 }
 
 fn become_user(user: Option<User>) -> io::Result<()> {
-    let Some(User { uid, gid }) = user else { return Ok(()) };
+    let Some(User { uid, gid }) = user else {
+        return Ok(());
+    };
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     // These change one thread, and one thread is all there is.
     set_thread_groups(&[])?;
@@ -156,10 +173,19 @@ fn drop_capabilities() -> io::Result<()> {
 
 fn limit(request: &Request, status: &File) -> io::Result<()> {
     // A core file would hold the plugin's secrets and escape the limit of its disk.
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
     if let Some(files) = request.files {
         let hard = getrlimit(Resource::Nofile).maximum;
-        let both = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
+        let both = |limit| Rlimit {
+            current: Some(limit),
+            maximum: Some(limit),
+        };
         if let (Err(_), Some(hard)) = (setrlimit(Resource::Nofile, both(files)), hard) {
             setrlimit(Resource::Nofile, both(hard))?;
             let missing = format!("{files} open files: this host permits {hard}");
@@ -167,7 +193,13 @@ fn limit(request: &Request, status: &File) -> io::Result<()> {
         }
     }
     if let Some(data) = request.data {
-        setrlimit(Resource::Data, Rlimit { current: Some(data), maximum: Some(data) })?;
+        setrlimit(
+            Resource::Data,
+            Rlimit {
+                current: Some(data),
+                maximum: Some(data),
+            },
+        )?;
     }
     Ok(())
 }
@@ -181,7 +213,11 @@ fn ruleset(request: &Request) -> Result<RulesetCreated, RulesetError> {
         .scope(Scope::from_all(LANDLOCK))?
         .create()?;
     let system = SYSTEM.iter().map(PathBuf::from);
-    let readable = request.readable.iter().chain(&request.implied).map(PathBuf::from);
+    let readable = request
+        .readable
+        .iter()
+        .chain(&request.implied)
+        .map(PathBuf::from);
     for path in system.chain(readable) {
         rules = allow(rules, &path, read)?;
     }
@@ -190,8 +226,11 @@ fn ruleset(request: &Request) -> Result<RulesetCreated, RulesetError> {
         rules = allow(rules, &path, all)?;
     }
     for path in DEVICES {
-        rules =
-            allow(rules, Path::new(path), read | AccessFs::WriteFile | AccessFs::IoctlDev)?;
+        rules = allow(
+            rules,
+            Path::new(path),
+            read | AccessFs::WriteFile | AccessFs::IoctlDev,
+        )?;
     }
     Ok(rules)
 }
@@ -202,7 +241,13 @@ fn allow(
     path: &Path,
     access: landlock::BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, RulesetError> {
-    let Ok(parent) = PathFd::new(path) else { return Ok(rules) };
-    let access = if path.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK) };
+    let Ok(parent) = PathFd::new(path) else {
+        return Ok(rules);
+    };
+    let access = if path.is_dir() {
+        access
+    } else {
+        access & AccessFs::from_file(LANDLOCK)
+    };
     rules.add_rule(PathBeneath::new(parent, access))
 }

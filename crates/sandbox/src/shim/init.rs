@@ -5,11 +5,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::thread;
+use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process,
-    kill_process_group, set_dumpable_behavior, wait,
+    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group,
+    set_dumpable_behavior, wait,
 };
 
 use super::{confine, die_with_parent, mounts};
@@ -20,7 +21,11 @@ use crate::sys::{self, Side};
 use crate::wire::{self, Failure, FromShim, Request, Step, ToShim};
 
 /// Returns when the plugin has ended, or has never begun.
-pub(super) fn run(channel: &UnixStream, request: &Request, mut isolated: Isolated) -> io::Result<()> {
+pub(super) fn run(
+    channel: &UnixStream,
+    request: &Request,
+    mut isolated: Isolated,
+) -> io::Result<()> {
     if let Err(failure) = mounts::apply(request, &mut isolated) {
         return wire::write(channel, &FromShim::Failed(failure));
     }
@@ -52,9 +57,17 @@ pub(super) fn run(channel: &UnixStream, request: &Request, mut isolated: Isolate
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
 
-    wire::write(channel, &FromShim::Forked { pid: main.as_raw_nonzero().get(), isolated })?;
+    wire::write(
+        channel,
+        &FromShim::Forked {
+            pid: main.as_raw_nonzero().get(),
+            isolated,
+        },
+    )?;
     // Also where a server that died before the death signal was set is noticed.
-    let ToShim::Go = wire::read(channel)? else { return Ok(()) };
+    let ToShim::Go = wire::read(channel)? else {
+        return Ok(());
+    };
     File::from(gate_writer).write_all(&[1])?;
 
     let mut status = File::from(status_reader);
@@ -82,9 +95,12 @@ fn reap(channel: &UnixStream, main: Pid, own_namespace: bool) -> io::Result<()> 
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == main => {
                 if let Some(status) = exit_status(status) {
-                    let told = wire::write(channel, &FromShim::Exited(status));
-                    end(own_namespace);
-                    return told;
+                    // First, because a server that is gone makes telling it the end of us.
+                    if !own_namespace {
+                        end_family();
+                    }
+                    // In a namespace our own end, which follows, is the end of everything.
+                    return wire::write(channel, &FromShim::Exited(status));
                 }
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -94,9 +110,11 @@ fn reap(channel: &UnixStream, main: Pid, own_namespace: bool) -> io::Result<()> 
 }
 
 /// Carries out what the server says until it says no more.
-fn obey(mut commands: impl Read, main: Pid, own_namespace: bool) -> ! {
+fn obey(mut commands: impl Read, main: Pid, own_namespace: bool) {
     loop {
-        match wire::read(&mut commands) {
+        let order = wire::read(&mut commands);
+        let gone = order.is_err();
+        match order {
             Ok(ToShim::Signal(number)) => {
                 if let Some(signal) = Signal::from_named_raw(number) {
                     // Only fails when there is nothing left to signal.
@@ -105,28 +123,24 @@ fn obey(mut commands: impl Read, main: Pid, own_namespace: bool) -> ! {
             }
             Ok(ToShim::Go | ToShim::Request(_)) => {}
             // A server that closed the socket is gone or wants the plugin gone.
-            Ok(ToShim::Kill) | Err(_) => {
-                end(own_namespace);
-                process::exit(0)
-            }
+            Ok(ToShim::Kill) | Err(_) if own_namespace => process::exit(0),
+            // The end of the main process makes the other thread end the rest, and reap it.
+            Ok(ToShim::Kill) | Err(_) => kill_family(),
+        }
+        if gone {
+            return;
         }
     }
 }
 
-/// Ends what the plugin left behind.
-fn end(own_namespace: bool) {
-    if own_namespace {
-        // The end of process 1, which follows, is the end of its namespace.
-        return;
-    }
-    // As a subreaper we inherit what loses its parent, so that killing our children again and
-    // again reaches everything. What forks faster than this is left to the server's cgroup.
+/// Ends and reaps all our descendants.
+///
+/// As a subreaper we inherit what loses its parent, so that killing our children again and again
+/// reaches everything. What forks faster than this is left to the server, which kills the control
+/// group.
+fn end_family() {
     for _ in 0..1000 {
-        for pid in proc::tree(getpid().as_raw_nonzero().get().cast_unsigned()) {
-            if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+        kill_family();
         loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some(_)) => {}
@@ -134,7 +148,15 @@ fn end(own_namespace: bool) {
                 Err(_) => return,
             }
         }
-        thread::sleep(std::time::Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn kill_family() {
+    for pid in proc::tree(process::id()) {
+        if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 }
 

@@ -25,15 +25,22 @@ use crate::sys::set_read_only;
 use crate::wire::{Failure, Request, Step};
 
 /// Where root could change the host even without a capability.
-const KERNEL_KNOBS: &[&str] =
-    &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
+const KERNEL_KNOBS: &[&str] = &[
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+    "/proc/irq",
+    "/proc/bus",
+    "/proc/fs",
+];
 
 /// Mounts all of it, and notes in `isolated` what came of it.
 pub(super) fn apply(request: &Request, isolated: &mut Isolated) -> Result<(), Failure> {
     let wanted = request.private_tmp.is_some() || !request.hidden.is_empty();
     if !isolated.mount_namespace {
         if wanted {
-            isolated.missing.push("private /tmp and hidden paths: no mount namespace".into());
+            isolated
+                .missing
+                .push("private /tmp and hidden paths: no mount namespace".into());
         }
         return Ok(());
     }
@@ -47,12 +54,19 @@ pub(super) fn apply(request: &Request, isolated: &mut Isolated) -> Result<(), Fa
         Err(failure) if permitted_not(&failure) && request.isolation == Isolation::BestEffort => {
             let reason = io::Error::from_raw_os_error(failure.errno);
             isolated.mount_namespace = false;
-            isolated.missing.push(format!("private /tmp and hidden paths: {reason}"));
+            isolated
+                .missing
+                .push(format!("private /tmp and hidden paths: {reason}"));
         }
         Err(failure) if permitted_not(&failure) => {
             let reason = io::Error::from_raw_os_error(failure.errno);
-            let Step::Setup(what) = failure.step else { return Err(failure) };
-            return Err(Failure { step: Step::Isolate(format!("{what}: {reason}")), ..failure });
+            let Step::Setup(what) = failure.step else {
+                return Err(failure);
+            };
+            return Err(Failure {
+                step: Step::Isolate(format!("{what}: {reason}")),
+                ..failure
+            });
         }
         Err(failure) => return Err(failure),
     }
@@ -69,7 +83,22 @@ struct View {
 
 enum Place {
     Hidden,
-    Shown { source: PathBuf, writable: bool },
+    Shown {
+        source: PathBuf,
+        directory: bool,
+        writable: bool,
+    },
+}
+
+impl Place {
+    /// To be asked before anything is covered, the source among it.
+    fn shown(source: PathBuf, writable: bool) -> Self {
+        Self::Shown {
+            directory: source.is_dir(),
+            source,
+            writable,
+        }
+    }
 }
 
 impl View {
@@ -79,12 +108,16 @@ impl View {
             Some(path) => Some(canonical(path)?),
             None => None,
         };
-        let hidden: Vec<PathBuf> =
-            request.hidden.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
+        let hidden: Vec<PathBuf> = request
+            .hidden
+            .iter()
+            .filter_map(|path| fs::canonicalize(path).ok())
+            .collect();
         // A path that is hidden itself stays hidden.
         let covered = |path: &Path| {
-            !hidden.iter().any(|hidden| path == hidden) && ((private_tmp.is_some() && path.starts_with(&tmp) && path != tmp)
-                || hidden.iter().any(|hidden| path.starts_with(hidden)))
+            !hidden.iter().any(|hidden| path == hidden)
+                && ((private_tmp.is_some() && path.starts_with(&tmp) && path != tmp)
+                    || hidden.iter().any(|hidden| path.starts_with(hidden)))
         };
 
         let mut places = BTreeMap::new();
@@ -96,7 +129,7 @@ impl View {
         for (path, writable) in readable.chain(request.writable.iter().map(|path| (path, true))) {
             let source = canonical(path)?;
             if covered(&source) {
-                places.insert(source.clone(), Place::Shown { source: source.clone(), writable });
+                places.insert(source.clone(), Place::shown(source.clone(), writable));
             }
             links.push((PathBuf::from(path), source, writable));
         }
@@ -110,16 +143,23 @@ impl View {
         for (target, source, writable) in links {
             let nearest = target.ancestors().find_map(|ancestor| places.get(ancestor));
             if covered(&target) && !matches!(nearest, Some(Place::Shown { .. })) {
-                places.insert(target, Place::Shown { source, writable });
+                places.insert(target, Place::shown(source, writable));
             }
         }
-        Ok(Self { tmp, private_tmp, places })
+        Ok(Self {
+            tmp,
+            private_tmp,
+            places,
+        })
     }
 
     fn mount(&self, isolated: &mut Isolated) -> Result<(), Failure> {
         // What the host mounts later appears here; what is mounted here never appears there.
-        mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-            .map_err(|error| failure("leave the host's mounts", "/", error))?;
+        mount_change(
+            "/",
+            MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+        )
+        .map_err(|error| failure("leave the host's mounts", "/", error))?;
 
         let private_tmp = match &self.private_tmp {
             Some(path) => Some(clone_tree(path)?),
@@ -127,7 +167,10 @@ impl View {
         };
         let mut shown = BTreeMap::new();
         for (target, place) in &self.places {
-            if let Place::Shown { source, writable } = place {
+            if let Place::Shown {
+                source, writable, ..
+            } = place
+            {
                 let tree = clone_tree(source)?;
                 if !writable {
                     set_read_only(&tree, true)
@@ -146,9 +189,11 @@ impl View {
         );
         isolated.own_proc = own_proc.is_ok();
         if let Err(error) = own_proc {
-            isolated.missing.push(format!("own /proc: {}", io::Error::from(error)));
+            isolated
+                .missing
+                .push(format!("own /proc: {}", io::Error::from(error)));
         }
-        self.protect_kernel(isolated);
+        protect_kernel(isolated);
 
         if let Some(tree) = private_tmp {
             let tmp = open_path(&self.tmp)?;
@@ -158,8 +203,8 @@ impl View {
         for (target, place) in &self.places {
             match (place, shown.get(target)) {
                 (Place::Hidden, _) => empty.extend(hide(target)?),
-                (Place::Shown { source, .. }, Some(tree)) => {
-                    let point = mount_point(target, source.is_dir())?;
+                (Place::Shown { directory, .. }, Some(tree)) => {
+                    let point = mount_point(target, *directory)?;
                     attach(tree, &point, target)?;
                 }
                 (Place::Shown { .. }, None) => {}
@@ -172,43 +217,53 @@ impl View {
         }
         Ok(())
     }
+}
 
-    /// Root's plugin is root to the files of the kernel, its own cgroup among them.
-    fn protect_kernel(&self, isolated: &mut Isolated) {
-        let protect = |path: &Path| -> io::Result<()> {
-            let tree = open_tree(
-                CWD,
-                path,
-                OpenTreeFlags::OPEN_TREE_CLONE
-                    | OpenTreeFlags::OPEN_TREE_CLOEXEC
-                    | OpenTreeFlags::AT_RECURSIVE,
-            )?;
-            set_read_only(&tree, true)?;
-            move_mount(&tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-            Ok(())
-        };
-        let knobs = KERNEL_KNOBS.iter().filter(|_| isolated.own_proc);
-        let mut missing = Vec::new();
-        for path in knobs.chain(&["/sys"]).map(Path::new).filter(|path| path.exists()) {
-            if let Err(error) = protect(path) {
-                missing.push(format!("read-only {}: {error}", path.display()));
-            }
+/// Root's plugin is root to the files of the kernel, its own cgroup among them.
+fn protect_kernel(isolated: &mut Isolated) {
+    let protect = |path: &Path| -> io::Result<()> {
+        let tree = open_tree(
+            CWD,
+            path,
+            OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | OpenTreeFlags::AT_RECURSIVE,
+        )?;
+        set_read_only(&tree, true)?;
+        move_mount(
+            &tree,
+            "",
+            CWD,
+            path,
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+        )?;
+        Ok(())
+    };
+    let knobs = KERNEL_KNOBS.iter().filter(|_| isolated.own_proc);
+    let mut missing = Vec::new();
+    for path in knobs
+        .chain(&["/sys"])
+        .map(Path::new)
+        .filter(|path| path.exists())
+    {
+        if let Err(error) = protect(path) {
+            missing.push(format!("read-only {}: {error}", path.display()));
         }
-        isolated.missing.extend(missing);
-        let shared_memory = Path::new("/dev/shm");
-        if shared_memory.is_dir() {
-            let mounted = tmpfs("1777").and_then(|empty| {
-                Ok(move_mount(
-                    &empty,
-                    "",
-                    CWD,
-                    shared_memory,
-                    MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-                )?)
-            });
-            if let Err(error) = mounted {
-                isolated.missing.push(format!("own /dev/shm: {error}"));
-            }
+    }
+    isolated.missing.extend(missing);
+    let shared_memory = Path::new("/dev/shm");
+    if shared_memory.is_dir() {
+        let mounted = tmpfs("1777").and_then(|empty| {
+            Ok(move_mount(
+                &empty,
+                "",
+                CWD,
+                shared_memory,
+                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+            )?)
+        });
+        if let Err(error) = mounted {
+            isolated.missing.push(format!("own /dev/shm: {error}"));
         }
     }
 }
@@ -248,7 +303,8 @@ fn hide(path: &Path) -> Result<Option<OwnedFd>, Failure> {
         Err(failure) => return Err(failure),
     };
     if path.is_dir() {
-        let empty = tmpfs("0755").map_err(|error| failure_io("make an empty mount", path, &error))?;
+        let empty =
+            tmpfs("0755").map_err(|error| failure_io("make an empty mount", path, &error))?;
         attach(&empty, &point, path)?;
         return Ok(Some(empty));
     }
@@ -283,7 +339,13 @@ fn open_path(path: &Path) -> Result<OwnedFd, Failure> {
 fn mount_point(path: &Path, directory: bool) -> Result<OwnedFd, Failure> {
     let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let open = |parent: &OwnedFd, name: &OsStr| {
-        openat2(parent, name, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        openat2(
+            parent,
+            name,
+            flags,
+            Mode::empty(),
+            ResolveFlags::NO_SYMLINKS,
+        )
     };
     let make = |parent: &OwnedFd, name: &OsStr, directory: bool| {
         if directory {

@@ -40,7 +40,7 @@ fn root() -> bool {
     root
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_of_the_host_is_in_the_private_tmp_and_the_other_way_round() {
     let place = Place::new();
     if cannot_isolate(&place).await {
@@ -54,7 +54,12 @@ async fn a_socket_of_the_host_is_in_the_private_tmp_and_the_other_way_round() {
     let process = launcher.spawn(spec).await.unwrap();
     assert!(process.isolation().private_tmp);
     let mut said = String::new();
-    listener.accept().unwrap().0.read_to_string(&mut said).unwrap();
+    listener
+        .accept()
+        .unwrap()
+        .0
+        .read_to_string(&mut said)
+        .unwrap();
     assert_eq!(said, "from the plugin");
     assert!(process.wait().await.status.success());
 
@@ -62,11 +67,14 @@ async fn a_socket_of_the_host_is_in_the_private_tmp_and_the_other_way_round() {
     spec.private_tmp = Some(tmp.clone());
     let mut process = launcher.spawn(spec).await.unwrap();
     assert_eq!(line(&mut process).await, "ready");
-    UnixStream::connect(tmp.join("plugin.sock")).unwrap().write_all(b"from the host").unwrap();
+    UnixStream::connect(tmp.join("plugin.sock"))
+        .unwrap()
+        .write_all(b"from the host")
+        .unwrap();
     assert_eq!(line(&mut process).await, "from the host");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_use_the_same_name_in_tmp() {
     let place = Place::new();
     if cannot_isolate(&place).await {
@@ -83,12 +91,15 @@ async fn two_processes_use_the_same_name_in_tmp() {
     }
     for (name, mut process) in processes {
         let socket = place.make(name).join("x.sock");
-        UnixStream::connect(socket).unwrap().write_all(name.as_bytes()).unwrap();
+        UnixStream::connect(socket)
+            .unwrap()
+            .write_all(name.as_bytes())
+            .unwrap();
         assert_eq!(line(&mut process).await, name);
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_home_below_tmp_stays_visible_in_the_private_tmp() {
     let place = Place::new();
     if cannot_isolate(&place).await {
@@ -101,7 +112,7 @@ async fn a_home_below_tmp_stays_visible_in_the_private_tmp() {
     fs::write(&configuration, "values").unwrap();
     fs::write(place.make("home").join("neighbour"), "secret").unwrap();
     let script = format!(
-        "cat said {values}; echo new > {data}/file; echo x > said; ls /tmp; cat {home}/neighbour",
+        "cat said {values}; echo new > {data}/file; echo x > said; ls -A /tmp; cat {home}/neighbour",
         values = configuration.display(),
         data = data.display(),
         home = place.make("home").display(),
@@ -115,18 +126,30 @@ async fn a_home_below_tmp_stays_visible_in_the_private_tmp() {
     let (said, _) = run(&place.launcher(), spec).await;
     assert!(said.starts_with("versionvalues"), "{said}");
     assert_eq!(fs::read_to_string(data.join("file")).unwrap(), "new\n");
-    assert_eq!(fs::read_to_string(version.join("said")).unwrap(), "version", "{said}");
+    assert_eq!(
+        fs::read_to_string(version.join("said")).unwrap(),
+        "version",
+        "{said}"
+    );
     assert!(!said.contains("secret"), "{said}");
     let first = place.dir.path().file_name().unwrap().to_str().unwrap();
-    assert_eq!(said["versionvalues".len()..].lines().next(), Some(first), "{said}");
+    assert_eq!(
+        said["versionvalues".len()..].lines().next(),
+        Some(first),
+        "{said}"
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_python_environment_starts_with_a_private_tmp() {
     let Some(python) = python() else { return };
     let place = Place::new();
     let version = place.make("home/versions/1");
-    fs::write(version.join("main.py"), "import pynng, ekuiper, sys; print(sys.prefix)").unwrap();
+    fs::write(
+        version.join("main.py"),
+        "import pynng, ekuiper, sys; print(sys.prefix)",
+    )
+    .unwrap();
     let mut spec = Spec::new("python", &python);
     spec.args = vec!["main.py".into()];
     spec.cwd = version;
@@ -139,7 +162,7 @@ async fn a_python_environment_starts_with_a_private_tmp() {
     assert!(exit.status.success());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_leads_to_something_shown_leads_there_inside() {
     let place = Place::new();
     if cannot_isolate(&place).await {
@@ -155,7 +178,7 @@ async fn a_link_that_leads_to_something_shown_leads_there_inside() {
     assert_eq!(run(&place.launcher(), spec).await.0, "version");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_hidden_looks_empty_and_cannot_be_uncovered() {
     let place = Place::new();
     if cannot_isolate(&place).await {
@@ -174,7 +197,8 @@ async fn what_is_hidden_looks_empty_and_cannot_be_uncovered() {
         db = file.display(),
     );
     let mut spec = isolated!(sh(&script));
-    spec.env.insert("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into());
+    spec.env
+        .insert("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into());
     spec.readable = vec![place.make("home"), kept];
     spec.hidden = vec![keys.clone(), file, place.make(".").join("not there")];
     let (said, _) = run(&place.launcher(), spec).await;
@@ -183,7 +207,7 @@ async fn what_is_hidden_looks_empty_and_cannot_be_uncovered() {
     assert!(!keys.join("x").exists());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_planted_in_tmp_is_not_followed_when_mounting() {
     let place = Place::new();
     if cannot_isolate(&place).await {
@@ -200,7 +224,7 @@ async fn a_link_planted_in_tmp_is_not_followed_when_mounting() {
     assert_eq!(fs::read_dir(victim).unwrap().count(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_sees_only_its_own_processes() {
     let place = Place::new();
     if cannot_isolate(&place).await {
@@ -210,7 +234,7 @@ async fn a_process_sees_only_its_own_processes() {
     assert_eq!(said.trim(), "/proc/1 /proc/2");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_outside_are_neither_read_nor_written() {
     let place = Place::new();
     // Not below /tmp, where everybody may write.
@@ -239,7 +263,7 @@ async fn files_outside_are_neither_read_nor_written() {
     assert!(outside.join("writable/new").exists());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn privileges_cannot_be_gained_and_roots_are_dropped() {
     let place = Place::new();
     let script = "grep -E 'NoNewPrivs|Cap(Prm|Bnd)' /proc/self/status";
@@ -249,7 +273,10 @@ async fn privileges_cannot_be_gained_and_roots_are_dropped() {
         line.split_whitespace().nth(1).unwrap().to_owned()
     };
     assert_eq!(value("NoNewPrivs"), "1");
-    let forbidden: u64 = [12, 16, 17, 18, 19, 21, 22, 23, 24, 27, 38, 39].iter().map(|bit| 1 << bit).sum();
+    let forbidden: u64 = [12, 16, 17, 18, 19, 21, 22, 23, 24, 27, 38, 39]
+        .iter()
+        .map(|bit| 1 << bit)
+        .sum();
     for key in ["CapPrm", "CapBnd"] {
         if key == "CapBnd" && !root() {
             break;
@@ -259,7 +286,7 @@ async fn privileges_cannot_be_gained_and_roots_are_dropped() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roots_plugin_changes_neither_the_kernel_nor_its_own_limits() {
     let place = Place::new();
     if !root() || cannot_isolate(&place).await {
@@ -272,18 +299,22 @@ async fn roots_plugin_changes_neither_the_kernel_nor_its_own_limits() {
                   mknod /tmp/device b 8 0 2>/dev/null && echo made; true";
     let mut spec = isolated!(sh(script));
     spec.private_tmp = Some(place.make("tmp"));
-    spec.env.insert("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into());
+    spec.env
+        .insert("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into());
     assert_eq!(run(&place.launcher(), spec).await.0, "");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_user_is_that_user_and_ends_like_everybody() {
     if !root() {
         return;
     }
     let place = Place::new();
     let mut spec = sh("echo $(id -u) $(id -g) $(id -G); sleep 1000 & wait");
-    spec.user = Some(User { uid: 65534, gid: 65534 });
+    spec.user = Some(User {
+        uid: 65534,
+        gid: 65534,
+    });
     let mut process = place.launcher().spawn(spec).await.unwrap();
     assert_eq!(line(&mut process).await, "65534 65534 65534");
     let family = family(process.shim_pid());
@@ -291,7 +322,7 @@ async fn another_user_is_that_user_and_ends_like_everybody() {
     assert!(!family.iter().any(|id| id.lives()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_namespaces_what_is_missing_is_said_or_refused() {
     let place = Place::new();
     let mut spec = sh("true");
@@ -301,20 +332,35 @@ async fn without_namespaces_what_is_missing_is_said_or_refused() {
     let process = place.launcher().spawn(spec).await.unwrap();
     let isolated = process.isolation();
     assert!(!isolated.private_tmp && !isolated.hidden && !isolated.pid_namespace);
-    assert!(isolated.missing.iter().any(|what| what.contains("/tmp")), "{isolated:?}");
+    assert!(
+        isolated.missing.iter().any(|what| what.contains("/tmp")),
+        "{isolated:?}"
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_is_known_at_a_socket() {
     let place = Place::new();
     let launcher = place.launcher();
     assert!(!is_plugin_peer(std::process::id()));
-    #[expect(clippy::disallowed_methods, reason = "a person's program, not a plugin")]
-    let mut person = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a person's program, not a plugin"
+    )]
+    let mut person = std::process::Command::new("/bin/sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
     assert!(!is_plugin_peer(person.id()));
     for isolation in [Isolation::BestEffort, Isolation::Shared] {
         let script = "setsid sleep 1000 >/dev/null & echo ready; wait";
-        let mut process = launcher.spawn(Spec { isolation, ..sh(script) }).await.unwrap();
+        let mut process = launcher
+            .spawn(Spec {
+                isolation,
+                ..sh(script)
+            })
+            .await
+            .unwrap();
         assert_eq!(line(&mut process).await, "ready");
         let family = family(process.shim_pid());
         assert!(family.len() >= 3);
@@ -326,10 +372,13 @@ async fn a_plugin_is_known_at_a_socket() {
     }
     person.kill().unwrap();
     person.wait().unwrap();
-    assert!(is_plugin_peer(person.id()), "who has ended is trusted no more");
+    assert!(
+        is_plugin_peer(person.id()),
+        "who has ended is trusted no more"
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_host_report_agrees_with_what_a_process_gets() {
     let place = Place::new();
     let launcher = place.launcher();

@@ -13,17 +13,23 @@ fn record(run_dir: &Path) -> PathBuf {
     let mut records = fs::read_dir(run_dir)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "process"));
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "process")
+        });
     records.next().expect("a running process is recorded")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn host_09_a_leftover_is_killed_with_its_children() {
     let place = Place::new();
     for isolation in [Isolation::BestEffort, Isolation::Shared] {
         let launcher = place.launcher();
         let mut process = launcher
-            .spawn(Spec { isolation, ..sh("sleep 1000 & echo ready; wait") })
+            .spawn(Spec {
+                isolation,
+                ..sh("sleep 1000 & echo ready; wait")
+            })
             .await
             .unwrap();
         assert_eq!(line(&mut process).await, "ready");
@@ -31,25 +37,48 @@ async fn host_09_a_leftover_is_killed_with_its_children() {
         // As a server finds it that did not start it.
         let other = place.make("other");
         fs::copy(record(&place.make("run")), other.join("x.process")).unwrap();
-        let found =
-            tokio::task::spawn_blocking(move || reap_leftovers(&other).unwrap()).await.unwrap();
+        let found = tokio::task::spawn_blocking(move || reap_leftovers(&other).unwrap())
+            .await
+            .unwrap();
         assert!(found.killed.contains(&process.pid()), "{found:?}");
-        assert!(found.spared.is_empty() && found.problems.is_empty(), "{found:?}");
+        assert!(
+            found.spared.is_empty() && found.problems.is_empty(),
+            "{found:?}"
+        );
         assert!(!family.iter().any(|id| id.lives()));
-        assert_eq!(process.wait().await.status, ExitStatus::Signal(libc::SIGKILL));
+        assert_eq!(
+            process.wait().await.status,
+            ExitStatus::Signal(libc::SIGKILL)
+        );
         assert!(!place.make("other").join("x.process").exists());
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn host_09_a_pid_that_belongs_to_somebody_else_by_now_is_spared() {
     let place = Place::new();
     let process = place.launcher().spawn(sh("sleep 1000")).await.unwrap();
-    #[expect(clippy::disallowed_methods, reason = "somebody else")]
-    let mut else_ = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let ours = [process.pid(), process.shim_pid()].map(|pid| Id::of(pid).unwrap());
+    let mut else_ = loop {
+        #[expect(clippy::disallowed_methods, reason = "somebody else")]
+        let mut child = std::process::Command::new("/bin/sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let started = Id::of(child.id()).unwrap().started;
+        // A pid is not used twice within one tick of the clock.
+        if ours.iter().all(|id| id.started != started) {
+            break child;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
     let text = fs::read_to_string(record(&place.make("run"))).unwrap();
     let reused = text
-        .replace(&format!("\"pid\":{},", process.pid()), &format!("\"pid\":{},", else_.id()))
+        .replace(
+            &format!("\"pid\":{},", process.pid()),
+            &format!("\"pid\":{},", else_.id()),
+        )
         .replace(&format!("\"pid\":{},", process.shim_pid()), "\"pid\":1,");
     assert_ne!(reused, text);
     process.kill().await;
@@ -69,17 +98,23 @@ fn host_09_after_a_killed_server_nothing_of_it_is_left() {
     let run_dir = place.make("run");
     let (mut server, shim) = start_server(&run_dir);
     let groups = fs::read_to_string(format!("/proc/{shim}/task/{shim}/children"))
-        .map(|main| fs::read_to_string(format!("/proc/{}/cgroup", main.trim())).unwrap())
+        .map(|children| children.split_ascii_whitespace().next().unwrap().to_owned())
+        .map(|main| fs::read_to_string(format!("/proc/{main}/cgroup")).unwrap())
         .unwrap();
     let in_groups = groups.contains("/plugyard-");
-    server.kill().unwrap();
-    server.wait().unwrap();
+    server.kill();
     let found = reap_leftovers(&run_dir).unwrap();
     assert!(found.problems.is_empty(), "{found:?}");
     assert_eq!(!found.cgroups.is_empty(), in_groups, "{found:?}");
-    assert!(!found.cgroups.iter().any(|group| group.exists()), "{found:?}");
+    assert!(
+        !found.cgroups.iter().any(|group| group.exists()),
+        "{found:?}"
+    );
     assert_eq!(fs::read_dir(&run_dir).unwrap().count(), 0);
-    assert_eq!(reap_leftovers(&run_dir).unwrap(), plugyard_sandbox::Leftovers::default());
+    assert_eq!(
+        reap_leftovers(&run_dir).unwrap(),
+        plugyard_sandbox::Leftovers::default()
+    );
 }
 
 #[test]
@@ -93,10 +128,13 @@ fn host_09_stale_sockets_go_and_nothing_else() {
     fs::write(run_dir.join("file"), "").unwrap();
     symlink(&outside, run_dir.join("link")).unwrap();
     let found = reap_leftovers(&run_dir).unwrap();
-    assert_eq!(found.sockets, [stale.clone()]);
+    assert_eq!(found.sockets, std::slice::from_ref(&stale));
     assert!(!stale.exists() && run_dir.join("file").exists());
     assert!(outside.join("y.sock").exists());
-    assert_eq!(reap_leftovers(&run_dir.join("none")).unwrap(), plugyard_sandbox::Leftovers::default());
+    assert_eq!(
+        reap_leftovers(&run_dir.join("none")).unwrap(),
+        plugyard_sandbox::Leftovers::default()
+    );
 }
 
 #[test]

@@ -41,7 +41,9 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir_in("/tmp").unwrap() }
+        Self {
+            dir: tempfile::tempdir_in("/tmp").unwrap(),
+        }
     }
 
     /// A new directory in it.
@@ -83,14 +85,26 @@ pub(crate) fn python() -> Option<PathBuf> {
 /// Everything it says on standard output until it closes it.
 pub(crate) async fn output(process: &mut Process) -> String {
     let mut text = String::new();
-    process.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
+    process
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .await
+        .unwrap();
     text
 }
 
 /// Everything it says on standard error until it closes it.
 pub(crate) async fn errors(process: &mut Process) -> String {
     let mut text = String::new();
-    process.stderr.take().unwrap().read_to_string(&mut text).await.unwrap();
+    process
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .await
+        .unwrap();
     text
 }
 
@@ -119,14 +133,17 @@ pub(crate) async fn run(launcher: &Launcher, spec: Spec) -> (String, plugyard_sa
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Id {
     pub(crate) pid: u32,
-    started: u64,
+    pub(crate) started: u64,
 }
 
 impl Id {
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-        (fields[0] != "Z").then(|| Self { pid, started: fields[19].parse().unwrap() })
+        (fields[0] != "Z").then(|| Self {
+            pid,
+            started: fields[19].parse().unwrap(),
+        })
     }
 
     pub(crate) fn lives(self) -> bool {
@@ -143,7 +160,9 @@ pub(crate) fn family(pid: u32) -> Vec<Id> {
         for task in tasks.into_iter().flatten().flatten() {
             let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
             found.extend(
-                children.split_ascii_whitespace().filter_map(|pid| Id::of(pid.parse().unwrap())),
+                children
+                    .split_ascii_whitespace()
+                    .filter_map(|pid| Id::of(pid.parse().unwrap())),
             );
         }
         next += 1;
@@ -160,8 +179,26 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// A server, which ends with the test however that ends.
+pub(crate) struct Server(std::process::Child);
+
+impl Server {
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A server that started a family of processes; the pid of its shim is its first line.
-pub(crate) fn start_server(run_dir: &Path) -> (std::process::Child, u32) {
+pub(crate) fn start_server(run_dir: &Path) -> (Server, u32) {
     #[expect(clippy::disallowed_methods, reason = "a server, not a plugin")]
     let mut server = Command::new(std::env::current_exe().unwrap())
         .arg(SERVER)
@@ -170,13 +207,18 @@ pub(crate) fn start_server(run_dir: &Path) -> (std::process::Child, u32) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let stdout = server.stdout.take();
+    let server = Server(server);
     let mut said = Vec::new();
-    let stdout = server.stdout.as_mut().unwrap();
+    let mut stdout = stdout.unwrap();
     let mut byte = [0];
     while stdout.read(&mut byte).unwrap() == 1 && byte != [b'\n'] {
         said.push(byte[0]);
     }
-    let shim = String::from_utf8(said).unwrap().parse().expect("the server starts its process");
+    let shim = String::from_utf8(said)
+        .unwrap()
+        .parse()
+        .expect("the server starts its process");
     (server, shim)
 }
 
@@ -232,14 +274,15 @@ fn plugin(args: &[&str]) -> io::Result<()> {
             say(&started.to_string());
         }
         ["open"] => {
-            let files: Vec<File> =
-                (0..100_000).map_while(|_| File::open("/dev/null").ok()).collect();
+            let files: Vec<File> = (0..100_000)
+                .map_while(|_| File::open("/dev/null").ok())
+                .collect();
             say(&files.len().to_string());
         }
         ["write", path, mib] => {
             let mut file = File::create(path)?;
             for _ in 0..mib.parse().unwrap() {
-                file.write_all(&[7; 1024 * 1024])?;
+                file.write_all(&vec![7; 1024 * 1024])?;
             }
             say("written");
             sleep();
