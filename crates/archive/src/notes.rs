@@ -12,6 +12,15 @@ pub(crate) fn whole(code: Code) -> Finding {
     Finding::error(code, Place::default())
 }
 
+/// Those of the findings that keep a package out.
+pub(crate) fn errors(findings: &[Finding]) -> Vec<Finding> {
+    let errors = findings.iter();
+    errors
+        .filter(|finding| finding.severity == Severity::Error)
+        .cloned()
+        .collect()
+}
+
 /// Findings of one package, bounded per code.
 #[derive(Default)]
 pub(crate) struct Notes {

@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use ::zip::result::ZipError;
 use ::zip::write::SimpleFileOptions;
 use ::zip::{CompressionMethod, DateTime, System, ZipWriter};
-use plugyard_model::{Digest, Finding, Severity};
+use plugyard_model::{Digest, Finding};
 
 use crate::zip::inspect;
-use crate::{Contents, Directory, PackageReader, Policy, ReadAt, ReadError, digest};
+use crate::{Contents, Directory, PackageReader, Policy, ReadAt, ReadError, digest, notes};
 
 /// What was packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,11 +136,7 @@ pub fn pack_to_file(
 }
 
 fn refuse(findings: &[Finding]) -> Result<(), PackError> {
-    let errors: Vec<_> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .cloned()
-        .collect();
+    let errors = notes::errors(findings);
     if errors.is_empty() {
         Ok(())
     } else {

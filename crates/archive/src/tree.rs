@@ -30,7 +30,7 @@ pub(crate) fn kind_of_mode(mode: u32) -> Option<Result<EntryKind, Code>> {
     })
 }
 
-/// Opens a directory as it stands; a link in its last part is refused by `nofollow`.
+/// Opens the directory that the caller names; links on the way to it are the caller's and are followed.
 pub(crate) fn open_root(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)

@@ -7,11 +7,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use plugyard_model::{Finding, Place, Severity, codes};
+use plugyard_model::{Finding, Place, codes};
 use rustix::fs::{AtFlags, Mode, OFlags, RawMode, fchmod, fsync, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
-use crate::{Entry, Limits, PackageReader, ReadError, name, tree};
+use crate::{Entry, Limits, PackageReader, ReadError, name, notes, tree};
 
 /// What an unpacking wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl Root {
 ///
 /// `map` says where each entry goes below `into`: to its own path (`|entry| vec![entry.path.clone()]`), to
 /// several, or nowhere. Entries that go to other directories are written with [`Root::write`]. On return,
-/// files and directories are on disk.
+/// files and directories are on disk; the name of `into` itself is for the caller to sync.
 ///
 /// # Errors
 ///
@@ -220,11 +220,7 @@ pub fn unpack(
     into: impl AsRef<Path>,
     map: impl Fn(&Entry) -> Vec<String>,
 ) -> Result<UnpackReport, UnpackError> {
-    let errors = reader.findings().iter();
-    let errors: Vec<_> = errors
-        .filter(|finding| finding.severity == Severity::Error)
-        .cloned()
-        .collect();
+    let errors = notes::errors(reader.findings());
     if !errors.is_empty() {
         return Err(UnpackError::Refused { findings: errors });
     }
