@@ -82,7 +82,7 @@ pub(crate) struct Group {
     /// Why a limit that the hierarchy could keep is not set.
     pub(crate) refused: Vec<String>,
     /// Must stay for as long as there is something in them.
-    _parents: Option<Arc<Cgroups>>,
+    parents: Option<Arc<Cgroups>>,
 }
 
 impl Cgroups {
@@ -128,10 +128,8 @@ impl Cgroups {
 
     /// Makes the groups of one process. Whatever fails is left to other means and noted.
     pub(crate) fn create(self: &Arc<Self>, name: &str, limits: &Limits) -> Group {
-        let mut group = Group {
-            _parents: Some(Arc::clone(self)),
-            ..Group::default()
-        };
+        let mut group = Group::default();
+        group.parents = Some(Arc::clone(self));
         group.memory = group.child(self.memory.as_ref().ok(), name, |dir, version| {
             limits
                 .memory
@@ -160,6 +158,16 @@ impl Drop for Cgroups {
             // Refused while somebody else still has a group in it.
             let _ = fs::remove_dir(&parent.path);
         }
+    }
+}
+
+/// Usually gone by then. A runtime that is shut down drops what watches over its processes.
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!(%error, "control group of an ended process cannot be removed");
+        }
+        self.parents = None;
     }
 }
 

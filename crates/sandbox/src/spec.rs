@@ -36,7 +36,8 @@ pub struct Spec {
     /// under the same path; empty directories that carry these mounts appear in the directory.
     pub private_tmp: Option<PathBuf>,
     /// What may be read and executed beyond the system's own directories. Must exist. The program's
-    /// own directory, its interpreter and a Python environment around it are found by themselves.
+    /// own file, its interpreter and a Python environment around it are found by themselves; what
+    /// variables such as `PYTHONPATH` name is not.
     pub readable: Vec<PathBuf>,
     /// What may be read, executed and written. Must exist. [`Limits::disk`] counts what is in here
     /// and in [`Spec::private_tmp`].

@@ -221,11 +221,13 @@ async fn host_09_everything_ends_with_the_shim() {
 #[test]
 fn host_09_everything_ends_with_a_killed_server() {
     let place = Place::new();
-    let (mut server, shim) = start_server(&place.make("run"));
+    let run_dir = place.make("run");
+    let (mut server, shim) = start_server(&run_dir);
     let family = family(shim);
     assert!(family.len() >= 5, "{family:?}");
     server.kill();
     eventually("all have ended", || !family.iter().any(|id| id.lives()));
+    reap_leftovers(&run_dir).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
