@@ -218,6 +218,13 @@ pub trait Kind: Send + Sync {
     /// The word before the colon in its plugins' names.
     fn id(&self) -> KindId;
 
+    /// Whether its plugins run as something of their own. Decides the words for what is wanted of an
+    /// installation: [`Wanted::Running`] and [`Wanted::Stopped`], or [`Wanted::Enabled`] and
+    /// [`Wanted::Disabled`].
+    fn has_process(&self) -> bool {
+        true
+    }
+
     /// Whether a package with these names looks like one of this kind.
     fn recognise(&self, names: &Listing) -> Likeness;
 
@@ -251,6 +258,10 @@ pub trait Kind: Send + Sync {
 
     /// At the end of the server: stops everything that runs, within the grace the kind has.
     async fn shut_down(&self);
+
+    /// Removes what was made of a version that nothing refers to any more, such as its unpacked
+    /// directory. Called after the version's row is gone; what is left behind is garbage, no error.
+    async fn discard(&self, _plugin: &PluginName, _version: &Version) {}
 
     /// Is it really working? Answered by the plugin, not by us.
     async fn probe(&self, installation: &Installation) -> Health;

@@ -1,12 +1,47 @@
 //! What all kinds of plugin share: the [`Kind`] trait, packages, versions, installations, operations,
-//! accounts, rights and audit.
+//! accounts, audit and events.
 //!
-//! No kind is named in here.
+//! [`Platform`] is the entry point: it takes packages in ([`Platform::take_in`]), carries out changes
+//! ([`Platform::change`]) and tells what there is. Every change is an operation: one at a time for each
+//! plugin, planned whole, journalled step by step, taken back when it fails and brought to one of its
+//! two ends after a crash ([`operations`]).
+//!
+//! No kind is named in here, and nothing here is about HTTP: refusals are
+//! [`Problem`](plugyard_model::Problem)s, and `plugyard-server` decides how they look.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod accounts;
+pub mod audit;
+mod clock;
+mod entity;
+pub mod events;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
+#[cfg(not(feature = "failpoints"))]
+mod failpoint;
+mod health;
 pub mod home;
+pub mod installations;
+pub mod intake;
 pub mod kind;
+mod migrations;
+pub mod operations;
+mod packages;
+mod platform;
+mod registration;
+mod settings;
+pub mod tokens;
+pub mod versions;
 
+pub use clock::Clock;
 pub use home::Home;
+pub use installations::InstallationView;
+pub use intake::{Intake, Source, TakeIn, inspect};
 pub use kind::Kind;
+pub use migrations::migrations;
+pub use operations::{ChangeRequest, OperationView, Outcome};
+pub use packages::PackageView;
+pub use platform::{Platform, PlatformError};
+pub use registration::Registration;
+pub use settings::Settings;

@@ -1,0 +1,16 @@
+//! The tables of the platform, as `migrations` makes them. Times are milliseconds since 1970.
+#![expect(
+    unreachable_pub,
+    reason = "entities are public to the macro that derives them"
+)]
+
+pub(crate) mod account;
+pub(crate) mod audit_event;
+pub(crate) mod event;
+pub(crate) mod installation;
+pub(crate) mod operation;
+pub(crate) mod operation_event;
+pub(crate) mod operation_step;
+pub(crate) mod package;
+pub(crate) mod token;
+pub(crate) mod version;

@@ -1,0 +1,267 @@
+//! What clients that watch are told: stored with growing ids, so that a watcher can go on where it was.
+//!
+//! Publishing never waits: events wait in memory for one writer, which keeps their order. A watcher
+//! reads stored rows and is only woken by the writer, so a slow one delays nobody. Events are news, not
+//! truth: what a crash swallows, a client sees when it asks for the state itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use parking_lot::Mutex;
+use plugyard_model::{OperationId, Params, PluginName, Problem};
+use plugyard_store::{Database, StoreError};
+use sea_orm::{
+    ActiveValue::NotSet, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+};
+use serde::Serialize;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::entity::event;
+use crate::{Clock, Platform, Settings};
+
+/// The words events carry.
+pub mod codes {
+    /// A plugin's health is another one. Params: plugin, health, reason.
+    pub const HEALTH_CHANGED: &str = "health_changed";
+    /// An operation began. Params: operation, plugin, action.
+    pub const OPERATION_STARTED: &str = "operation_started";
+    /// An operation ended. Params: operation, plugin, action, state.
+    pub const OPERATION_ENDED: &str = "operation_ended";
+    /// An installation is another one: version, wanted state, or gone. Params: plugin, action.
+    pub const INSTALLATION_CHANGED: &str = "installation_changed";
+    /// A version was taken in. Params: plugin, version, digest.
+    pub const VERSION_ADDED: &str = "version_added";
+}
+
+/// The topic of everything about one plugin: `plugins/{kind:key}`.
+pub fn plugin_topic(plugin: &PluginName) -> String {
+    format!("plugins/{plugin}")
+}
+
+/// The topic of one operation: `operations/{id}`.
+pub fn operation_topic(operation: OperationId) -> String {
+    format!("operations/{operation}")
+}
+
+/// Rows kept; older ones go.
+const KEPT: i64 = 10_000;
+/// Events that may wait for the writer; when the database is away, older ones go.
+const WAITING: usize = 4096;
+/// Rows read at once.
+const BATCH: u64 = 256;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// Grows along the stream.
+    pub id: u64,
+    /// What it is about: `plugins/{kind:key}` or `operations/{id}`.
+    pub topic: String,
+    /// One of [`codes`].
+    pub code: String,
+    /// The particulars.
+    pub params: Params,
+    /// Milliseconds since 1970 (UTC).
+    pub at: i64,
+}
+
+impl Platform {
+    /// Events after `after`, or from now on: those that are stored and then those that come. Never ends
+    /// before the platform does. An `after` older than what is kept begins with the oldest kept.
+    ///
+    /// # Errors
+    /// The problem `store_unavailable`.
+    pub async fn events(&self, after: Option<u64>) -> Result<BoxStream<'static, Event>, Problem> {
+        let stored = self.0.events.stored.subscribe();
+        let database = self.database().clone();
+        let after = match after {
+            Some(after) => i64::try_from(after).unwrap_or(i64::MAX),
+            None => last(&database).await?,
+        };
+        let follower = Follower {
+            database,
+            after,
+            stored,
+            ready: VecDeque::new(),
+        };
+        let events = stream::unfold(
+            follower,
+            |mut it| async move { Some((it.next().await?, it)) },
+        );
+        Ok(events
+            .take_until(self.0.closing.clone().cancelled_owned())
+            .boxed())
+    }
+}
+
+struct Follower {
+    database: Database,
+    after: i64,
+    stored: watch::Receiver<i64>,
+    ready: VecDeque<event::Model>,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(row) = self.ready.pop_front() {
+                self.after = row.id;
+                return Some(Event {
+                    id: row.id.unsigned_abs(),
+                    topic: row.topic,
+                    code: row.code,
+                    params: serde_json::from_value(row.params).unwrap_or_default(),
+                    at: row.at,
+                });
+            }
+            // Seen before reading: what is stored while reading wakes the next turn.
+            self.stored.borrow_and_update();
+            let rows = event::Entity::find()
+                .filter(event::Column::Id.gt(self.after))
+                .order_by_asc(event::Column::Id)
+                .limit(BATCH)
+                .all(self.database.conn())
+                .await;
+            match rows {
+                Ok(rows) if rows.is_empty() => self.stored.changed().await.ok()?,
+                Ok(rows) => self.ready = rows.into(),
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "Cannot read events"
+                    );
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+async fn last(database: &Database) -> Result<i64, StoreError> {
+    let row = event::Entity::find()
+        .order_by_desc(event::Column::Id)
+        .one(database.conn())
+        .await?;
+    Ok(row.map_or(0, |row| row.id))
+}
+
+struct News {
+    topic: String,
+    code: &'static str,
+    params: Params,
+    at: i64,
+}
+
+/// The one writer of events.
+pub(crate) struct EventLog {
+    shared: Arc<Shared>,
+    stored: watch::Sender<i64>,
+}
+
+struct Shared {
+    database: Database,
+    clock: Clock,
+    waiting: Mutex<VecDeque<News>>,
+    wake: Notify,
+    /// One writer, so that ids become visible in their order.
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl EventLog {
+    pub(crate) async fn open(
+        settings: &Settings,
+        closing: CancellationToken,
+    ) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared {
+            database: settings.database.clone(),
+            clock: settings.clock.clone(),
+            waiting: Mutex::default(),
+            wake: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
+        });
+        let stored = watch::Sender::new(last(&settings.database).await?);
+        let (writer, told) = (shared.clone(), stored.clone());
+        tokio::spawn(closing.run_until_cancelled_owned(async move {
+            loop {
+                writer.wake.notified().await;
+                writer.write(&told).await;
+            }
+        }));
+        Ok(Self { shared, stored })
+    }
+
+    pub(crate) fn publish<'a>(
+        &self,
+        topic: String,
+        code: &'static str,
+        params: impl IntoIterator<Item = (&'a str, String)>,
+    ) {
+        let params = params
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let news = News {
+            topic,
+            code,
+            params,
+            at: self.shared.clock.now(),
+        };
+        let mut waiting = self.shared.waiting.lock();
+        if waiting.len() >= WAITING {
+            waiting.pop_front();
+        }
+        waiting.push_back(news);
+        drop(waiting);
+        self.shared.wake.notify_one();
+    }
+
+    /// Waits until everything published is stored.
+    pub(crate) async fn flush(&self) {
+        self.shared.write(&self.stored).await;
+    }
+}
+
+impl Shared {
+    async fn write(&self, stored: &watch::Sender<i64>) {
+        let _one = self.writing.lock().await;
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        for news in waiting {
+            let row = event::ActiveModel {
+                id: NotSet,
+                topic: Set(news.topic),
+                code: Set(news.code.to_owned()),
+                params: Set(serde_json::to_value(news.params).unwrap_or_default()),
+                at: Set(news.at),
+            };
+            match event::Entity::insert(row).exec(self.database.conn()).await {
+                Ok(inserted) => {
+                    let id = inserted.last_insert_id;
+                    stored.send_replace(id);
+                    if id % 1000 == 0 {
+                        self.prune(id - KEPT).await;
+                    }
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, event.code = news.code, "Cannot store an event");
+                }
+            }
+        }
+    }
+
+    async fn prune(&self, up_to: i64) {
+        let pruned = event::Entity::delete_many()
+            .filter(event::Column::Id.lte(up_to))
+            .exec(self.database.conn())
+            .await;
+        if let Err(error) = pruned {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "Cannot prune events"
+            );
+        }
+    }
+}

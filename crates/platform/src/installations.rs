@@ -1,0 +1,218 @@
+//! Installations: plugins made available here.
+
+use std::collections::HashMap;
+
+use plugyard_http::{Cursor, Page, PageQuery};
+use plugyard_model::{
+    Health, HealthState, InstallationId, KindId, OperationId, PluginName, Problem, VersionId,
+    Wanted, codes,
+};
+use plugyard_store::StoreError;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::Platform;
+use crate::entity::{installation, operation, version};
+use crate::kind::{Installation, Version};
+use crate::versions::{installation_id, view};
+
+/// An installation as it is listed: also one that is just being made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InstallationView {
+    /// Its id.
+    pub id: InstallationId,
+    /// Its name.
+    pub plugin: PluginName,
+    /// What the operator wants.
+    pub wanted: Wanted,
+    /// How it is.
+    pub health: Health,
+    /// The version in force; `None` while the first is being installed.
+    pub current: Option<Version>,
+    /// The version before it.
+    pub previous: Option<Version>,
+    /// The change under way.
+    pub operation: Option<OperationId>,
+    /// Grows with each change.
+    pub revision: u64,
+    /// Milliseconds since 1970 (UTC).
+    pub created_at: i64,
+    /// Milliseconds since 1970 (UTC).
+    pub updated_at: i64,
+}
+
+impl InstallationView {
+    /// What kinds take; `None` while the first version is being installed.
+    pub fn installed(&self) -> Option<Installation> {
+        Some(Installation {
+            id: self.id,
+            plugin: self.plugin.clone(),
+            wanted: self.wanted,
+            current: self.current.clone()?,
+            previous: self.previous.clone(),
+        })
+    }
+}
+
+/// Which installations to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InstallationFilter {
+    /// Of this kind only.
+    pub kind: Option<KindId>,
+    /// In this health only.
+    pub health: Option<HealthState>,
+}
+
+impl Platform {
+    /// Installations by name, a page of them.
+    ///
+    /// # Errors
+    /// `request_invalid` for a cursor or limit that is none; `store_unavailable`.
+    pub async fn installations(
+        &self,
+        filter: &InstallationFilter,
+        page: &PageQuery,
+    ) -> Result<Page<InstallationView>, Problem> {
+        let limit = page.limit()? as usize;
+        let after: Option<PluginName> = page.cursor.as_ref().map(Cursor::position).transpose()?;
+        let mut query = installation::Entity::find();
+        if let Some(kind) = &filter.kind {
+            query = query.filter(installation::Column::Kind.eq(kind.as_str()));
+        }
+        let rows = query
+            .all(self.database().conn())
+            .await
+            .map_err(StoreError::from)?;
+        // Health is not in the database, and databases do not agree on the order of texts.
+        let mut views = self.views(rows).await?;
+        views.retain(|it| filter.health.is_none_or(|health| it.health.state == health));
+        views.sort_by(|a, b| a.plugin.cmp(&b.plugin));
+        let mut items: Vec<_> = views
+            .into_iter()
+            .filter(|it| after.as_ref().is_none_or(|after| it.plugin > *after))
+            .take(limit + 1)
+            .collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor::at(&last.plugin));
+        Ok(Page { items, next })
+    }
+
+    /// One installation, by its full name or by a key that only one kind has.
+    ///
+    /// # Errors
+    /// `plugin_not_found`, whose parameter `similar` lists names that are nearly the same;
+    /// `plugin_ambiguous`; `store_unavailable`.
+    pub async fn installation(&self, name: &str) -> Result<InstallationView, Problem> {
+        let rows = installation::Entity::find()
+            .order_by_asc(installation::Column::Kind)
+            .all(self.database().conn())
+            .await
+            .map_err(StoreError::from)?;
+        let full = |row: &installation::Model| format!("{}:{}", row.kind, row.key);
+        let (mut found, others): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|row| row.key == name || full(row) == name);
+        match found.len() {
+            0 => Err(Problem::new(codes::PLUGIN_NOT_FOUND)
+                .with("plugin", name)
+                .with("similar", similar(name, others.iter().map(full)))),
+            1 => {
+                let view = self.views(vec![found.remove(0)]).await?.pop();
+                view.ok_or_else(|| Problem::new(codes::PLUGIN_NOT_FOUND).with("plugin", name))
+            }
+            _ => {
+                let candidates: Vec<_> =
+                    found.iter().map(|row| format!("`{}`", full(row))).collect();
+                Err(Problem::new(codes::PLUGIN_AMBIGUOUS)
+                    .with("plugin", name)
+                    .with("candidates", candidates.join(", ")))
+            }
+        }
+    }
+
+    /// Every installation that has a version in force.
+    pub(crate) async fn installed(&self) -> Result<Vec<Installation>, StoreError> {
+        let rows = installation::Entity::find()
+            .all(self.database().conn())
+            .await?;
+        Ok(self
+            .views(rows)
+            .await?
+            .iter()
+            .filter_map(InstallationView::installed)
+            .collect())
+    }
+
+    async fn views(
+        &self,
+        rows: Vec<installation::Model>,
+    ) -> Result<Vec<InstallationView>, StoreError> {
+        let connection = self.database().conn();
+        let ids = rows
+            .iter()
+            .flat_map(|row| [row.current_version, row.previous_version])
+            .flatten();
+        let versions: HashMap<Uuid, Version> = version::Entity::find()
+            .filter(version::Column::Id.is_in(ids))
+            .all(connection)
+            .await?
+            .into_iter()
+            .filter_map(view)
+            .map(|it| (it.version.id.0, it.version))
+            .collect();
+        let running: HashMap<Uuid, OperationId> = operation::Entity::find()
+            .filter(operation::Column::EndedAt.is_null())
+            .all(connection)
+            .await?
+            .into_iter()
+            .map(|row| (row.installation_id, OperationId(row.id)))
+            .collect();
+        let version = |id: Option<Uuid>| id.and_then(|id| versions.get(&id).cloned());
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| {
+                let plugin = PluginName::new(KindId::from(row.kind.clone()), row.key.parse().ok()?);
+                Some(InstallationView {
+                    id: installation_id(&row),
+                    wanted: Wanted::from_word(&row.wanted)?,
+                    health: self.health(&plugin),
+                    plugin,
+                    current: version(row.current_version),
+                    previous: version(row.previous_version),
+                    operation: running.get(&row.id).copied(),
+                    revision: row.revision.unsigned_abs(),
+                    created_at: row.created_at,
+                    updated_at: row.updated_at,
+                })
+            })
+            .collect())
+    }
+}
+
+/// Names that may have been meant, nearest first, at most three.
+fn similar(name: &str, names: impl Iterator<Item = String>) -> String {
+    let mut near: Vec<_> = names
+        .map(|full| {
+            let key = full.split_once(':').map_or(full.as_str(), |(_, key)| key);
+            (
+                strsim::damerau_levenshtein(name, key)
+                    .min(strsim::damerau_levenshtein(name, &full)),
+                full,
+            )
+        })
+        .filter(|(distance, _)| *distance <= 1 + name.chars().count() / 4)
+        .collect();
+    near.sort();
+    let near: Vec<_> = near.into_iter().take(3).map(|(_, full)| full).collect();
+    near.join(", ")
+}
+
+/// A version by id, when there is one.
+pub(crate) fn version_id(version: Option<&Version>) -> Option<VersionId> {
+    version.map(|version| version.id)
+}

@@ -1,0 +1,153 @@
+//! Fetching a package from an address.
+
+use std::error::Error;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use futures::stream::Stream;
+use plugyard_model::{Problem, codes};
+use reqwest::header::LOCATION;
+use reqwest::{Client, Response, Url, redirect};
+
+use super::guard::{Guard, Refused, is_public};
+use crate::Settings;
+
+/// How often an address may point to another one.
+const REDIRECTS: usize = 5;
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long nothing may come.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Begins to fetch: the body of the first answer that is no redirect.
+pub(super) async fn fetch(
+    address: &str,
+    settings: &Settings,
+) -> Result<impl Stream<Item = reqwest::Result<bytes::Bytes>> + Send + use<>, Problem> {
+    let client =
+        client(settings.allow_private_urls).map_err(|error| failed(address, reason(&error)))?;
+    let mut url = Url::parse(address).map_err(|error| failed(address, error))?;
+    for _ in 0..=REDIRECTS {
+        check(&url, settings)?;
+        let answer = client
+            .get(url.clone())
+            .send()
+            .await
+            .map_err(|error| problem(&url, &error))?;
+        let status = answer.status();
+        if status.is_redirection() {
+            url = target(&url, &answer).ok_or_else(|| failed(&url, "it points nowhere"))?;
+            continue;
+        }
+        if !status.is_success() {
+            return Err(failed(&url, format!("the answer is {status}")));
+        }
+        let limit = settings.package_limit;
+        if answer
+            .content_length()
+            .is_some_and(|length| length > limit.0)
+        {
+            return Err(Problem::new(codes::PACKAGE_TOO_LARGE).with("limit", limit));
+        }
+        return Ok(answer.bytes_stream());
+    }
+    Err(failed(
+        &url,
+        format!("it points on more than {REDIRECTS} times"),
+    ))
+}
+
+/// The problem of an address that cannot be fetched. What could be a secret is left out of it.
+pub(super) fn failed(address: impl ToString, reason: impl ToString) -> Problem {
+    Problem::new(codes::PACKAGE_FETCH_FAILED)
+        .with("uri", shown(&address.to_string()))
+        .with("reason", reason)
+}
+
+fn client(allow_private: bool) -> reqwest::Result<Client> {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // Somebody else may have installed one; there is only one to choose from.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    });
+    let builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .user_agent(concat!("plugyard/", env!("CARGO_PKG_VERSION")));
+    if allow_private {
+        builder.build()
+    } else {
+        builder.dns_resolver(Arc::new(Guard)).build()
+    }
+}
+
+/// What the resolver does not see: the scheme, and addresses written as numbers.
+fn check(url: &Url, settings: &Settings) -> Result<(), Problem> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused(url, "only `http` and `https` are fetched"));
+    }
+    let Some(host) = url.host_str() else {
+        return Err(refused(url, "it names no host"));
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if !settings.allow_private_urls
+        && let Ok(address) = bare.parse()
+        && !is_public(address)
+    {
+        let error = Refused {
+            host: host.to_owned(),
+            address,
+        };
+        return Err(refused(url, error));
+    }
+    Ok(())
+}
+
+/// Where a redirect leads. An address never goes from `https` to `http`.
+fn target(from: &Url, answer: &Response) -> Option<Url> {
+    let location = answer.headers().get(LOCATION)?.to_str().ok()?;
+    let target = from.join(location).ok()?;
+    (from.scheme() != "https" || target.scheme() == "https").then_some(target)
+}
+
+fn problem(url: &Url, error: &reqwest::Error) -> Problem {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(guarded) = error.downcast_ref::<Refused>() {
+            return refused(url, guarded);
+        }
+        cause = error.source();
+    }
+    failed(url, reason(error))
+}
+
+fn refused(url: &Url, reason: impl ToString) -> Problem {
+    Problem::new(codes::PACKAGE_URL_REFUSED)
+        .with("uri", shown(url.as_str()))
+        .with("reason", reason)
+}
+
+/// The innermost cause: what a user can do something about.
+fn reason(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}
+
+/// An address without user, password and query, where secrets stand.
+fn shown(address: &str) -> String {
+    match Url::parse(address) {
+        Ok(mut url) => {
+            // Both fail only for addresses that have no host.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.set_fragment(None);
+            url.to_string()
+        }
+        Err(_) => address.chars().take(64).collect(),
+    }
+}

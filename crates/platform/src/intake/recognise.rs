@@ -1,0 +1,121 @@
+//! Which kind a package is of, and what that kind says of it: the same offline and on the server.
+
+use std::collections::BTreeSet;
+
+use plugyard_archive::{Entry, EntryKind, Listing, PackageReader};
+use plugyard_model::{Finding, Inspection, KindId, Problem, codes, sort_findings};
+
+use super::{Kinds, nowhere};
+use crate::kind::Likeness;
+use crate::platform::kind_of;
+
+/// How many names `kind_unknown` lists.
+const SEEN: usize = 12;
+
+/// Inspects a package. The kind is the caller's word (`hint`) or else the one that recognises it; at
+/// equal likeness the one registered first. Pure, so it serves `plugyard check` without a server.
+///
+/// A package that is only recognised below a wrapping directory gets the finding `package_wrapped`,
+/// one that nobody recognises `kind_unknown`.
+///
+/// # Errors
+/// `kind_not_served` for a hint that is no kind here. That the package is bad is no error.
+pub fn inspect(
+    kinds: &Kinds,
+    package: &dyn PackageReader,
+    hint: Option<&KindId>,
+    expected_key: Option<&str>,
+) -> Result<Inspection, Problem> {
+    let listing = package.listing();
+    let at_root = match hint {
+        Some(hint) => Some(kind_of(kinds, hint)?),
+        None => best(kinds, listing),
+    };
+    if let Some(kind) = at_root {
+        let inspection = kind.inspect(package, expected_key);
+        return Ok(with_wrapping(inspection, kind.as_ref(), listing));
+    }
+    let mut findings = package.findings().to_vec();
+    // A container that cannot be read says so itself; nobody could recognise it.
+    if !listing.entries.is_empty() || findings.is_empty() {
+        let wrapped = unwrapped(listing)
+            .and_then(|(directory, inner)| Some((directory, best(kinds, &inner)?)));
+        if let Some((directory, kind)) = wrapped {
+            findings.push(wrapping(&directory));
+            return Ok(Inspection::failed(Some(kind.id()), findings));
+        }
+        let unknown = Finding::error(codes::KIND_UNKNOWN, nowhere()).with("seen", seen(listing));
+        findings.push(unknown);
+    }
+    Ok(Inspection::failed(None, findings))
+}
+
+fn best<'a>(kinds: &'a Kinds, listing: &Listing) -> Option<&'a std::sync::Arc<dyn crate::Kind>> {
+    let liked = |wanted| kinds.iter().find(|kind| kind.recognise(listing) == wanted);
+    liked(Likeness::Yes).or_else(|| liked(Likeness::Maybe))
+}
+
+/// Says of a package of a kind that was named, but is not there, where it is.
+fn with_wrapping(
+    mut inspection: Inspection,
+    kind: &dyn crate::Kind,
+    listing: &Listing,
+) -> Inspection {
+    if !inspection.has_errors() || kind.recognise(listing) != Likeness::No {
+        return inspection;
+    }
+    if let Some((directory, inner)) = unwrapped(listing)
+        && kind.recognise(&inner) != Likeness::No
+    {
+        inspection.findings.push(wrapping(&directory));
+        sort_findings(&mut inspection.findings);
+    }
+    inspection
+}
+
+fn wrapping(directory: &str) -> Finding {
+    Finding::error(codes::PACKAGE_WRAPPED, nowhere()).with("directory", directory)
+}
+
+/// The listing of what is in the one directory that holds everything.
+fn unwrapped(listing: &Listing) -> Option<(String, Listing)> {
+    let names = listing.root_names();
+    let directory = names.first().filter(|_| names.len() == 1)?;
+    let inner = listing.entries.iter().filter_map(|entry| {
+        let path = entry.path.strip_prefix(directory)?.strip_prefix('/')?;
+        Some(Entry {
+            path: path.to_owned(),
+            ..entry.clone()
+        })
+    });
+    let inner = Listing::of(inner);
+    (!inner.entries.is_empty()).then(|| ((*directory).to_owned(), inner))
+}
+
+/// What stands at the root, for people.
+fn seen(listing: &Listing) -> String {
+    let directories: BTreeSet<_> = listing
+        .entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Directory || entry.path.contains('/'))
+        .filter_map(|entry| entry.path.split('/').next())
+        .collect();
+    let names = listing.root_names();
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    let mut text: Vec<_> = names
+        .iter()
+        .take(SEEN)
+        .map(|name| {
+            format!(
+                "`{name}{}`",
+                if directories.contains(name) { "/" } else { "" }
+            )
+        })
+        .collect();
+    if names.len() > SEEN {
+        text.push(format!("… ({})", names.len()));
+    }
+    text.join(", ")
+}

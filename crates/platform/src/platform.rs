@@ -1,0 +1,278 @@
+//! [`Platform`]: what it holds, how it begins and how it ends.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use parking_lot::Mutex;
+use plugyard_model::{
+    Digest, Health, InstallationId, KindId, OperationId, Params, PluginName, Problem, codes,
+};
+use plugyard_store::{Database, ObjectError, Objects, StoreError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::events::EventLog;
+use crate::kind::{Installation, Packages, StepError};
+use crate::operations::Running;
+use crate::{Clock, Home, Kind, Settings};
+
+/// The platform cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// A directory of the home cannot be made or emptied.
+    #[error("cannot prepare `{}`", path.display())]
+    Home {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The object store cannot be used.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// Two kinds have one name: a mistake in the program.
+    #[error("two kinds are called `{0}`")]
+    DuplicateKind(KindId),
+}
+
+impl From<PlatformError> for Problem {
+    fn from(error: PlatformError) -> Self {
+        match error {
+            PlatformError::Home { path, source } => Self::new(codes::HOME_UNUSABLE)
+                .with("path", path.display())
+                .with("reason", source),
+            PlatformError::Store(error) => error.into(),
+            PlatformError::Objects(error) => error.into(),
+            PlatformError::DuplicateKind(kind) => {
+                tracing::error!(%kind, "Two kinds have one name");
+                Self::new(codes::INTERNAL).with("request", "-")
+            }
+        }
+    }
+}
+
+/// Everything that kinds share. Cheap to clone; all clones are the same platform.
+#[derive(Clone)]
+pub struct Platform(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) objects: Objects,
+    /// In the order of registration, which decides between equal likenesses.
+    pub(crate) kinds: Vec<Arc<dyn Kind>>,
+    pub(crate) running: Mutex<HashMap<OperationId, Arc<Running>>>,
+    pub(crate) health: Mutex<HashMap<PluginName, Health>>,
+    pub(crate) events: EventLog,
+    /// Changes under way; waited for at the end.
+    pub(crate) changes: TaskTracker,
+    /// Ends what only listens.
+    pub(crate) closing: CancellationToken,
+    /// Held while an object and the rows that refer to it come or go together.
+    pub(crate) keeping: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Platform")
+            .field("home", &self.0.settings.home)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Platform {
+    /// Opens a home: makes its directories and empties `staging/`. The database must be open and
+    /// migrated. Nothing runs yet; call [`recover`](Self::recover) next.
+    ///
+    /// # Errors
+    /// [`PlatformError`] says what cannot be used.
+    pub async fn open(
+        settings: Settings,
+        kinds: Vec<Arc<dyn Kind>>,
+    ) -> Result<Self, PlatformError> {
+        for (index, kind) in kinds.iter().enumerate() {
+            if kinds[..index].iter().any(|other| other.id() == kind.id()) {
+                return Err(PlatformError::DuplicateKind(kind.id()));
+            }
+        }
+        let home = settings.home.clone();
+        tokio::task::spawn_blocking(move || prepare(&home))
+            .await
+            .unwrap_or_else(|error| {
+                Err((settings.home.root().into(), std::io::Error::other(error)))
+            })
+            .map_err(|(path, source)| PlatformError::Home { path, source })?;
+        let objects = Objects::local(settings.home.objects())?;
+        let closing = CancellationToken::new();
+        let events = EventLog::open(&settings, closing.clone()).await?;
+        Ok(Self(Arc::new(Inner {
+            objects,
+            kinds,
+            running: Mutex::default(),
+            health: Mutex::default(),
+            events,
+            changes: TaskTracker::new(),
+            closing,
+            keeping: tokio::sync::Mutex::default(),
+            settings,
+        })))
+    }
+
+    /// Brings interrupted operations to one of their ends, then lets every kind bring its
+    /// installations to their wanted state, in parallel. Call it once, before serving.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer. An operation that could not be brought to
+    /// an end is no error: it stands in the list, and its plugin's health says so.
+    pub async fn recover(&self) -> Result<(), StoreError> {
+        self.recover_operations().await?;
+        self.follow_health();
+        let mut all = self.installed().await?;
+        let by_kind = self.0.kinds.iter().map(|kind| {
+            let id = kind.id();
+            let (own, rest): (Vec<_>, _) = std::mem::take(&mut all)
+                .into_iter()
+                .partition(|it: &Installation| it.plugin.kind == id);
+            all = rest;
+            async move {
+                kind.resume(&own).await;
+                join_all(own.iter().map(|installation| self.probe(installation))).await;
+            }
+        });
+        join_all(by_kind.collect::<Vec<_>>()).await;
+        for orphan in all {
+            tracing::warn!(plugin.name = %orphan.plugin, "No kind serves `{}`", orphan.plugin);
+        }
+        Ok(())
+    }
+
+    /// Ends: begins nothing new, takes back what is not yet committed, and stops all plugins. What
+    /// does not end within [`Settings::stop_grace`] is recovered at the next start.
+    pub async fn shut_down(&self) {
+        self.0.changes.close();
+        let running: Vec<_> = self.0.running.lock().values().cloned().collect();
+        for operation in running {
+            // One that is past its commit goes on to its end.
+            let _past = operation.cancel();
+        }
+        if tokio::time::timeout(self.0.settings.stop_grace, self.0.changes.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("Changes are still under way; the next start recovers them");
+        }
+        join_all(self.0.kinds.iter().map(|kind| kind.shut_down())).await;
+        self.0.events.flush().await;
+        self.0.closing.cancel();
+    }
+
+    /// The kind of that name.
+    ///
+    /// # Errors
+    /// The problem [`kind_not_served`](codes::KIND_NOT_SERVED).
+    pub fn kind(&self, id: &KindId) -> Result<Arc<dyn Kind>, Problem> {
+        kind_of(&self.0.kinds, id).cloned()
+    }
+
+    /// All kinds, in the order of registration.
+    pub fn kinds(&self) -> &[Arc<dyn Kind>] {
+        &self.0.kinds
+    }
+
+    /// What it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Where things are.
+    pub fn home(&self) -> &Home {
+        &self.0.settings.home
+    }
+
+    /// Whether the database answers; for readiness.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.database().ping().await
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.settings.database
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.clock().now()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.settings.clock
+    }
+}
+
+/// Finds a kind by its name.
+pub(crate) fn kind_of<'a>(
+    kinds: &'a [Arc<dyn Kind>],
+    id: &KindId,
+) -> Result<&'a Arc<dyn Kind>, Problem> {
+    kinds.iter().find(|kind| kind.id() == *id).ok_or_else(|| {
+        let known: Vec<_> = kinds.iter().map(|kind| kind.id().to_string()).collect();
+        Problem::new(codes::KIND_NOT_SERVED)
+            .with("kind", id)
+            .with("known", known.join(", "))
+    })
+}
+
+#[async_trait]
+impl Packages for Platform {
+    async fn file(&self, digest: &Digest) -> Result<PathBuf, StepError> {
+        self.0
+            .objects
+            .local_file(digest)
+            .await
+            .map_err(|error| StepError {
+                code: codes::OBJECTS_UNAVAILABLE,
+                text: error.to_string(),
+                params: Params::new(),
+            })
+    }
+}
+
+fn prepare(home: &Home) -> Result<(), (PathBuf, std::io::Error)> {
+    let staging = home.staging();
+    match std::fs::remove_dir_all(&staging) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err((staging, error)),
+        _ => {}
+    }
+    for directory in [
+        home.root().to_owned(),
+        staging,
+        home.plugins(),
+        home.uploads(),
+        home.run(),
+    ] {
+        std::fs::create_dir_all(&directory).map_err(|error| (directory.clone(), error))?;
+    }
+    let keys = home.keys();
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&keys)
+        .map_err(|error| (keys, error))
+}
+
+/// A new id, later than all before it.
+pub(crate) fn new_operation_id() -> OperationId {
+    OperationId(uuid::Uuid::now_v7())
+}
+
+pub(crate) fn new_installation_id() -> InstallationId {
+    InstallationId(uuid::Uuid::now_v7())
+}

@@ -1,0 +1,45 @@
+//! What the platform is started with.
+
+use std::time::Duration;
+
+use plugyard_model::ByteSize;
+use plugyard_store::Database;
+
+use crate::{Clock, Home};
+
+/// What [`Platform::open`](crate::Platform::open) needs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where things are.
+    pub home: Home,
+    /// Open and migrated.
+    pub database: Database,
+    /// Default: the system's.
+    pub clock: Clock,
+    /// Largest package in bytes as it comes in. Default 512 MiB.
+    pub package_limit: ByteSize,
+    /// Whether packages may be fetched from private, loopback and link-local addresses. Default: no.
+    pub allow_private_urls: bool,
+    /// How long fetching a package may take as a whole. Default 10 minutes.
+    pub fetch_timeout: Duration,
+    /// How many versions of a plugin stay besides the current and the previous one. Default 3.
+    pub keep_versions: usize,
+    /// How long a stopping server waits for changes to be taken back. Default 30 s.
+    pub stop_grace: Duration,
+}
+
+impl Settings {
+    /// The defaults, with these two that have none.
+    pub fn new(home: Home, database: Database) -> Self {
+        Self {
+            home,
+            database,
+            clock: Clock::system(),
+            package_limit: ByteSize::mib(512),
+            allow_private_urls: false,
+            fetch_timeout: Duration::from_secs(600),
+            keep_versions: 3,
+            stop_grace: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Bearer tokens: 256 random bits, of which only the SHA-256 is kept.
+
+use std::fmt;
+
+use plugyard_http::Principal;
+use plugyard_model::rights::Role;
+use plugyard_model::{AccountId, Digest, Problem, TokenId, codes};
+use plugyard_store::StoreError;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Unchanged, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
+    QueryFilter, QueryOrder, Set,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+use crate::Platform;
+use crate::accounts::{roles_from_json, roles_to_json};
+use crate::entity::{account, token};
+
+/// What every token begins with, so that scanners of leaked secrets can find it.
+const PREFIX: &str = "plugyard_";
+/// How often the time of last use is written, in milliseconds.
+const USE_GRAIN: i64 = 60_000;
+
+/// What a token shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// For people.
+    pub name: String,
+    /// What its bearer may.
+    pub roles: Vec<Role>,
+    /// Milliseconds since 1970 (UTC) from which it is worth nothing.
+    pub expires_at: Option<i64>,
+}
+
+/// A token that was just made. Its secret cannot be had again.
+#[derive(Clone)]
+pub struct NewToken {
+    /// What is kept of it.
+    pub token: Token,
+    /// The bearer's text.
+    pub secret: SecretString,
+}
+
+impl fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewToken")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Token {
+    /// Its id.
+    pub id: TokenId,
+    /// For people.
+    pub name: String,
+    /// The account it speaks for.
+    pub account: AccountId,
+    /// What its bearer may.
+    pub roles: Vec<Role>,
+    /// Milliseconds since 1970 (UTC).
+    pub created_at: i64,
+    /// From when on it is worth nothing.
+    pub expires_at: Option<i64>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<i64>,
+}
+
+impl Platform {
+    /// Makes a token for the caller's account.
+    ///
+    /// # Errors
+    /// `request_invalid` for a token that could do nothing; `store_unavailable`.
+    pub async fn token_create(
+        &self,
+        who: &Principal,
+        request: TokenRequest,
+    ) -> Result<NewToken, Problem> {
+        let invalid =
+            |reason: &str| Err(Problem::new(codes::REQUEST_INVALID).with("reason", reason));
+        if request.roles.is_empty() {
+            return invalid("a token needs at least one role");
+        }
+        if request.name.is_empty() || request.name.chars().count() > 200 {
+            return invalid("a token's name has 1 to 200 characters");
+        }
+        if request.expires_at.is_some_and(|at| at <= self.now()) {
+            return invalid("the token would have expired already");
+        }
+        let account = self.account_of(who).await?;
+        Ok(self
+            .token_insert(self.database().conn(), account, request)
+            .await?)
+    }
+
+    /// All tokens that are not revoked, oldest first.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn token_list(&self) -> Result<Vec<Token>, Problem> {
+        let rows = token::Entity::find()
+            .filter(token::Column::RevokedAt.is_null())
+            .order_by_asc(token::Column::Id)
+            .all(self.database().conn())
+            .await
+            .map_err(StoreError::from)?;
+        Ok(rows.into_iter().map(Token::from).collect())
+    }
+
+    /// Takes a token's worth away, at once and for good.
+    ///
+    /// # Errors
+    /// `token_not_found`; `store_unavailable`.
+    pub async fn token_revoke(&self, id: TokenId) -> Result<(), Problem> {
+        let revoked = token::Entity::update_many()
+            .col_expr(token::Column::RevokedAt, self.now().into())
+            .filter(token::Column::Id.eq(id.0))
+            .filter(token::Column::RevokedAt.is_null())
+            .exec(self.database().conn())
+            .await
+            .map_err(StoreError::from)?;
+        if revoked.rows_affected == 0 {
+            return Err(Problem::new(codes::TOKEN_NOT_FOUND).with("token", id));
+        }
+        Ok(())
+    }
+
+    /// Whose token this is; `None` for one that is unknown, expired or revoked.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn authenticate(&self, text: &str) -> Result<Option<Principal>, Problem> {
+        let Some((id, secret)) = split(text) else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let found = token::Entity::find_by_id(id)
+            .filter(token::Column::RevokedAt.is_null())
+            .filter(
+                Condition::any()
+                    .add(token::Column::ExpiresAt.is_null())
+                    .add(token::Column::ExpiresAt.gt(now)),
+            )
+            .one(self.database().conn())
+            .await
+            .map_err(StoreError::from)?;
+        let Some(row) = found else { return Ok(None) };
+        if !bool::from(hash(secret).as_bytes().ct_eq(row.hash.as_bytes())) {
+            return Ok(None);
+        }
+        let account = account::Entity::find_by_id(row.account_id)
+            .one(self.database().conn())
+            .await
+            .map_err(StoreError::from)?;
+        let Some(account) = account else {
+            return Ok(None);
+        };
+        if row.last_used_at.is_none_or(|last| now - last >= USE_GRAIN) {
+            let used = token::ActiveModel {
+                id: Unchanged(row.id),
+                last_used_at: Set(Some(now)),
+                ..Default::default()
+            };
+            used.update(self.database().conn())
+                .await
+                .map_err(StoreError::from)?;
+        }
+        Ok(Some(Principal {
+            name: account.name,
+            roles: roles_from_json(&row.roles),
+        }))
+    }
+
+    pub(crate) async fn token_insert(
+        &self,
+        connection: &impl ConnectionTrait,
+        account: AccountId,
+        request: TokenRequest,
+    ) -> Result<NewToken, StoreError> {
+        let id = TokenId(Uuid::now_v7());
+        let secret = random_secret();
+        let row = token::Model {
+            id: id.0,
+            account_id: account.0,
+            name: request.name,
+            hash: hash(&secret),
+            roles: roles_to_json(&request.roles),
+            created_at: self.now(),
+            expires_at: request.expires_at,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        token::Entity::insert(token::ActiveModel::from(row.clone()))
+            .exec_without_returning(connection)
+            .await?;
+        let text = format!("{PREFIX}{}_{}", id.0.simple(), secret.expose_secret());
+        Ok(NewToken {
+            token: row.into(),
+            secret: text.into(),
+        })
+    }
+}
+
+impl From<token::Model> for Token {
+    fn from(row: token::Model) -> Self {
+        Self {
+            id: TokenId(row.id),
+            name: row.name,
+            account: AccountId(row.account_id),
+            roles: roles_from_json(&row.roles),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+        }
+    }
+}
+
+/// The id finds the row, so that the secret is only ever compared with one hash.
+fn split(text: &str) -> Option<(Uuid, SecretString)> {
+    let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+    (id.len() == 32 && secret.len() == 64).then_some(())?;
+    Some((Uuid::try_parse(id).ok()?, secret.into()))
+}
+
+fn hash(secret: impl std::borrow::Borrow<SecretString>) -> String {
+    let hash = Sha256::digest(secret.borrow().expose_secret());
+    Digest::from_bytes(hash.into()).to_string()
+}
+
+fn random_secret() -> SecretString {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the system gives random numbers");
+    Digest::from_bytes(bytes).to_string().into()
+}

@@ -1,0 +1,330 @@
+//! Versions: accepted packages of plugins, and the catalogue made of them.
+
+use std::collections::BTreeMap;
+
+use plugyard_model::{
+    Code, Digest, Finding, InstallationId, KindId, Params, Place, PluginName, Problem, Severity,
+    VersionId, codes,
+};
+use plugyard_store::StoreError;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Set,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::Platform;
+use crate::entity::{installation, package, version};
+use crate::kind::Version;
+
+/// A version as it is listed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VersionView {
+    /// Whose.
+    pub plugin: PluginName,
+    /// The version itself.
+    #[serde(flatten)]
+    pub version: Version,
+    /// What was found in the package.
+    #[serde(skip)]
+    pub findings: Vec<Finding>,
+    /// Milliseconds since 1970 (UTC).
+    pub created_at: i64,
+}
+
+/// A plugin of the catalogue: everything that was taken in, installed or not.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plugin {
+    /// Its name.
+    pub plugin: PluginName,
+    /// Latest first.
+    pub versions: Vec<VersionView>,
+}
+
+impl Platform {
+    /// The catalogue, by name.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn plugins(&self) -> Result<Vec<Plugin>, Problem> {
+        let rows = version::Entity::find()
+            .order_by_desc(version::Column::UsedAt)
+            .order_by_desc(version::Column::Id)
+            .all(self.database().conn())
+            .await
+            .map_err(StoreError::from)?;
+        let mut plugins = BTreeMap::<PluginName, Vec<VersionView>>::new();
+        for view in rows.into_iter().filter_map(view) {
+            plugins.entry(view.plugin.clone()).or_default().push(view);
+        }
+        Ok(plugins
+            .into_iter()
+            .map(|(plugin, versions)| Plugin { plugin, versions })
+            .collect())
+    }
+
+    /// The versions of a plugin that are here, latest first.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn versions(&self, plugin: &PluginName) -> Result<Vec<VersionView>, Problem> {
+        let rows = version_rows(self.database().conn(), plugin).await?;
+        Ok(rows.into_iter().filter_map(view).collect())
+    }
+
+    /// A version of a plugin.
+    ///
+    /// # Errors
+    /// `version_not_found`, also when it is another plugin's; `store_unavailable`.
+    pub async fn version(&self, plugin: &PluginName, id: VersionId) -> Result<Version, Problem> {
+        let not_found = || {
+            Problem::new(codes::VERSION_NOT_FOUND)
+                .about(plugin)
+                .with("version", id)
+        };
+        version_fetch(self.database().conn(), id.0)
+            .await?
+            .and_then(view)
+            .filter(|it| it.plugin == *plugin)
+            .map(|it| it.version)
+            .ok_or_else(not_found)
+    }
+
+    pub(crate) async fn versions_of_package(
+        &self,
+        digest: &Digest,
+    ) -> Result<Vec<VersionView>, Problem> {
+        let rows = version::Entity::find()
+            .filter(version::Column::Digest.eq(digest.to_string()))
+            .order_by_asc(version::Column::Id)
+            .all(self.database().conn())
+            .await
+            .map_err(StoreError::from)?;
+        Ok(rows.into_iter().filter_map(view).collect())
+    }
+
+    /// Takes away versions of a plugin that are neither in force, nor the one before, nor among the
+    /// latest; and packages that then have no version left.
+    pub(crate) async fn versions_prune(&self, plugin: &PluginName) -> Result<(), Problem> {
+        let _keeping = self.0.keeping.lock().await;
+        let transaction = self.database().begin().await?;
+        let used = installation_of(&*transaction, plugin).await?;
+        let used = used
+            .map(|row| [row.current_version, row.previous_version])
+            .unwrap_or_default();
+        let rows = version_rows(&*transaction, plugin).await?;
+        let mut gone = Vec::new();
+        for row in rows.into_iter().skip(self.0.settings.keep_versions) {
+            if !used.contains(&Some(row.id)) {
+                version::Entity::delete_by_id(row.id)
+                    .exec(&*transaction)
+                    .await
+                    .map_err(StoreError::from)?;
+                gone.extend(view(row));
+            }
+        }
+        let mut unused = Vec::new();
+        for view in &gone {
+            let digest = view.version.digest;
+            let left = version::Entity::find()
+                .filter(version::Column::Digest.eq(digest.to_string()))
+                .count(&*transaction)
+                .await
+                .map_err(StoreError::from)?;
+            if left == 0 && !unused.contains(&digest) {
+                package::Entity::delete_by_id(digest.to_string())
+                    .exec(&*transaction)
+                    .await
+                    .map_err(StoreError::from)?;
+                unused.push(digest);
+            }
+        }
+        transaction.commit().await?;
+        // Rows first: an object without a row is garbage, a row without its object would be a lie.
+        for digest in unused {
+            self.0.objects.delete(&digest).await?;
+        }
+        if let Ok(kind) = self.kind(&plugin.kind) {
+            for view in &gone {
+                kind.discard(plugin, &view.version).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What makes a version.
+pub(crate) struct NewVersion<'a> {
+    pub(crate) plugin: &'a PluginName,
+    pub(crate) digest: Digest,
+    pub(crate) options: Json,
+    pub(crate) label: String,
+    pub(crate) manifest: Json,
+    pub(crate) findings: &'a [Finding],
+}
+
+/// Makes the row, or finds the one with equal package and options. Says whether it is new.
+pub(crate) async fn version_upsert(
+    connection: &impl ConnectionTrait,
+    new: NewVersion<'_>,
+    now: i64,
+) -> Result<(Version, bool), StoreError> {
+    let options_digest = options_digest(&new.options);
+    let found = version::Entity::find()
+        .filter(version::Column::Kind.eq(new.plugin.kind.as_str()))
+        .filter(version::Column::Key.eq(new.plugin.key.as_str()))
+        .filter(version::Column::Digest.eq(new.digest.to_string()))
+        .filter(version::Column::OptionsDigest.eq(&options_digest))
+        .one(connection)
+        .await?;
+    if let Some(found) = found {
+        version_touch(connection, found.id, now).await?;
+        let version = Version {
+            id: VersionId(found.id),
+            digest: new.digest,
+            label: found.label,
+            manifest: found.manifest,
+            options: found.options,
+        };
+        return Ok((version, false));
+    }
+    let version = Version {
+        id: VersionId(Uuid::now_v7()),
+        digest: new.digest,
+        label: new.label,
+        manifest: new.manifest,
+        options: new.options,
+    };
+    let row = version::ActiveModel {
+        id: Set(version.id.0),
+        kind: Set(new.plugin.kind.as_str().to_owned()),
+        key: Set(new.plugin.key.as_str().to_owned()),
+        digest: Set(version.digest.to_string()),
+        options: Set(version.options.clone()),
+        options_digest: Set(options_digest),
+        label: Set(version.label.clone()),
+        manifest: Set(version.manifest.clone()),
+        findings: Set(findings_to_json(new.findings)),
+        created_at: Set(now),
+        used_at: Set(now),
+    };
+    version::Entity::insert(row)
+        .exec_without_returning(connection)
+        .await?;
+    Ok((version, true))
+}
+
+/// Marks a version as just used, so that it is among the last to go.
+pub(crate) async fn version_touch(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    now: i64,
+) -> Result<(), StoreError> {
+    version::Entity::update_many()
+        .col_expr(version::Column::UsedAt, now.into())
+        .filter(version::Column::Id.eq(id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn version_fetch(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+) -> Result<Option<version::Model>, StoreError> {
+    Ok(version::Entity::find_by_id(id).one(connection).await?)
+}
+
+/// The row as what kinds get; `None` for a row that no version of ours wrote.
+pub(crate) fn view(row: version::Model) -> Option<VersionView> {
+    let digest = row.digest.parse();
+    let key = row.key.parse();
+    let (Ok(digest), Ok(key)) = (digest, key) else {
+        tracing::error!(version.id = %row.id, "A version's row cannot be read");
+        return None;
+    };
+    Some(VersionView {
+        plugin: PluginName::new(KindId::from(row.kind), key),
+        version: Version {
+            id: VersionId(row.id),
+            digest,
+            label: row.label,
+            manifest: row.manifest,
+            options: row.options,
+        },
+        findings: findings_from_json(row.findings),
+        created_at: row.created_at,
+    })
+}
+
+/// The row of an installation, by the plugin's name.
+pub(crate) async fn installation_of(
+    connection: &impl ConnectionTrait,
+    plugin: &PluginName,
+) -> Result<Option<installation::Model>, StoreError> {
+    Ok(installation::Entity::find()
+        .filter(installation::Column::Kind.eq(plugin.kind.as_str()))
+        .filter(installation::Column::Key.eq(plugin.key.as_str()))
+        .one(connection)
+        .await?)
+}
+
+pub(crate) fn installation_id(row: &installation::Model) -> InstallationId {
+    InstallationId(row.id)
+}
+
+async fn version_rows(
+    connection: &impl ConnectionTrait,
+    plugin: &PluginName,
+) -> Result<Vec<version::Model>, StoreError> {
+    Ok(version::Entity::find()
+        .filter(version::Column::Kind.eq(plugin.kind.as_str()))
+        .filter(version::Column::Key.eq(plugin.key.as_str()))
+        .order_by_desc(version::Column::UsedAt)
+        .order_by_desc(version::Column::Id)
+        .all(connection)
+        .await?)
+}
+
+/// SHA-256 of the options with their keys in order, so that equal options are equal however written.
+fn options_digest(options: &Json) -> String {
+    let mut options = options.clone();
+    options.sort_all_objects();
+    Digest::from_bytes(Sha256::digest(options.to_string()).into()).to_string()
+}
+
+/// A finding as stored: texts come from the catalogue when it is read.
+#[derive(Serialize, Deserialize)]
+struct StoredFinding {
+    code: String,
+    severity: Severity,
+    place: Place,
+    params: Params,
+}
+
+fn findings_to_json(findings: &[Finding]) -> Json {
+    let stored = findings.iter().map(|finding| StoredFinding {
+        code: finding.code.as_str().to_owned(),
+        severity: finding.severity,
+        place: finding.place.clone(),
+        params: finding.params.clone(),
+    });
+    serde_json::to_value(stored.collect::<Vec<_>>()).unwrap_or_default()
+}
+
+fn findings_from_json(json: Json) -> Vec<Finding> {
+    let stored: Vec<StoredFinding> = serde_json::from_value(json).unwrap_or_default();
+    stored
+        .into_iter()
+        .filter_map(|it| {
+            Some(Finding {
+                code: Code::from_word(&it.code)?,
+                severity: it.severity,
+                place: it.place,
+                params: it.params,
+            })
+        })
+        .collect()
+}
