@@ -227,7 +227,7 @@ fn host_09_everything_ends_with_a_killed_server() {
     assert!(family.len() >= 5, "{family:?}");
     server.kill();
     eventually("all have ended", || !family.iter().any(|id| id.lives()));
-    reap_leftovers(&run_dir).unwrap();
+    plugyard_sandbox::reap_leftovers(&run_dir).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
