@@ -33,5 +33,5 @@ pub use etag::{ETag, IfMatch};
 pub use extract::{BodyLimit, Json, Path, Query};
 pub use present::{Language, RequestId, present};
 pub use principal::{Caller, Principal};
-pub use problem::{ApiResult, ProblemBody, ProblemResponse};
+pub use problem::{ApiResult, FindingBody, ProblemBody, ProblemResponse, problem_of};
 pub use rights::{Envelope, Rights, RightsError, RouteRight, authorize};

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use plugyard_model::{Lang, Problem, ProblemDocument, codes};
+use plugyard_model::{FindingDocument, Lang, Problem, ProblemDocument, codes};
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, ObjectBuilder, SchemaType, Type,
 };
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 /// What a handler returns: its answer, or a problem through `?`.
@@ -35,6 +35,14 @@ impl IntoResponse for ProblemResponse {
         response.extensions_mut().insert(Pending(Arc::new(self.0)));
         response
     }
+}
+
+/// The problem that a response will tell, while it passes the inner layers: for the audit log.
+pub fn problem_of(response: &Response) -> Option<&Problem> {
+    response
+        .extensions()
+        .get()
+        .map(|Pending(problem)| &**problem)
 }
 
 /// Rides on a response until the outermost layer knows how to word it.
@@ -72,46 +80,59 @@ pub(crate) fn challenge(problem: &Problem, response: &mut Response) {
     }
 }
 
-/// The schema of [`ProblemDocument`] for the OpenAPI document.
-#[derive(Debug)]
-pub struct ProblemBody(pub ProblemDocument);
+fn text(what: &str) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .description(Some(what))
+}
 
-impl PartialSchema for ProblemBody {
+fn number(what: &str) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::Integer))
+        .description(Some(what))
+}
+
+/// The schema of [`FindingDocument`] for the OpenAPI document.
+#[derive(Debug)]
+pub struct FindingBody(pub FindingDocument);
+
+impl PartialSchema for FindingBody {
     fn schema() -> RefOr<Schema> {
-        let text = |what: &str| {
-            ObjectBuilder::new()
-                .schema_type(SchemaType::new(Type::String))
-                .description(Some(what))
-        };
-        let number = |what: &str| {
-            ObjectBuilder::new()
-                .schema_type(SchemaType::new(Type::Integer))
-                .description(Some(what))
-        };
-        let finding = ObjectBuilder::new()
+        let value = AdditionalProperties::RefOr(RefOr::T(text("A value").into()));
+        let params = ObjectBuilder::new()
+            .description(Some("The values that the message mentions"))
+            .additional_properties(Some(value));
+        let severity = text("How bad").enum_values(Some(["error", "warning", "info"]));
+        ObjectBuilder::new()
             .description(Some("One thing wrong with a package"))
             .property("code", text("Stable code"))
-            .property(
-                "severity",
-                text("How bad").enum_values(Some(["error", "warning", "info"])),
-            )
+            .property("severity", severity)
             .property("file", text("Path inside the package"))
             .property("pointer", text("JSON pointer into the file"))
             .property("line", number("Line, from 1"))
             .property("column", number("Column in characters, from 1"))
             .property("message", text("What is wrong, in the reader's language"))
             .property("hint", text("What to do about it"))
-            .property(
-                "params",
-                ObjectBuilder::new()
-                    .description(Some("The values that the message mentions"))
-                    .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(
-                        text("A value").into(),
-                    )))),
-            )
+            .property("params", params)
             .required("code")
             .required("severity")
-            .required("message");
+            .required("message")
+            .into()
+    }
+}
+
+impl ToSchema for FindingBody {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Finding")
+    }
+}
+
+/// The schema of [`ProblemDocument`] for the OpenAPI document.
+#[derive(Debug)]
+pub struct ProblemBody(pub ProblemDocument);
+
+impl PartialSchema for ProblemBody {
+    fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .description(Some("What went wrong (RFC 9457)"))
             .property("type", text("Where this code is explained"))
@@ -122,7 +143,10 @@ impl PartialSchema for ProblemBody {
             .property("code", text("Stable code; `/docs/errors` lists them"))
             .property("hint", text("What to do next"))
             .property("plugin", text("The plugin it is about, as `kind:key`"))
-            .property("findings", ArrayBuilder::new().items(finding))
+            .property(
+                "findings",
+                ArrayBuilder::new().items(Ref::from_schema_name(FindingBody::name())),
+            )
             .required("type")
             .required("title")
             .required("status")
@@ -135,6 +159,10 @@ impl PartialSchema for ProblemBody {
 impl ToSchema for ProblemBody {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("Problem")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((FindingBody::name().into_owned(), FindingBody::schema()));
     }
 }
 
@@ -159,11 +187,11 @@ mod tests {
             ]);
         let sent = serde_json::to_value(problem.document(Lang::En, "/v1/packages")).unwrap();
         let schema = serde_json::to_value(ProblemBody::schema()).unwrap();
+        let finding = serde_json::to_value(FindingBody::schema()).unwrap();
         let keys = |value: &serde_json::Value| -> BTreeSet<String> {
             value.as_object().unwrap().keys().cloned().collect()
         };
         assert_eq!(keys(&sent), keys(&schema["properties"]));
-        let finding = &schema["properties"]["findings"]["items"]["properties"];
-        assert_eq!(keys(&sent["findings"][0]), keys(finding));
+        assert_eq!(keys(&sent["findings"][0]), keys(&finding["properties"]));
     }
 }

@@ -37,6 +37,14 @@ super::codes! {
     SERVER_BUSY = "server_busy", 503, Failed,
         en: ["Server busy", "The server is working on as many requests as it may", "try again in a moment"],
         zh: ["服务器繁忙", "服务器正在处理的请求已达上限", "请稍后重试"];
+    /// The server has begun but is still recovering what was interrupted.
+    SERVER_STARTING = "server_starting", 503, Unreachable,
+        en: ["Server starting", "The server is still bringing back what was interrupted", "try again in a moment; `/readyz` says when it is ready"],
+        zh: ["服务器正在启动", "服务器正在恢复先前中断的操作", "请稍后重试；`/readyz` 会说明何时就绪"];
+    /// A path on the server's disk was named over the network.
+    PATH_NOT_LOCAL = "path_not_local", 403, NotPermitted,
+        en: ["Path not taken", "A path on the server's own disk can only be named over its local socket", "send the package's bytes, or use the command line on the server's machine"],
+        zh: ["不接受路径", "服务器磁盘上的路径只能通过其本地套接字给出", "请直接发送插件包内容，或在服务器本机使用命令行"];
     /// An `Idempotency-Key` that stands for another request, or for one still being worked on.
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", 409, Conflict,
         en: ["Idempotency key in use", "The request's `Idempotency-Key` cannot be used: {reason}", "send a new key with a new request"],

@@ -1,0 +1,233 @@
+//! What all handlers of this crate reach, and the layers around all routes.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+use plugyard_http::sse::Closing;
+use plugyard_http::{
+    BodyLimit, Deadline, Envelope, ProblemResponse, RequestId, Rights, deadline, present,
+};
+use plugyard_model::{Problem, codes};
+use plugyard_platform::Platform;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutBody;
+use tracing::Instrument;
+
+use crate::metrics::Metrics;
+use crate::settings::ServerSettings;
+use crate::sign_in::{SignedIn, sign_in};
+
+/// What handlers and layers share.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) platform: Platform,
+    pub(crate) settings: ServerSettings,
+    pub(crate) rights: Arc<Rights>,
+    pub(crate) metrics: Metrics,
+    pub(crate) started: Instant,
+    /// Seconds since 1970.
+    pub(crate) started_at: u64,
+    /// Another one after each start.
+    pub(crate) instance: uuid::Uuid,
+    /// When a refused plugin was last written into the audit log.
+    pub(crate) plugin_refused: parking_lot::Mutex<Option<Instant>>,
+    /// Set when recovery is done.
+    pub(crate) recovered: AtomicBool,
+    /// Cancelled by `/stop` and by whoever runs the server.
+    pub(crate) closing: CancellationToken,
+    slots: Arc<Semaphore>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    pub(crate) fn new(platform: Platform, settings: ServerSettings, rights: Arc<Rights>) -> Self {
+        Self(Arc::new(Shared {
+            platform,
+            rights,
+            metrics: Metrics::default(),
+            started: Instant::now(),
+            started_at: std::time::UNIX_EPOCH
+                .elapsed()
+                .map_or(0, |since| since.as_secs()),
+            instance: uuid::Uuid::now_v7(),
+            plugin_refused: parking_lot::Mutex::default(),
+            recovered: AtomicBool::new(false),
+            closing: CancellationToken::new(),
+            slots: Arc::new(Semaphore::new(settings.limits.requests)),
+            settings,
+        }))
+    }
+}
+
+/// Puts the layers around the merged routes. A request meets them from the last line to the first.
+pub(crate) fn layered(routes: Router, app: &App) -> Router {
+    let limits = app.settings.limits;
+    let deadlines = Deadline {
+        usual: limits.deadline,
+        unhurried: limits.slow_deadline,
+    };
+    routes
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(route_not_found)
+        .layer(DefaultBodyLimit::max(
+            usize::try_from(limits.body.0).unwrap_or(usize::MAX),
+        ))
+        .layer(Extension(BodyLimit(limits.body)))
+        .layer(Extension(Closing(app.closing.clone())))
+        .layer(from_fn_with_state(app.clone(), compatible_writes_wait))
+        .layer(from_fn_with_state(deadlines, deadline))
+        .layer(from_fn_with_state(app.clone(), sign_in))
+        .layer(from_fn_with_state(app.clone(), admit))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.rights.clone(), present))
+        .layer(from_fn(harden))
+        .layer(from_fn_with_state(app.clone(), observe))
+}
+
+/// The outermost layer: the request's id, its line in the log, its place in the metrics.
+async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let method = request.method().clone();
+    // A template, never what the client wrote: labels stay few, and the log free of secrets that
+    // somebody put into an address.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("(none)", MatchedPath::as_str)
+        .to_owned();
+    let method_label = match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
+        _ => "other",
+    };
+    let span = tracing::info_span!("request", request.id = %id);
+    let held = app.metrics.request_begins();
+    let response = next.run(request).instrument(span.clone()).await;
+    drop(held);
+
+    let took = begun.elapsed();
+    let status = response.status().as_u16();
+    app.metrics.answered(&route, method_label, status, took);
+    let who = response
+        .extensions()
+        .get::<SignedIn>()
+        .map_or("anonymous", |signed_in| &signed_in.0);
+    tracing::info!(
+        parent: &span,
+        http.method = method_label,
+        http.route = route,
+        http.status = status,
+        duration_ms = took.as_millis(),
+        user.name = who,
+        "{method_label} {route} answered {status}"
+    );
+    response
+}
+
+/// Headers that every answer has.
+async fn harden(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
+             frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+        ),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Lets a bounded number of requests in, none but probes before recovery is done, and no body that
+/// stands still.
+async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let probe = matches!(path, "/healthz" | "/readyz" | "/metrics" | "/ping");
+    if !probe && !app.recovered.load(Ordering::Acquire) {
+        return try_again(codes::SERVER_STARTING);
+    }
+    let Ok(_slot) = app.slots.clone().try_acquire_owned() else {
+        return try_again(codes::SERVER_BUSY);
+    };
+    let timeout = app.settings.limits.body_timeout;
+    next.run(request.map(|body| Body::new(TimeoutBody::new(timeout, body))))
+        .await
+}
+
+fn try_again(code: plugyard_model::Code) -> Response {
+    let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+    (retry, ProblemResponse(Problem::new(code))).into_response()
+}
+
+/// eKuiper's writes are answered when their operation has ended, which may take as long as a
+/// plugin's own installation script.
+async fn compatible_writes_wait(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let compatible = app.rights.envelope_at(parts.uri.path()) == Envelope::Ekuiper;
+    if compatible && !parts.method.is_safe() {
+        use axum::extract::FromRequestParts;
+        let Ok(_) = plugyard_http::Unhurried::from_request_parts(&mut parts, &()).await;
+    }
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// A panic is a mistake of ours: the log gets it with the request's id (from the span), the client
+/// the id.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer gives it like this"
+)]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text");
+    tracing::error!("A handler panicked: {text}");
+    ProblemResponse(Problem::new(codes::INTERNAL)).into_response()
+}
+
+async fn route_not_found(request: Request) -> ProblemResponse {
+    Problem::new(codes::ROUTE_NOT_FOUND)
+        .with("path", shown(&request))
+        .into()
+}
+
+async fn method_not_allowed(request: Request) -> ProblemResponse {
+    Problem::new(codes::METHOD_NOT_ALLOWED)
+        .with("path", shown(&request))
+        .with("method", request.method())
+        .into()
+}
+
+/// The path for a text: cut, because a stranger wrote it.
+fn shown(request: &Request) -> String {
+    request.uri().path().chars().take(256).collect()
+}

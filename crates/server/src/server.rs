@@ -1,0 +1,222 @@
+//! Putting a server together and running it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use plugyard_http::idempotency::{AnswerStore, MemoryAnswers, replay};
+use plugyard_http::{Rights, RouteRight, authorize};
+use plugyard_platform::{Platform, Registration};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::{App, layered};
+use crate::audit_log::record;
+use crate::document::complete;
+use crate::error::{StartError, WiringError};
+use crate::listen::{Socket, bind_tcp, bind_unix, serve_tcp, serve_unix};
+use crate::settings::ServerSettings;
+use crate::{pages, system, v1};
+
+/// Routes of another crate with their rights.
+pub struct Routes {
+    /// The routes, each with its operation in the document.
+    pub router: OpenApiRouter,
+    /// The right of each.
+    pub rights: Vec<RouteRight>,
+}
+
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Routes")
+            .field("rights", &self.rights)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Registration> for Routes {
+    fn from(registration: Registration) -> Self {
+        Self {
+            router: registration.router,
+            rights: registration.rights,
+        }
+    }
+}
+
+/// The HTTP server, put together but not listening.
+pub struct Server {
+    app: App,
+    routes: Router,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("settings", &self.app.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Merges the native routes with those of kinds and flow.
+    ///
+    /// # Errors
+    /// When an operation has no right, a right no operation, or two operations the same id.
+    pub fn new(
+        settings: ServerSettings,
+        platform: Platform,
+        others: Vec<Routes>,
+    ) -> Result<Self, WiringError> {
+        let (own, own_rights) = own_routes();
+        let (own, mut document) = own.split_for_parts();
+        let mut rights = own_rights;
+        let mut foreign = Router::new();
+        for other in others {
+            let (router, described) = other.router.split_for_parts();
+            document.merge(described);
+            foreign = foreign.merge(router);
+            rights.extend(other.rights);
+        }
+        let rights = Arc::new(Rights::new(rights)?);
+        let document = complete(document, &rights, &settings.version)?;
+        let app = App::new(platform, settings, rights.clone());
+        let answers: Arc<dyn AnswerStore> = Arc::new(MemoryAnswers::default());
+        let routes = own
+            .with_state(app.clone())
+            .route_layer(from_fn_with_state(answers, replay))
+            .merge(foreign)
+            .merge(pages::router(&document))
+            .route_layer(from_fn_with_state(rights, authorize))
+            .route_layer(from_fn_with_state(app.clone(), record));
+        let routes = layered(routes, &app);
+        Ok(Self { app, routes })
+    }
+
+    /// Takes the addresses. Nothing is answered before [`Bound::run`].
+    ///
+    /// # Errors
+    /// When an address is taken, or open to others although nobody has to sign in.
+    pub async fn bind(self) -> Result<Bound, StartError> {
+        let settings = &self.app.settings;
+        let mut tcp = Vec::new();
+        for &address in &settings.listen {
+            tcp.push(bind_tcp(address, settings.auth).await?);
+        }
+        let socket = match &settings.socket {
+            Some(path) => Some(bind_unix(path).await?),
+            None => None,
+        };
+        Ok(Bound {
+            app: self.app,
+            routes: self.routes,
+            tcp,
+            socket,
+        })
+    }
+}
+
+/// A server that has its addresses.
+pub struct Bound {
+    app: App,
+    routes: Router,
+    tcp: Vec<TcpListener>,
+    socket: Option<Socket>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound")
+            .field("addresses", &self.addresses())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Bound {
+    /// The TCP addresses, with the ports that were taken.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.tcp
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
+    }
+
+    /// Stops the server as `POST /stop` does.
+    pub fn stopper(&self) -> CancellationToken {
+        self.app.closing.clone()
+    }
+
+    /// Answers until `shutdown` resolves or somebody posts `/stop`; then lets requests end within
+    /// the grace and returns.
+    ///
+    /// Begins with [`Platform::recover`], during which only probes are answered. The platform itself
+    /// is left running: its owner shuts it down.
+    ///
+    /// # Errors
+    /// When recovery fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+        let app = self.app;
+        let listeners =
+            self.tcp
+                .into_iter()
+                .map(|listener| tokio::spawn(serve_tcp(listener, self.routes.clone(), app.clone())))
+                .chain(self.socket.map(|socket| {
+                    tokio::spawn(serve_unix(socket, self.routes.clone(), app.clone()))
+                }))
+                .collect::<Vec<_>>();
+        let asked_to_end = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = app.closing.cancelled() => {}
+            }
+        };
+        let work = async {
+            app.platform.recover().await.map_err(StartError::Recover)?;
+            app.recovered.store(true, Ordering::Release);
+            tracing::info!("Ready");
+            std::future::pending().await
+        };
+        let ended = tokio::select! {
+            () = asked_to_end => Ok(()),
+            failed = work => failed,
+        };
+        app.closing.cancel();
+        for listener in listeners {
+            if let Err(error) = listener.await {
+                tracing::error!(%error, "A listener ended with a panic");
+            }
+        }
+        ended
+    }
+}
+
+/// The OpenAPI document of a server, without starting one. `others` are the documents and rights of
+/// kinds and flow.
+///
+/// # Errors
+/// As [`Server::new`].
+pub fn openapi(
+    version: &str,
+    others: impl IntoIterator<Item = (OpenApi, Vec<RouteRight>)>,
+) -> Result<OpenApi, WiringError> {
+    let (own, mut rights) = own_routes();
+    let mut document = own.into_openapi();
+    for (described, their_rights) in others {
+        document.merge(described);
+        rights.extend(their_rights);
+    }
+    complete(document, &Rights::new(rights)?, version)
+}
+
+/// The routes of this crate.
+fn own_routes() -> (OpenApiRouter<App>, Vec<RouteRight>) {
+    let router = OpenApiRouter::new()
+        .merge(system::router())
+        .merge(v1::router());
+    let rights = [system::rights(), pages::rights(), v1::rights()].concat();
+    (router, rights)
+}

@@ -1,0 +1,60 @@
+//! The native routes, `/v1/…`: plain resources in, problems (RFC 9457) out.
+//!
+//! One file for each resource; each file's `router` and `RIGHTS` say what it serves to whom.
+
+mod audit;
+mod documents;
+mod events;
+mod installations;
+mod logs;
+mod operations;
+mod packages;
+mod session;
+mod tokens;
+
+use axum::http::Method;
+use plugyard_http::{Envelope, RouteRight};
+use plugyard_model::rights::Right;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+
+/// Method, path and right of one operation.
+type Entry = (Method, &'static str, Right);
+
+/// All native routes.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(session::router())
+        .merge(packages::router())
+        .merge(installations::router())
+        .merge(logs::router())
+        .merge(operations::router())
+        .merge(events::router())
+        .merge(tokens::router())
+        .merge(audit::router())
+}
+
+/// Their rights.
+pub(crate) fn rights() -> Vec<RouteRight> {
+    let lists: [&[Entry]; 8] = [
+        session::RIGHTS,
+        packages::RIGHTS,
+        installations::RIGHTS,
+        logs::RIGHTS,
+        operations::RIGHTS,
+        events::RIGHTS,
+        tokens::RIGHTS,
+        audit::RIGHTS,
+    ];
+    lists
+        .into_iter()
+        .flatten()
+        .map(|(method, path, right)| RouteRight {
+            method: method.clone(),
+            path,
+            right: *right,
+            envelope: Envelope::Native,
+        })
+        .collect()
+}

@@ -1,0 +1,388 @@
+//! `/v1/packages` and `/v1/plugins`: what was handed in, and the catalogue made of it.
+
+use std::io;
+use std::path::PathBuf;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use plugyard_http::{ApiResult, FindingBody, Json, Language, Path, Query, Unhurried};
+use plugyard_model::rights::Right;
+use plugyard_model::{Digest, FindingDocument, KindId, PluginName, Problem, VersionId, codes};
+use plugyard_platform::{Source, TakeIn};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::io::StreamReader;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Entry;
+use super::documents::{VersionListed, findings};
+use crate::app::App;
+use crate::peer::Peer;
+
+/// Pieces of a multipart file between the one who reads it and the one who takes it in.
+const PIECES: usize = 4;
+
+pub(super) const RIGHTS: &[Entry] = &[
+    (Method::POST, "/v1/packages", Right::PluginInstall),
+    (Method::POST, "/v1/packages/inspect", Right::PluginInstall),
+    (Method::GET, "/v1/packages/{sha256}", Right::PluginRead),
+    (Method::GET, "/v1/plugins", Right::PluginRead),
+];
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(upload))
+        .routes(routes!(inspect))
+        .routes(routes!(show))
+        .routes(routes!(plugins))
+}
+
+/// What the client says about the package it hands in.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct About {
+    /// The kind it is of; else the package itself says.
+    kind: Option<String>,
+    /// The key it must have; else the package's own.
+    key: Option<String>,
+}
+
+impl From<About> for TakeIn {
+    fn from(about: About) -> Self {
+        Self {
+            kind: about.kind.map(KindId::from),
+            expected_key: about.key,
+            ..Self::default()
+        }
+    }
+}
+
+/// A package that is not in the body: exactly one of the two.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PackageReference)]
+struct Reference {
+    /// An `http` or `https` address.
+    url: Option<String>,
+    /// A file or directory on the server's own disk; only over the local socket.
+    #[schema(value_type = Option<String>)]
+    path: Option<PathBuf>,
+}
+
+/// What a package says, and what is wrong with it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Inspection {
+    /// SHA-256 of its bytes.
+    #[schema(value_type = String)]
+    sha256: Digest,
+    /// Bytes.
+    size: u64,
+    /// The format that was recognised.
+    #[schema(value_type = Option<String>)]
+    kind: Option<KindId>,
+    /// The key the package gives itself.
+    key: Option<String>,
+    /// The version the package gives itself; free text.
+    version: Option<String>,
+    /// The manifest in the kind's normal form.
+    manifest: Value,
+    /// Everything wrong with it, in order.
+    #[schema(value_type = Vec<FindingBody>)]
+    findings: Vec<FindingDocument>,
+}
+
+/// A package that was taken in.
+#[derive(Debug, Serialize, ToSchema)]
+struct PackageAccepted {
+    #[serde(flatten)]
+    inspection: Inspection,
+    /// What it is a version of.
+    #[schema(value_type = String)]
+    plugin: PluginName,
+    /// The version.
+    #[schema(value_type = String, format = Uuid)]
+    version_id: VersionId,
+    /// Whether it was not here before.
+    new: bool,
+}
+
+/// Hand a package in
+///
+/// The body is the zip itself, or `multipart/form-data` with one file, or JSON that says where the
+/// package is. The same bytes may be handed in any number of times.
+#[utoipa::path(
+    post, path = "/v1/packages", tag = "packages", operation_id = "package_upload",
+    params(About),
+    request_body(content(
+        (Vec<u8> = "application/zip"),
+        (Reference = "application/json"),
+    )),
+    responses((status = 201, description = "Taken in", body = PackageAccepted)),
+)]
+async fn upload(
+    State(app): State<App>,
+    _: Unhurried,
+    Language(lang): Language,
+    Query(about): Query<About>,
+    peer: Option<Extension<Peer>>,
+    request: Request,
+) -> ApiResult<Response> {
+    let (source, feeder) = source(&app, peer, request).await?;
+    let taken = app.platform.take_in(source, about.into());
+    let (taken, ()) = tokio::join!(taken, feeder);
+    let taken = taken?;
+    let body = PackageAccepted {
+        inspection: Inspection {
+            sha256: taken.digest,
+            size: taken.size,
+            kind: Some(taken.plugin.kind.clone()),
+            key: Some(taken.plugin.key.to_string()),
+            version: taken.inspection.version,
+            manifest: taken.inspection.manifest,
+            findings: findings(&taken.inspection.findings, lang),
+        },
+        plugin: taken.plugin,
+        version_id: taken.version.id,
+        new: taken.new,
+    };
+    let location = [(header::LOCATION, format!("/v1/packages/{}", taken.digest))];
+    Ok((StatusCode::CREATED, location, Json(body)).into_response())
+}
+
+/// Look at a package and keep nothing
+#[utoipa::path(
+    post, path = "/v1/packages/inspect", tag = "packages", operation_id = "package_inspect",
+    params(About),
+    request_body(content(
+        (Vec<u8> = "application/zip"),
+        (Reference = "application/json"),
+    )),
+    responses((status = 200, description = "What it says; that it is bad is no error here", body = Inspection)),
+)]
+async fn inspect(
+    State(app): State<App>,
+    _: Unhurried,
+    Language(lang): Language,
+    Query(about): Query<About>,
+    peer: Option<Extension<Peer>>,
+    request: Request,
+) -> ApiResult<Json<Inspection>> {
+    let (source, feeder) = source(&app, peer, request).await?;
+    let options = about.into();
+    let inspected = app.platform.inspect(source, &options);
+    let (inspected, ()) = tokio::join!(inspected, feeder);
+    let inspected = inspected?;
+    Ok(Json(Inspection {
+        sha256: inspected.digest,
+        size: inspected.size,
+        findings: findings(&inspected.inspection.findings, lang),
+        kind: inspected.inspection.kind,
+        key: inspected.inspection.key,
+        version: inspected.inspection.version,
+        manifest: inspected.inspection.manifest,
+    }))
+}
+
+/// A package that is here.
+#[derive(Debug, Serialize, ToSchema)]
+struct Package {
+    /// SHA-256 of its bytes.
+    #[schema(value_type = String)]
+    sha256: Digest,
+    /// Bytes.
+    size: u64,
+    /// Milliseconds since 1970 (UTC) when it first came.
+    created_at: i64,
+    /// What it is a version of: one for each plugin and set of options.
+    versions: Vec<PackageVersion>,
+}
+
+/// A version with the plugin it is of.
+#[derive(Debug, Serialize, ToSchema)]
+struct PackageVersion {
+    /// Whose.
+    #[schema(value_type = String)]
+    plugin: PluginName,
+    #[serde(flatten)]
+    version: VersionListed,
+}
+
+/// A package and its versions
+#[utoipa::path(
+    get, path = "/v1/packages/{sha256}", tag = "packages", operation_id = "package_show",
+    params(("sha256" = String, Path, description = "SHA-256 of the package, 64 hexadecimal digits")),
+    responses((status = 200, description = "The package", body = Package)),
+)]
+async fn show(
+    State(app): State<App>,
+    Language(lang): Language,
+    Path(digest): Path<Digest>,
+) -> ApiResult<Json<Package>> {
+    let view = app.platform.package(&digest).await?;
+    Ok(Json(Package {
+        sha256: view.sha256,
+        size: view.size,
+        created_at: view.created_at,
+        versions: view
+            .versions
+            .into_iter()
+            .map(|version| PackageVersion {
+                plugin: version.plugin.clone(),
+                version: VersionListed::new(version, lang),
+            })
+            .collect(),
+    }))
+}
+
+/// A plugin of the catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+struct Plugin {
+    /// Its name, `kind:key`.
+    #[schema(value_type = String)]
+    plugin: PluginName,
+    /// Latest first.
+    versions: Vec<VersionListed>,
+}
+
+/// The catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+struct Plugins {
+    /// By name.
+    items: Vec<Plugin>,
+}
+
+/// The catalogue: every plugin that was taken in, installed or not
+#[utoipa::path(
+    get, path = "/v1/plugins", tag = "packages", operation_id = "plugin_list",
+    responses((status = 200, description = "The plugins", body = Plugins)),
+)]
+async fn plugins(State(app): State<App>, Language(lang): Language) -> ApiResult<Json<Plugins>> {
+    let plugins = app.platform.plugins().await?;
+    let items = plugins.into_iter().map(|it| Plugin {
+        plugin: it.plugin,
+        versions: it
+            .versions
+            .into_iter()
+            .map(|version| VersionListed::new(version, lang))
+            .collect(),
+    });
+    Ok(Json(Plugins {
+        items: items.collect(),
+    }))
+}
+
+/// Where the package of a request is, and what has to run beside its taking in.
+async fn source(
+    app: &App,
+    peer: Option<Extension<Peer>>,
+    request: Request,
+) -> Result<(Source, impl Future<Output = ()> + use<>), plugyard_http::ProblemResponse> {
+    let (feed, pieces) = mpsc::channel::<io::Result<Bytes>>(PIECES);
+    let mut multipart = None;
+    let source = match media_type(request.headers()) {
+        "application/json" => {
+            let Json(reference) =
+                <Json<Reference> as FromRequest<()>>::from_request(request, &()).await?;
+            referenced(reference, peer)?
+        }
+        "multipart/form-data" => {
+            let parts = Multipart::from_request(request, &()).await;
+            multipart = Some(parts.map_err(|error| unreadable(&error.body_text()))?);
+            let pieces = tokio_stream::wrappers::ReceiverStream::new(pieces);
+            Source::Stream(Box::pin(StreamReader::new(pieces)))
+        }
+        "application/zip" | "application/octet-stream" | "application/x-zip-compressed" => {
+            check_length(app, request.headers())?;
+            Source::Stream(Box::pin(reader(request.into_body())))
+        }
+        other => {
+            return Err(Problem::new(codes::MEDIA_TYPE_UNSUPPORTED)
+                .with("given", if other.is_empty() { "none" } else { other })
+                .with("expected", "application/zip")
+                .into());
+        }
+    };
+    Ok((source, async move {
+        if let Some(multipart) = multipart {
+            feed_file(multipart, &feed).await;
+        }
+    }))
+}
+
+fn referenced(reference: Reference, peer: Option<Extension<Peer>>) -> Result<Source, Problem> {
+    match (reference.url, reference.path) {
+        (Some(url), None) => Ok(Source::Url(url)),
+        (None, Some(path)) => match peer {
+            Some(Extension(Peer::Unix { .. })) if path.is_absolute() => Ok(Source::Path(path)),
+            Some(Extension(Peer::Unix { .. })) => Err(unreadable("`path` must be absolute")),
+            _ => Err(Problem::new(codes::PATH_NOT_LOCAL)),
+        },
+        _ => Err(unreadable("give either `url` or `path`")),
+    }
+}
+
+/// A body that says it is too large is not read at all.
+fn check_length(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let limit = app.platform.settings().package_limit;
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit.0) {
+        return Err(Problem::new(codes::PACKAGE_TOO_LARGE).with("limit", limit));
+    }
+    Ok(())
+}
+
+fn reader(body: Body) -> impl tokio::io::AsyncRead + Send {
+    StreamReader::new(body.into_data_stream().map_err(io::Error::other))
+}
+
+/// Hands the first file of a form on, piece by piece, as fast as it is taken.
+async fn feed_file(mut multipart: Multipart, feed: &mpsc::Sender<io::Result<Bytes>>) {
+    loop {
+        let field = match multipart.next_field().await {
+            Ok(Some(field)) if field.file_name().is_some() => field,
+            Ok(Some(_)) => continue,
+            Ok(None) => {
+                _ = feed
+                    .send(Err(io::Error::other("the form has no file")))
+                    .await;
+                return;
+            }
+            Err(error) => {
+                _ = feed.send(Err(io::Error::other(error))).await;
+                return;
+            }
+        };
+        let mut pieces = field.map_err(io::Error::other);
+        while let Some(piece) = pieces.next().await {
+            // Nobody takes any more: the package was refused.
+            if feed.send(piece).await.is_err() {
+                return;
+            }
+        }
+        return;
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map_or("", str::trim)
+}
+
+fn unreadable(reason: &str) -> Problem {
+    Problem::new(codes::REQUEST_INVALID).with("reason", reason)
+}
