@@ -41,7 +41,6 @@ struct Inner {
     run_dir: PathBuf,
     shim: PathBuf,
     cgroups: Arc<Cgroups>,
-    started: AtomicU64,
 }
 
 impl Launcher {
@@ -93,7 +92,6 @@ impl Launcher {
                 run_dir,
                 shim,
                 cgroups,
-                started: AtomicU64::new(0),
             }),
         })
     }
@@ -120,10 +118,7 @@ impl Launcher {
     /// Finds out what this host can enforce.
     pub async fn host(&self) -> HostReport {
         let limits = Limits::default();
-        let group = self
-            .inner
-            .cgroups
-            .create(&self.inner.name("probe"), &limits);
+        let group = self.inner.cgroups.create(&Inner::name("probe"), &limits);
         let enforcement = enforcement(&limits, &group, &self.inner.cgroups);
         // Empty, so that it goes at once.
         let _ = group.remove();
@@ -151,7 +146,7 @@ impl Launcher {
 
 impl Inner {
     async fn start(&self, spec: Spec) -> Result<Process, SpawnError> {
-        let name = self.name(&spec.name);
+        let name = Self::name(&spec.name);
         let group = self.cgroups.create(&name, &spec.limits);
         let mut record = None;
         let started = self.start_in(&spec, &name, &group, &mut record).await;
@@ -272,8 +267,11 @@ impl Inner {
 
     /// A name that no other process of this server has, and none of an earlier one whose record is
     /// still there.
-    fn name(&self, wanted: &str) -> String {
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
+    fn name(wanted: &str) -> String {
+        // Of all launchers of this process: two may follow each other on one directory, while the
+        // first still tidies up.
+        static STARTED: AtomicU64 = AtomicU64::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let kept = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let mut name: String = wanted
             .chars()
