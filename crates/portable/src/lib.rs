@@ -1,13 +1,40 @@
 //! The plugin kind `portable`: processes that serve sources, sinks and functions.
+//!
+//! A plugin is a zip with a manifest and a program made with one of eKuiper's SDKs. It runs as a process
+//! of its own in a sandbox, talks over Unix sockets in a directory that only it sees, is started again
+//! when it ends, and is replaced under running rules without losing a row.
+//!
+//! Where to look:
+//!
+//! * [`PortableHost`]: the entry point; gives the platform its [kind](PortableHost::kind) and rules their
+//!   [catalogue](PortableHost::catalog).
+//! * [`package`]: what a package says and everything wrong with it; pure.
+//! * [`manifest`]: the manifest in normal form.
+//! * [`PortableSettings`]: the section `portable` of the configuration.
+//!
+//! Deliberately not here: streams and rules, which use symbols through `plugyard-symbol`; and where
+//! packages come from and how changes are journalled, which is the platform's.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
 mod command;
 mod config;
+mod control;
+mod function;
+mod host;
+mod kind;
+mod logs;
 pub mod manifest;
 pub mod package;
+mod plugin;
+mod process;
+mod registry;
 mod settings;
+mod sink;
+mod source;
 mod token;
+mod versions;
 
+pub use host::PortableHost;
 pub use manifest::Manifest;
 pub use settings::{PortableSettings, RestartSettings, Span};

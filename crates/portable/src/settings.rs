@@ -82,8 +82,6 @@ pub struct PortableSettings {
     /// Whether the eKuiper-compatible routes may install from any file of this machine
     /// (`file:///…`). Default true, as eKuiper ships; with false only files below `uploads/`.
     pub external_files: bool,
-    /// Versions of a plugin that are kept unpacked, the current one included. At least 1. Default 3.
-    pub keep_versions: usize,
 }
 
 impl Default for PortableSettings {
@@ -101,7 +99,6 @@ impl Default for PortableSettings {
             limits: plugyard_sandbox::Limits::default(),
             max_message: 64 * 1024 * 1024,
             external_files: true,
-            keep_versions: 3,
         }
     }
 }

@@ -44,9 +44,20 @@ impl Tokens {
         self.in_flight
     }
 
-    /// Whether a command can be issued.
-    pub(crate) fn has_token(&self) -> bool {
-        self.token.is_some() && self.in_flight.is_none()
+    /// Whether a command is out.
+    pub(crate) fn in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// The connection ended: what was not answered on it never will be. A command that is out stays
+    /// out, because the same process may come back and say what became of it.
+    pub(crate) fn connection_lost(&mut self) {
+        self.token = None;
+    }
+
+    /// After [`Event::Again`]: forgets the command instead of writing it again.
+    pub(crate) fn give_up(&mut self) {
+        self.token = self.in_flight.take();
     }
 
     /// Takes in a request of the plugin.
@@ -105,9 +116,9 @@ mod tests {
             tokens.receive(request(2, "handshake")),
             Event::Again(Backtrace::direct(2))
         );
-        assert!(!tokens.has_token());
+        assert!(tokens.issue().is_none());
         assert_eq!(tokens.receive(request(3, "ok")), Event::Result("ok".into()));
-        assert!(tokens.has_token());
+        assert!(tokens.issue().is_some());
     }
 
     #[test]
@@ -141,6 +152,6 @@ mod tests {
             tokens.receive(request(9, "Traceback (most recent call last):")),
             Event::Idle
         );
-        assert!(tokens.has_token());
+        assert!(tokens.issue().is_some());
     }
 }

@@ -1,0 +1,212 @@
+//! The control channel of one process: commands go out one at a time, results come back.
+//!
+//! A task owns the connection and reads it all the time, also while nothing is asked, so that the
+//! plugin's idle handshakes never pile up and the end of the connection is seen.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use plugyard_sp::{Backtrace, Connection, Listener, Options, Protocol, RepConnection};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::token::{Event, Tokens};
+
+/// Commands that may wait for their turn; more callers wait for room.
+const WAITING: usize = 64;
+
+/// Gives commands to the process on the other side. Dropping it closes the channel.
+#[derive(Debug)]
+pub(crate) struct Control {
+    commands: mpsc::Sender<Command>,
+    ready: watch::Receiver<bool>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Command {
+    bytes: Vec<u8>,
+    reply: oneshot::Sender<Bytes>,
+}
+
+/// Why a command has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Its deadline passed.
+    Deadline,
+    /// The channel is no more.
+    Closed,
+}
+
+impl Control {
+    /// Listens on `path`; to be done before the process starts, because the Go SDK dials once.
+    ///
+    /// # Errors
+    /// When the path cannot be listened on.
+    pub(crate) fn listen(path: &Path, options: Options) -> io::Result<Self> {
+        let listener = Listener::bind_with(path, Protocol::Rep, options)?;
+        let (commands, orders) = mpsc::channel(WAITING);
+        let (tell, ready) = watch::channel(false);
+        let dialogue = Dialogue {
+            listener,
+            peer: None,
+            tokens: Tokens::default(),
+            current: None,
+            ready: tell,
+        };
+        Ok(Self {
+            commands,
+            ready,
+            task: tokio::spawn(dialogue.run(orders)),
+        })
+    }
+
+    /// Resolves when the process has sent its first request.
+    pub(crate) async fn handshake(&self) {
+        let mut ready = self.ready.clone();
+        if ready.wait_for(|ready| *ready).await.is_err() {
+            // The task ends only with its owner; whoever still waits is ended from elsewhere.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Gives a command and waits for its result (HOST-12).
+    pub(crate) async fn command(&self, bytes: &[u8], deadline: Duration) -> Result<Bytes, Silence> {
+        let (reply, result) = oneshot::channel();
+        let exchange = async {
+            let command = Command {
+                bytes: bytes.to_vec(),
+                reply,
+            };
+            self.commands
+                .send(command)
+                .await
+                .map_err(|_| Silence::Closed)?;
+            result.await.map_err(|_| Silence::Closed)
+        };
+        tokio::time::timeout(deadline, exchange)
+            .await
+            .unwrap_or(Err(Silence::Deadline))
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The task behind a [`Control`].
+struct Dialogue {
+    listener: Listener,
+    peer: Option<RepConnection>,
+    tokens: Tokens,
+    /// The command that is waiting for a token, or in flight.
+    current: Option<Command>,
+    ready: watch::Sender<bool>,
+}
+
+impl Dialogue {
+    async fn run(mut self, mut orders: mpsc::Receiver<Command>) {
+        loop {
+            tokio::select! {
+                arrival = self.listener.accept() => match arrival {
+                    Ok(connection) => self.meet(connection),
+                    Err(error) => tracing::warn!(%error, "A control listener cannot accept"),
+                },
+                request = receive(&mut self.peer) => match request {
+                    Some(request) => {
+                        let event = self.tokens.receive(request);
+                        self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+                        self.react(event).await;
+                    }
+                    None => {
+                        self.peer = None;
+                        self.tokens.connection_lost();
+                    }
+                },
+                order = orders.recv(), if self.current.is_none() => match order {
+                    Some(order) => self.current = Some(order),
+                    None => return,
+                },
+            }
+            self.issue().await;
+        }
+    }
+
+    /// Takes a connection. Only processes that see this run directory can dial it, so a second one
+    /// is the same process again (the Go SDK reconnects) and presents its last request anew.
+    fn meet(&mut self, connection: Connection) {
+        if !crate::process::is_ours(&connection) {
+            tracing::warn!("Turned away a peer of another user on a control channel");
+            return;
+        }
+        if let Ok(peer) = connection.into_rep() {
+            self.tokens.connection_lost();
+            self.peer = Some(peer);
+        }
+    }
+
+    async fn react(&mut self, event: Event) {
+        match event {
+            Event::Idle => {}
+            Event::Again(token) => match self.current.take_if(|it| !it.reply.is_closed()) {
+                Some(command) => {
+                    self.write(token, &command.bytes).await;
+                    self.current = Some(command);
+                }
+                None => {
+                    // Nobody waits for it any more, and the plugin does not have it.
+                    self.current = None;
+                    self.tokens.give_up();
+                }
+            },
+            Event::Result(body) => {
+                if let Some(command) = self.current.take() {
+                    // Fails when the deadline has passed: a late result is nobody's.
+                    let _ = command.reply.send(body);
+                }
+            }
+        }
+    }
+
+    /// Writes the command that waits, when it may be written.
+    async fn issue(&mut self) {
+        if self.tokens.in_flight() {
+            return;
+        }
+        let Some(command) = self.current.take_if(|it| !it.reply.is_closed()) else {
+            self.current = None;
+            return;
+        };
+        if let Some(token) = self.tokens.issue() {
+            self.write(token, &command.bytes).await;
+        }
+        self.current = Some(command);
+    }
+
+    async fn write(&mut self, token: Backtrace, bytes: &[u8]) {
+        let Some(peer) = &mut self.peer else { return };
+        if let Err(error) = peer.reply(&token, bytes).await {
+            tracing::debug!(%error, "A command could not be written");
+            self.peer = None;
+            self.tokens.connection_lost();
+        }
+    }
+}
+
+/// The next request, `None` at the end of the connection; waits for ever without one.
+async fn receive(peer: &mut Option<RepConnection>) -> Option<plugyard_sp::Request> {
+    match peer {
+        Some(peer) => match peer.recv().await {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(%error, "A control channel broke");
+                None
+            }
+        },
+        None => std::future::pending().await,
+    }
+}

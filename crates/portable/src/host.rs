@@ -1,0 +1,243 @@
+//! The host: all portable plugins of a server.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use plugyard_model::{Key, PluginName};
+use plugyard_platform::Home;
+use plugyard_platform::kind::{HealthEvent, Version};
+use plugyard_sandbox::{HostReport, Launcher, reap_leftovers};
+use plugyard_symbol::{Catalog, FunctionSymbol, SinkSymbol, SourceSymbol, SymbolKind};
+use tokio::sync::{OnceCell, broadcast, watch};
+
+use crate::function::PortableFunction;
+use crate::kind::PortableKind;
+use crate::manifest::Manifest;
+use crate::package::KIND;
+use crate::plugin::Plugin;
+use crate::process::Launch;
+use crate::registry::Registry;
+use crate::settings::PortableSettings;
+use crate::sink::PortableSink;
+use crate::source::PortableSource;
+use crate::versions;
+
+/// Changes of health that a follower may be behind before it misses some.
+const EVENTS: usize = 256;
+/// Between two looks at idle function channels, into which the SDKs write every 5 s.
+const TEND_EVERY: Duration = Duration::from_secs(10);
+
+/// All portable plugins of a server. Cheap to clone; clones are the same host.
+///
+/// It starts nothing by itself: the platform does, through [`kind`](Self::kind).
+#[derive(Debug, Clone)]
+pub struct PortableHost {
+    inner: Arc<Host>,
+}
+
+/// What is behind a [`PortableHost`].
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) registry: Registry,
+    /// Every plugin that was ever here since the start of the server, by key: a rule may wait for one
+    /// that was uninstalled, and its status can still be asked.
+    plugins: RwLock<BTreeMap<String, Arc<Plugin>>>,
+}
+
+/// What all plugins share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) home: Home,
+    pub(crate) settings: PortableSettings,
+    pub(crate) health: broadcast::Sender<HealthEvent>,
+    launcher: OnceCell<Launcher>,
+    shim: Option<PathBuf>,
+}
+
+impl Shared {
+    /// What starts processes. Made on first use, when the platform has prepared the home directory;
+    /// before that, what an earlier server left running is ended (HOST-9).
+    pub(crate) async fn launcher(&self) -> Result<&Launcher, String> {
+        let make = || async {
+            let (directory, shim) = (self.home.run().join("portable"), self.shim.clone());
+            let make = move || {
+                std::fs::create_dir_all(&directory)?;
+                let left = reap_leftovers(&directory)?;
+                if !left.killed.is_empty() {
+                    tracing::warn!(pids = ?left.killed, "Ended processes that an earlier server left");
+                }
+                match shim {
+                    Some(shim) => Launcher::with_shim(&directory, shim),
+                    None => Launcher::new(&directory),
+                }
+            };
+            let made = tokio::task::spawn_blocking(make)
+                .await
+                .map_err(|error| error.to_string())?;
+            made.map_err(|error| format!("no process can be started: {error}"))
+        };
+        self.launcher.get_or_try_init(make).await
+    }
+}
+
+impl PortableHost {
+    /// A host for the plugins of `home`. Does nothing yet.
+    pub fn new(settings: PortableSettings, home: Home) -> Self {
+        Self::with(settings, home, None)
+    }
+
+    /// A host whose processes are started through another binary than the running one, which then need
+    /// not call [`plugyard_sandbox::shim::run_if_asked`].
+    pub fn with_shim(settings: PortableSettings, home: Home, shim: PathBuf) -> Self {
+        Self::with(settings, home, Some(shim))
+    }
+
+    fn with(settings: PortableSettings, home: Home, shim: Option<PathBuf>) -> Self {
+        let shared = Shared {
+            home,
+            settings,
+            health: broadcast::Sender::new(EVENTS),
+            launcher: OnceCell::new(),
+            shim,
+        };
+        let inner = Host {
+            shared: Arc::new(shared),
+            registry: Registry::new(),
+            plugins: RwLock::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The kind, to be registered with the platform.
+    pub fn kind(&self) -> Arc<dyn plugyard_platform::Kind> {
+        Arc::new(PortableKind::new(Arc::clone(&self.inner)))
+    }
+
+    /// The symbols that plugins serve.
+    pub fn catalog(&self) -> Arc<dyn Catalog> {
+        Arc::new(SymbolCatalog(Arc::clone(&self.inner)))
+    }
+
+    /// Changes whenever a plugin begins or ceases to serve symbols, so that rules which waited for one
+    /// can be started. The number itself means nothing.
+    pub fn catalog_changes(&self) -> watch::Receiver<u64> {
+        self.inner.registry.changes()
+    }
+
+    /// Which plugin serves each symbol of a kind: pairs of symbol and plugin key, sorted.
+    pub fn owners(&self, kind: SymbolKind) -> Vec<(String, String)> {
+        self.inner.registry.owners(kind)
+    }
+
+    /// The status of a plugin in eKuiper's shape; `None` for a name never seen since the server started.
+    pub fn status(&self, key: &str) -> Option<serde_json::Value> {
+        self.inner.find(key).map(|plugin| plugin.status())
+    }
+
+    /// What this machine permits of isolation and limits.
+    ///
+    /// # Errors
+    /// Why no process can be started at all.
+    pub async fn host_report(&self) -> Result<HostReport, String> {
+        Ok(self.inner.shared.launcher().await?.host().await)
+    }
+}
+
+impl Host {
+    /// A plugin that was here since the server started.
+    pub(crate) fn find(&self, key: &str) -> Option<Arc<Plugin>> {
+        self.plugins.read().get(key).cloned()
+    }
+
+    /// The plugin of that name, made when it is new.
+    pub(crate) fn plugin(&self, name: &PluginName) -> Arc<Plugin> {
+        let key = name.key.as_str();
+        if let Some(plugin) = self.find(key) {
+            return plugin;
+        }
+        let mut plugins = self.plugins.write();
+        let make = || Arc::new(Plugin::new(name.clone(), Arc::clone(&self.shared)));
+        Arc::clone(plugins.entry(key.to_owned()).or_insert_with(make))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Plugin>> {
+        self.plugins.read().values().cloned().collect()
+    }
+
+    /// What it takes to start a version.
+    ///
+    /// # Errors
+    /// When the stored manifest is none, which an accepted package cannot cause.
+    pub(crate) fn launch(&self, name: &PluginName, version: &Version) -> Result<Launch, String> {
+        let manifest: Manifest = serde_json::from_value(version.manifest.clone())
+            .map_err(|error| format!("the stored manifest of {name} cannot be read: {error}"))?;
+        let home = &self.shared.home;
+        let id = versions::id(version);
+        Ok(Launch {
+            directory: home.versions(name).join(&id),
+            version: id,
+            label: version.label.clone(),
+            data: home.plugin_data(name),
+            shown_executable: shown_directory(home, &name.key).join(&manifest.executable),
+            manifest: Arc::new(manifest),
+        })
+    }
+
+    /// Keeps idle channels empty for as long as the host lives.
+    pub(crate) fn tend(host: &Arc<Self>) {
+        let host: Weak<Self> = Arc::downgrade(host);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(TEND_EVERY).await;
+                let Some(host) = host.upgrade() else { return };
+                for plugin in host.all() {
+                    plugin.tend();
+                }
+            }
+        });
+    }
+}
+
+/// `plugins/portable/{key}`: where people and rules find the current version.
+pub(crate) fn shown_directory(home: &Home, key: &Key) -> PathBuf {
+    home.plugins().join(KIND.as_str()).join(key.as_str())
+}
+
+/// The catalogue over the registry.
+struct SymbolCatalog(Arc<Host>);
+
+impl Catalog for SymbolCatalog {
+    fn source(&self, name: &str) -> Option<Arc<dyn SourceSymbol>> {
+        let plugin = self.0.registry.find(SymbolKind::Source, name)?;
+        Some(Arc::new(PortableSource {
+            plugin,
+            symbol: name.to_owned(),
+        }))
+    }
+
+    fn sink(&self, name: &str) -> Option<Arc<dyn SinkSymbol>> {
+        let plugin = self.0.registry.find(SymbolKind::Sink, name)?;
+        Some(Arc::new(PortableSink {
+            plugin,
+            symbol: name.to_owned(),
+        }))
+    }
+
+    fn function(&self, name: &str) -> Option<Arc<dyn FunctionSymbol>> {
+        let plugin = self.0.registry.find(SymbolKind::Function, name)?;
+        Some(Arc::new(PortableFunction {
+            plugin,
+            symbol: name.to_owned(),
+        }))
+    }
+
+    fn names(&self, kind: SymbolKind) -> Vec<String> {
+        self.0.registry.names(kind)
+    }
+}

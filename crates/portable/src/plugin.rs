@@ -1,0 +1,840 @@
+//! One plugin over all its processes: what runs of it, what uses it, and how it is.
+//!
+//! Everything that starts, stops or moves something goes through one lock, [`Plugin::lifecycle`], so
+//! that a crash, an upgrade and a rule that stops at the same moment come one after the other. Rows
+//! and calls never take it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use parking_lot::Mutex;
+use plugyard_model::{Health, HealthState, PluginName};
+use plugyard_platform::kind::HealthEvent;
+use plugyard_symbol::{Connection, ErrorClass, NodeId, SymbolError, SymbolKind};
+use serde::Serialize;
+use serde_json::Value as Json;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::function::FunctionInstance;
+use crate::host::Shared;
+use crate::logs::{Logs, now};
+use crate::manifest::word;
+use crate::process::{Launch, Worker, describe, seconds, shown};
+use crate::sink::{SinkInstance, SinkTimes};
+use crate::source::SourceInstance;
+
+mod swap;
+
+/// Exits that `status` remembers.
+const HISTORY: usize = 10;
+
+/// What an instance is known by (HOST-15). Functions have no meta.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct InstanceKey {
+    pub(crate) kind: SymbolKind,
+    pub(crate) symbol: String,
+    pub(crate) node: Option<NodeId>,
+}
+
+/// Something of the plugin that is in use.
+#[derive(Debug, Clone)]
+pub(crate) enum Instance {
+    Source(Arc<SourceInstance>),
+    Sink(Arc<SinkInstance>),
+    Function(Arc<FunctionInstance>),
+}
+
+/// eKuiper's words for how a plugin is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    /// Started, no handshake yet.
+    Initializing,
+    /// The handshake is done.
+    Running,
+    /// Something went wrong; `errMsg` says what. It may be started again.
+    Error,
+    /// Stopped on purpose.
+    Stop,
+}
+
+/// How the plugin is, for those who wait for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// Nothing of it shall run.
+    Off,
+    /// It will run, or fail.
+    Coming,
+    Running,
+    /// Nothing more is tried.
+    Failed,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    status: Status,
+    error: String,
+    pid: Option<u32>,
+    started_at: Option<i64>,
+    restarts: u64,
+    /// Restarts since it last ran for long enough, which is what the budget counts.
+    in_a_row: u32,
+    history: VecDeque<Exited>,
+}
+
+/// An exit nobody had asked for.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Exited {
+    at: i64,
+    pid: u32,
+    reason: String,
+}
+
+/// What runs, under the lock.
+#[derive(Debug, Default)]
+struct Lifecycle {
+    /// The process that symbols are served by.
+    current: Option<Arc<Worker>>,
+    /// One that was started beside it and has nothing to do yet.
+    staged: Option<Arc<Worker>>,
+    /// The one that served before, while the change can still be taken back.
+    previous: Option<Previous>,
+    /// Grows with each change that somebody asked for; a restart under way notices by it that it is
+    /// not wanted any more.
+    epoch: u64,
+}
+
+#[derive(Debug)]
+struct Previous {
+    /// `None` when nothing ran.
+    worker: Option<Arc<Worker>>,
+    launch: Option<Launch>,
+}
+
+/// One plugin.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    pub(crate) name: PluginName,
+    pub(crate) logs: Arc<Logs>,
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+    phase: watch::Sender<Phase>,
+    lifecycle: tokio::sync::Mutex<Lifecycle>,
+    /// What shall run; set with the symbols it serves.
+    launch: Mutex<Option<Launch>>,
+    instances: Mutex<IndexMap<InstanceKey, Instance>>,
+}
+
+impl Plugin {
+    pub(crate) fn new(name: PluginName, shared: Arc<Shared>) -> Self {
+        let path = shared
+            .home
+            .logs(&name.kind)
+            .join(format!("{}.log", name.key));
+        let logs = Logs::new(path, shared.settings.limits.log.unwrap_or(u64::MAX));
+        Self {
+            name,
+            logs: Arc::new(logs),
+            shared,
+            state: Mutex::new(State {
+                status: Status::Initializing,
+                error: String::new(),
+                pid: None,
+                started_at: None,
+                restarts: 0,
+                in_a_row: 0,
+                history: VecDeque::new(),
+            }),
+            phase: watch::Sender::new(Phase::Off),
+            lifecycle: tokio::sync::Mutex::default(),
+            launch: Mutex::default(),
+            instances: Mutex::default(),
+        }
+    }
+
+    /// What shall run, if anything.
+    pub(crate) fn launch(&self) -> Option<Launch> {
+        self.launch.lock().clone()
+    }
+
+    /// The plugin's status in eKuiper's shape, ours after its three keys (HOST-10).
+    pub(crate) fn status(&self) -> Json {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Document {
+            ref_count: BTreeMap<String, u64>,
+            status: Status,
+            err_msg: String,
+            pid: Option<u32>,
+            started_at: Option<i64>,
+            restarts: u64,
+            history: Vec<Exited>,
+        }
+        let state = self.state.lock().clone();
+        let document = Document {
+            ref_count: self.ref_count(),
+            status: state.status,
+            err_msg: state.error,
+            pid: state.pid,
+            started_at: state.started_at,
+            restarts: state.restarts,
+            history: state.history.into_iter().collect(),
+        };
+        serde_json::to_value(document).expect("a status can be written")
+    }
+
+    /// How many sources and sinks each rule uses.
+    fn ref_count(&self) -> BTreeMap<String, u64> {
+        let mut count = BTreeMap::new();
+        for node in self
+            .instances
+            .lock()
+            .keys()
+            .filter_map(|key| key.node.as_ref())
+        {
+            *count.entry(node.rule_id.clone()).or_default() += 1;
+        }
+        count
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let state = self.state.lock();
+        match (&*self.phase.borrow(), state.status) {
+            (Phase::Running, _) => Health::new(HealthState::Ready),
+            (Phase::Off, _) => Health::new(HealthState::Stopped),
+            (Phase::Failed, _) => Health::because(HealthState::Failed, state.error.clone()),
+            (Phase::Coming, Status::Error) => {
+                Health::because(HealthState::Degraded, state.error.clone())
+            }
+            (Phase::Coming, _) => Health::new(HealthState::Starting),
+        }
+    }
+
+    /// What of it runs and is used, for `show`.
+    pub(crate) async fn details(&self) -> Json {
+        let worker = self.lifecycle.lock().await.current.clone();
+        let process = worker.map(|worker| {
+            serde_json::json!({
+                "pid": worker.process.pid(),
+                "started_at": worker.started_at,
+                "usage": worker.process.usage(),
+                "limits": worker.process.enforcement(),
+                "isolation": worker.process.isolation(),
+            })
+        });
+        let launch = self.launch();
+        let symbols = |kind| {
+            launch
+                .as_ref()
+                .map(|it| it.manifest.symbols(kind).to_vec())
+                .unwrap_or_default()
+        };
+        serde_json::json!({
+            "status": self.status(),
+            "process": process,
+            "symbols": {
+                "sources": symbols(SymbolKind::Source),
+                "sinks": symbols(SymbolKind::Sink),
+                "functions": symbols(SymbolKind::Function),
+            },
+        })
+    }
+
+    pub(crate) fn sink_times(&self) -> SinkTimes {
+        let settings = &self.shared.settings;
+        SinkTimes {
+            send: settings.send_timeout.0,
+            ack: settings.recv_timeout.0,
+        }
+    }
+
+    // --- symbols in use ---------------------------------------------------------------------------
+
+    /// A function, started on first use and kept as long as anything of the plugin runs.
+    pub(crate) async fn function(
+        self: &Arc<Self>,
+        symbol: &str,
+    ) -> Result<Arc<FunctionInstance>, SymbolError> {
+        let key = InstanceKey {
+            kind: SymbolKind::Function,
+            symbol: symbol.to_owned(),
+            node: None,
+        };
+        if let Some(Instance::Function(instance)) = self.instances.lock().get(&key) {
+            return Ok(Arc::clone(instance));
+        }
+        self.until_running().await?;
+        let lifecycle = self.lifecycle.lock().await;
+        // Somebody else may have been first.
+        if let Some(Instance::Function(instance)) = self.instances.lock().get(&key) {
+            return Ok(Arc::clone(instance));
+        }
+        let worker = self.worker(&lifecycle)?;
+        let deadline = self.shared.settings.recv_timeout.0;
+        let instance = Arc::new(FunctionInstance::new(symbol, deadline));
+        let pool = instance.attach(&worker).await?;
+        instance.switch(Some(pool));
+        self.instances
+            .lock()
+            .insert(key, Instance::Function(Arc::clone(&instance)));
+        Ok(instance)
+    }
+
+    /// The outcome of a call, with what is known of the plugin when there is none.
+    pub(crate) fn exchanged<T>(
+        &self,
+        outcome: Option<Result<T, SymbolError>>,
+    ) -> Result<T, SymbolError> {
+        outcome.unwrap_or_else(|| {
+            let state = self.state.lock();
+            let status = serde_json::to_value(state.status).ok();
+            let status = status.as_ref().and_then(Json::as_str).unwrap_or_default();
+            Err(SymbolError::timeout(format!(
+                "time out, plugin {} status {status}, message: {}",
+                self.name.key, state.error
+            )))
+        })
+    }
+
+    pub(crate) async fn start_source(
+        self: &Arc<Self>,
+        instance: &Arc<SourceInstance>,
+    ) -> Result<(), SymbolError> {
+        self.until_running().await?;
+        let lifecycle = self.lifecycle.lock().await;
+        let worker = self.worker(&lifecycle)?;
+        self.refuse_second(&instance.key())?;
+        let attachment = instance
+            .attach(&worker, self.source_ended(instance))
+            .await?;
+        instance.set(Some(attachment));
+        self.instances
+            .lock()
+            .insert(instance.key(), Instance::Source(Arc::clone(instance)));
+        Ok(())
+    }
+
+    pub(crate) async fn stop_source(
+        self: &Arc<Self>,
+        instance: &Arc<SourceInstance>,
+    ) -> Result<(), SymbolError> {
+        let _lifecycle = self.lifecycle.lock().await;
+        self.instances.lock().shift_remove(&instance.key());
+        let Some(attachment) = instance.set(None) else {
+            return Ok(());
+        };
+        let worker = Arc::clone(&attachment.worker);
+        let stopped = attachment
+            .detach(self.shared.settings.command_timeout.0)
+            .await;
+        self.recycle_if_stuck(&worker, stopped)
+    }
+
+    pub(crate) async fn start_sink(
+        self: &Arc<Self>,
+        instance: &Arc<SinkInstance>,
+    ) -> Result<(), SymbolError> {
+        self.until_running().await?;
+        let lifecycle = self.lifecycle.lock().await;
+        let worker = self.worker(&lifecycle)?;
+        self.refuse_second(&instance.key())?;
+        let attachment = instance.attach(&worker, self.sink_ended(instance)).await?;
+        instance.set(Some(attachment)).await;
+        self.instances
+            .lock()
+            .insert(instance.key(), Instance::Sink(Arc::clone(instance)));
+        Ok(())
+    }
+
+    pub(crate) async fn stop_sink(
+        self: &Arc<Self>,
+        instance: &Arc<SinkInstance>,
+    ) -> Result<(), SymbolError> {
+        let _lifecycle = self.lifecycle.lock().await;
+        self.instances.lock().shift_remove(&instance.key());
+        let Some(attachment) = instance.set(None).await else {
+            return Ok(());
+        };
+        let worker = Arc::clone(&attachment.worker);
+        let settings = &self.shared.settings;
+        let stopped = attachment
+            .detach(settings.stop_grace.0, settings.command_timeout.0)
+            .await;
+        self.recycle_if_stuck(&worker, stopped)
+    }
+
+    /// A symbol that cannot be stopped ends with its process (HOST-40), which is started again with
+    /// everything else that runs in it.
+    fn recycle_if_stuck(
+        &self,
+        worker: &Worker,
+        stopped: Result<(), SymbolError>,
+    ) -> Result<(), SymbolError> {
+        if let Err(error) = &stopped
+            && error.class == ErrorClass::Timeout
+        {
+            worker.recycle(&error.text);
+            return Ok(());
+        }
+        stopped
+    }
+
+    fn refuse_second(&self, key: &InstanceKey) -> Result<(), SymbolError> {
+        if self.instances.lock().contains_key(key) {
+            return Err(SymbolError::refused(format!(
+                "{} {} is running for this rule already",
+                word(key.kind),
+                key.symbol
+            )));
+        }
+        Ok(())
+    }
+
+    /// Waits, within the time a handshake may take, until the plugin runs (HOST-6).
+    async fn until_running(&self) -> Result<(), SymbolError> {
+        let mut phase = self.phase.subscribe();
+        let settled = phase.wait_for(|phase| *phase != Phase::Coming);
+        let limit = self.shared.settings.init_timeout.0;
+        match tokio::time::timeout(limit, settled).await {
+            Ok(Ok(phase)) if *phase == Phase::Running => Ok(()),
+            Ok(_) => Err(self.not_running()),
+            Err(_) => Err(SymbolError::timeout(format!(
+                "plugin {} was not ready within {}: {}",
+                self.name.key,
+                seconds(limit),
+                self.state.lock().error
+            ))),
+        }
+    }
+
+    fn worker(&self, lifecycle: &Lifecycle) -> Result<Arc<Worker>, SymbolError> {
+        lifecycle.current.clone().ok_or_else(|| self.not_running())
+    }
+
+    fn not_running(&self) -> SymbolError {
+        let error = self.state.lock().error.clone();
+        let reason = if error.is_empty() {
+            String::new()
+        } else {
+            format!(": {error}")
+        };
+        SymbolError::missing(format!(
+            "plugin {} is not running successfully, please make sure it is valid{reason}",
+            self.name.key
+        ))
+    }
+
+    // --- symbols that end by themselves ------------------------------------------------------------
+
+    /// What to do when that source ends while its process lives.
+    fn source_ended(
+        self: &Arc<Self>,
+        instance: &Arc<SourceInstance>,
+    ) -> impl FnOnce() + Send + 'static {
+        let (plugin, instance) = (Arc::downgrade(self), Arc::downgrade(instance));
+        move || {
+            let (Some(plugin), Some(instance)) = (plugin.upgrade(), instance.upgrade()) else {
+                return;
+            };
+            tokio::spawn(async move { plugin.revive(&Instance::Source(instance)).await });
+        }
+    }
+
+    /// What to do when that sink ends while its process lives.
+    fn sink_ended(
+        self: &Arc<Self>,
+        instance: &Arc<SinkInstance>,
+    ) -> impl Fn() + Send + Sync + 'static {
+        let (plugin, instance) = (Arc::downgrade(self), Arc::downgrade(instance));
+        let told = std::sync::atomic::AtomicBool::new(false);
+        move || {
+            let (Some(plugin), Some(instance)) = (plugin.upgrade(), instance.upgrade()) else {
+                return;
+            };
+            // Both its channels end, but it is one end.
+            if !told.swap(true, std::sync::atomic::Ordering::AcqRel) {
+                tokio::spawn(async move { plugin.revive(&Instance::Sink(instance)).await });
+            }
+        }
+    }
+
+    /// Starts a source or sink again until it runs, is not wanted any more, or its process ended, in
+    /// which case the restart of the process brings it back (HOST-25, HOST-28).
+    async fn revive(self: &Arc<Self>, instance: &Instance) {
+        let began = Instant::now();
+        for attempt in 0_u32.. {
+            if attempt > 0 || matches!(instance, Instance::Sink(_)) {
+                let wait = self.shared.settings.restart;
+                let wait = wait.wait(attempt.min(wait.attempts.saturating_sub(1)));
+                tokio::time::sleep(wait.unwrap_or(Duration::from_secs(1))).await;
+            }
+            let lifecycle = self.lifecycle.lock().await;
+            let Some(worker) = lifecycle.current.clone() else {
+                return;
+            };
+            let wanted = self.instances.lock().contains_key(&instance.key());
+            if !wanted || !instance.is_in(&worker).await || worker.process.try_wait().is_some() {
+                return;
+            }
+            if attempt == 0 {
+                instance.report(
+                    self,
+                    format!(
+                        "{} of plugin {} ended by itself",
+                        instance.called(),
+                        self.name.key
+                    ),
+                );
+            }
+            // The Python SDK has forgotten it and says `ok`; what of it is left is closed by this.
+            instance
+                .cut_off(self.shared.settings.command_timeout.0)
+                .await;
+            match self.attach(instance, &worker).await {
+                Ok(()) => {
+                    self.logs.host(format!(
+                        "{} was started again after {}",
+                        instance.called(),
+                        seconds(began.elapsed())
+                    ));
+                    return;
+                }
+                Err(error) => instance.report(self, error.text),
+            }
+        }
+    }
+
+    /// Starts an instance in a process and puts it to work there.
+    async fn attach(
+        self: &Arc<Self>,
+        instance: &Instance,
+        worker: &Arc<Worker>,
+    ) -> Result<(), SymbolError> {
+        match instance {
+            Instance::Source(source) => {
+                let attachment = source.attach(worker, self.source_ended(source)).await?;
+                source.set(Some(attachment));
+            }
+            Instance::Sink(sink) => {
+                let attachment = sink.attach(worker, self.sink_ended(sink)).await?;
+                sink.set(Some(attachment)).await;
+            }
+            Instance::Function(function) => {
+                let pool = function.attach(worker).await?;
+                function.switch(Some(pool));
+            }
+        }
+        Ok(())
+    }
+
+    // --- the process ------------------------------------------------------------------------------
+
+    /// Brings it to life in the background: at the start of the server, and after an exit.
+    pub(crate) fn bring_up(self: &Arc<Self>, launch: Launch, epoch: u64) {
+        let plugin = Arc::clone(self);
+        tokio::spawn(async move {
+            while let Err(error) = plugin.try_bring_up(&launch, epoch).await {
+                plugin.trouble(error);
+                if !plugin.wait_to_restart(epoch).await {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Waits as long as the next restart has to; false when there shall be none.
+    async fn wait_to_restart(&self, epoch: u64) -> bool {
+        let attempt = {
+            let mut state = self.state.lock();
+            state.in_a_row += 1;
+            state.in_a_row - 1
+        };
+        let Some(wait) = self.shared.settings.restart.wait(attempt) else {
+            self.give_up(epoch).await;
+            return false;
+        };
+        tokio::time::sleep(wait).await;
+        let wanted = self.lifecycle.lock().await.epoch == epoch;
+        if wanted {
+            self.state.lock().restarts += 1;
+        }
+        wanted
+    }
+
+    /// Starts a process and makes it the current one; a change that came meanwhile wins.
+    async fn try_bring_up(self: &Arc<Self>, launch: &Launch, epoch: u64) -> Result<(), String> {
+        let worker = self.start_worker(launch.clone()).await?;
+        if let Err(error) = worker.handshake(self.shared.settings.init_timeout.0).await {
+            worker.process.kill().await;
+            return Err(error);
+        }
+        let mut lifecycle = self.lifecycle.lock().await;
+        if lifecycle.epoch != epoch {
+            drop(lifecycle);
+            worker.stop(self.shared.settings.stop_grace.0).await;
+            return Ok(());
+        }
+        lifecycle.current = Some(Arc::clone(&worker));
+        self.replay(&worker).await;
+        self.running(&worker);
+        Ok(())
+    }
+
+    async fn start_worker(&self, launch: Launch) -> Result<Arc<Worker>, String> {
+        let launcher = self.shared.launcher().await?;
+        let Shared { home, settings, .. } = &*self.shared;
+        Worker::start(home, settings, launcher, &self.logs, launch).await
+    }
+
+    /// Starts everything that is in use in a new process, in the original order (HOST-15).
+    async fn replay(self: &Arc<Self>, worker: &Arc<Worker>) {
+        for instance in self.snapshot() {
+            if !worker
+                .launch
+                .manifest
+                .serves(instance.kind(), instance.symbol())
+            {
+                instance.report(self, self.lacks(worker, &instance));
+                continue;
+            }
+            if let Err(error) = self.attach(&instance, worker).await {
+                let text = format!("{} did not start again: {}", instance.called(), error.text);
+                self.state.lock().error.clone_from(&text);
+                instance.report(self, text);
+            }
+        }
+    }
+
+    fn lacks(&self, worker: &Worker, instance: &Instance) -> String {
+        let version = shown(&worker.launch.label);
+        format!(
+            "version {version} of plugin {} has no {}",
+            self.name.key,
+            instance.called()
+        )
+    }
+
+    /// That process serves now: says so and watches over it.
+    fn running(self: &Arc<Self>, worker: &Arc<Worker>) {
+        {
+            let mut state = self.state.lock();
+            state.status = Status::Running;
+            state.error.clear();
+            state.pid = Some(worker.process.pid());
+            state.started_at = Some(worker.started_at);
+        }
+        *self.launch.lock() = Some(worker.launch.clone());
+        self.phase.send_replace(Phase::Running);
+        self.tell();
+        let (plugin, worker) = (Arc::clone(self), Arc::clone(worker));
+        tokio::spawn(async move { plugin.watch(worker).await });
+    }
+
+    /// Waits for the end of a process; one that was not asked for is made good (HOST-11).
+    async fn watch(self: Arc<Self>, worker: Arc<Worker>) {
+        let lived = Instant::now();
+        let exit = worker.process.wait().await;
+        let mut lifecycle = self.lifecycle.lock().await;
+        let current = lifecycle
+            .current
+            .as_ref()
+            .is_some_and(|it| Arc::ptr_eq(it, &worker));
+        if !current || worker.is_ending() {
+            return;
+        }
+        lifecycle.current = None;
+        let epoch = lifecycle.epoch;
+        let reason = describe(&exit);
+        let output = worker.last_output().await;
+        tracing::warn!(plugin = %self.name, %reason, "A plugin's process ended by itself");
+        self.logs.host(format!(
+            "process {} ended by itself ({reason})",
+            worker.process.pid()
+        ));
+        {
+            let mut state = self.state.lock();
+            if state.history.len() == HISTORY {
+                state.history.pop_front();
+            }
+            state.history.push_back(Exited {
+                at: now(),
+                pid: worker.process.pid(),
+                reason: reason.clone(),
+            });
+            state.pid = None;
+            if lived.elapsed() >= self.shared.settings.restart.reset_after.0 {
+                state.in_a_row = 0;
+            }
+        }
+        self.trouble(reason.clone());
+        let text = format!(
+            "the process of plugin {} ended ({reason}).{output}",
+            self.name.key
+        );
+        for instance in self.snapshot() {
+            instance.let_go().await;
+            instance.report(&self, text.clone());
+        }
+        drop(lifecycle);
+        if self.wait_to_restart(epoch).await {
+            self.bring_up(worker.launch.clone(), epoch);
+        }
+    }
+
+    fn snapshot(&self) -> Vec<Instance> {
+        self.instances.lock().values().cloned().collect()
+    }
+
+    /// Records an error; more will be tried.
+    fn trouble(&self, error: String) {
+        {
+            let mut state = self.state.lock();
+            state.status = Status::Error;
+            state.error = error;
+        }
+        self.phase.send_replace(Phase::Coming);
+        self.tell();
+    }
+
+    /// Nothing more is tried until somebody asks for it.
+    async fn give_up(&self, epoch: u64) {
+        let lifecycle = self.lifecycle.lock().await;
+        if lifecycle.epoch != epoch {
+            return;
+        }
+        let attempts = self.shared.settings.restart.attempts;
+        self.logs
+            .host(format!("given up after {attempts} restarts in a row"));
+        self.phase.send_replace(Phase::Failed);
+        self.tell();
+    }
+
+    /// Says how it is to whoever follows.
+    fn tell(&self) {
+        let event = HealthEvent {
+            plugin: self.name.clone(),
+            health: self.health(),
+        };
+        // Fails when nobody follows.
+        let _ = self.shared.health.send(event);
+    }
+
+    /// At the start of the server: it shall run. Returns at once; users wait until it is ready.
+    pub(crate) async fn resume(self: &Arc<Self>, launch: Launch) {
+        let epoch = {
+            let mut lifecycle = self.lifecycle.lock().await;
+            lifecycle.epoch += 1;
+            lifecycle.epoch
+        };
+        *self.launch.lock() = Some(launch.clone());
+        {
+            let mut state = self.state.lock();
+            state.status = Status::Initializing;
+            state.in_a_row = 0;
+        }
+        self.phase.send_replace(Phase::Coming);
+        self.tell();
+        self.bring_up(launch, epoch);
+    }
+
+    /// Takes in what idle function channels received.
+    pub(crate) fn tend(&self) {
+        for instance in self.instances.lock().values() {
+            if let Instance::Function(function) = instance
+                && let Some(pool) = function.pool()
+            {
+                pool.tend();
+            }
+        }
+    }
+}
+
+impl Instance {
+    fn key(&self) -> InstanceKey {
+        match self {
+            Self::Source(it) => it.key(),
+            Self::Sink(it) => it.key(),
+            Self::Function(it) => InstanceKey {
+                kind: SymbolKind::Function,
+                symbol: it.symbol.clone(),
+                node: None,
+            },
+        }
+    }
+
+    pub(crate) fn kind(&self) -> SymbolKind {
+        match self {
+            Self::Source(_) => SymbolKind::Source,
+            Self::Sink(_) => SymbolKind::Sink,
+            Self::Function(_) => SymbolKind::Function,
+        }
+    }
+
+    pub(crate) fn symbol(&self) -> &str {
+        match self {
+            Self::Source(it) => &it.symbol,
+            Self::Sink(it) => &it.symbol,
+            Self::Function(it) => &it.symbol,
+        }
+    }
+
+    /// `source x`.
+    fn called(&self) -> String {
+        format!("{} {}", word(self.kind()), self.symbol())
+    }
+
+    async fn is_in(&self, worker: &Arc<Worker>) -> bool {
+        match self {
+            Self::Source(it) => it.is_in(worker),
+            Self::Sink(it) => it.is_in(worker).await,
+            Self::Function(_) => true,
+        }
+    }
+
+    /// Its process has ended: nothing is left to be stopped.
+    async fn let_go(&self) {
+        match self {
+            Self::Source(it) => drop(it.set(None)),
+            Self::Sink(it) => drop(it.set(None).await),
+            Self::Function(it) => drop(it.switch(None)),
+        }
+    }
+
+    /// Stops what is left of it in a process that lives, as far as that goes.
+    async fn cut_off(&self, limit: Duration) {
+        let outcome = match self {
+            Self::Source(it) => match it.set(None) {
+                Some(attachment) => attachment.forget(limit).await,
+                None => Ok(()),
+            },
+            Self::Sink(it) => match it.set(None).await {
+                Some(attachment) => attachment.detach(Duration::ZERO, limit).await,
+                None => Ok(()),
+            },
+            Self::Function(_) => Ok(()),
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "What is left of a symbol could not be stopped");
+        }
+    }
+
+    /// Tells the rule.
+    fn report(&self, plugin: &Plugin, text: String) {
+        plugin.logs.host(text.clone());
+        let connection = Connection::Disconnected(text.clone());
+        match self {
+            Self::Source(it) => {
+                it.inbox.connection(connection);
+                it.inbox.exception(SymbolError::io(text));
+            }
+            Self::Sink(it) => {
+                it.observer.connection(connection);
+                it.observer.exception(SymbolError::io(text));
+            }
+            Self::Function(_) => {}
+        }
+    }
+}

@@ -1,0 +1,527 @@
+//! One process of a plugin: how it is started, spoken to and ended.
+//!
+//! Each process has a run directory of its own, which it sees as its `/tmp`. So the socket names that
+//! both SDKs have compiled in mean other sockets for each process, two versions can run beside each
+//! other, and whoever comes through a listener in that directory is that process (HOST-8).
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use plugyard_platform::Home;
+use plugyard_sandbox::{Isolation, Launcher, Process, SpawnError, Spec};
+use plugyard_sp::Options;
+use plugyard_symbol::SymbolError;
+use tokio::task::JoinHandle;
+
+use crate::command::read_reply;
+use crate::config::Sections;
+use crate::control::{Control, Silence};
+use crate::logs::{self, Logs};
+use crate::manifest::{Language, Manifest};
+use crate::settings::PortableSettings;
+
+/// The one argument of a plugin; neither SDK does anything with it.
+const ARGUMENT: &str = r#"{"sendTimeout":1000}"#;
+/// Longest message that a Go plugin takes, request id included (HOST-18).
+const GO_MESSAGE_LIMIT: usize = 1024 * 1024;
+/// Longest path of a Unix socket as the plugin sees it.
+const SOCKET_PATH_LIMIT: usize = 107;
+/// Lines of output that stand in an error.
+const LAST_LINES: usize = 20;
+/// Output that is on its way when a process has ended.
+const OUTPUT_GRACE: Duration = Duration::from_millis(500);
+/// Commands without an answer, one after the other, after which a process counts as hung.
+const HUNG_AFTER: u32 = 2;
+
+/// Numbers run directories, so that their paths are short.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    /// Name of the version's directory, which identifies package and options.
+    pub(crate) version: String,
+    /// What the package calls its version.
+    pub(crate) label: String,
+    pub(crate) manifest: Arc<Manifest>,
+    /// Where the version is unpacked.
+    pub(crate) directory: PathBuf,
+    /// What the plugin keeps for itself.
+    pub(crate) data: PathBuf,
+    /// Where the executable stands as far as people are concerned.
+    pub(crate) shown_executable: PathBuf,
+}
+
+/// One running process.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) launch: Launch,
+    pub(crate) process: Process,
+    pub(crate) started_at: i64,
+    control: Control,
+    directory: RunDirectory,
+    sections: BTreeMap<String, Sections>,
+    logs: Arc<Logs>,
+    command_timeout: Duration,
+    max_message: usize,
+    unanswered: AtomicU32,
+    /// It is meant to end.
+    ending: AtomicBool,
+    output: parking_lot::Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A run directory, removed with all that is in it when the process has ended.
+#[derive(Debug)]
+struct RunDirectory(PathBuf);
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::debug!(%error, path = %self.0.display(), "A run directory stays until the next start");
+        }
+    }
+}
+
+impl Worker {
+    /// Starts the process and returns when its program has been executed.
+    ///
+    /// # Errors
+    /// The text for people, in eKuiper's words where it has some.
+    pub(crate) async fn start(
+        home: &Home,
+        settings: &PortableSettings,
+        launcher: &Launcher,
+        logs: &Arc<Logs>,
+        launch: Launch,
+    ) -> Result<Arc<Self>, String> {
+        let name = launch.manifest.name.clone();
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            format!("plugin {name} cannot be started: {what}: {error}")
+        };
+        let directory = run_directory(home).map_err(|error| failed("its run directory", &error))?;
+        std::fs::create_dir_all(&launch.data)
+            .map_err(|error| failed("its data directory", &error))?;
+        let options = Options {
+            max_receive: settings.max_message,
+            ..Options::default()
+        };
+        let control = Control::listen(&directory.0.join(format!("plugin_{name}.ipc")), options)
+            .map_err(|error| failed("its control socket", &error))?;
+        let sections = sections(&launch);
+        let spec = spec(home, settings, &launch, &directory.0);
+        let program = spec.program.clone();
+        let mut process = launcher
+            .spawn(spec)
+            .await
+            .map_err(|error| refusal(&launch, &program, &error))?;
+        let pid = process.pid();
+        logs.host(format!(
+            "process {pid} of version {} started",
+            shown(&launch.label)
+        ));
+        let mut output = Vec::new();
+        if let Some(pipe) = process.stdout.take() {
+            let logs = Arc::clone(logs);
+            output.push(tokio::spawn(async move {
+                logs.drain("stdout", pid, pipe).await
+            }));
+        }
+        if let Some(pipe) = process.stderr.take() {
+            let logs = Arc::clone(logs);
+            output.push(tokio::spawn(async move {
+                logs.drain("stderr", pid, pipe).await
+            }));
+        }
+        Ok(Arc::new(Self {
+            launch,
+            process,
+            started_at: logs::now(),
+            control,
+            directory,
+            sections,
+            logs: Arc::clone(logs),
+            command_timeout: settings.command_timeout.0,
+            max_message: settings.max_message,
+            unanswered: AtomicU32::new(0),
+            ending: AtomicBool::new(false),
+            output: parking_lot::Mutex::new(output),
+        }))
+    }
+
+    /// Waits for the handshake.
+    ///
+    /// # Errors
+    /// When the process ends first, or `timeout` passes; with the last lines of its output.
+    pub(crate) async fn handshake(&self, timeout: Duration) -> Result<(), String> {
+        let name = &self.launch.manifest.name;
+        let reason = tokio::select! {
+            () = self.control.handshake() => return Ok(()),
+            exit = self.process.wait() => {
+                format!("`portable:{name}` ended before its handshake ({}).", describe(&exit))
+            }
+            () = tokio::time::sleep(timeout) => {
+                format!("`portable:{name}` did not answer its handshake within {}.", seconds(timeout))
+            }
+        };
+        Err(format!("{reason}{}", self.last_output().await))
+    }
+
+    /// Gives a command and waits for its `ok`.
+    ///
+    /// # Errors
+    /// The plugin's own text, or that there was no answer.
+    pub(crate) async fn command(&self, bytes: &[u8]) -> Result<(), SymbolError> {
+        let name = &self.launch.manifest.name;
+        let answer = tokio::select! {
+            answer = self.control.command(bytes, self.command_timeout) => answer,
+            exit = self.process.wait() => return Err(SymbolError::io(format!(
+                "plugin {name} is not running successfully, please make sure it is valid: its process ended ({})",
+                describe(&exit)
+            ))),
+        };
+        match answer {
+            Ok(reply) => {
+                self.unanswered.store(0, Ordering::Relaxed);
+                read_reply(&reply)
+                    .map_err(|text| SymbolError::refused(format!("receive error: {text}")))
+            }
+            Err(Silence::Deadline) => {
+                let wait = seconds(self.command_timeout);
+                if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= HUNG_AFTER {
+                    self.recycle(&format!(
+                        "answered no command for {wait}, {HUNG_AFTER} times"
+                    ));
+                }
+                Err(SymbolError::timeout(format!(
+                    "time out, plugin {name} did not answer a command within {wait}"
+                )))
+            }
+            Err(Silence::Closed) => Err(SymbolError::io(format!(
+                "the control channel of plugin {name} is closed"
+            ))),
+        }
+    }
+
+    /// Ends the process because it does not behave; whoever watches over it starts another.
+    pub(crate) fn recycle(&self, reason: &str) {
+        self.logs.host(format!(
+            "process {} {reason}: it is ended",
+            self.process.pid()
+        ));
+        // Fails for no signal that exists.
+        let _ = self.process.signal(libc::SIGKILL);
+    }
+
+    /// Asks it to end, waits for at most `grace`, then ends it with everything it started.
+    pub(crate) async fn stop(&self, grace: Duration) {
+        self.ending.store(true, Ordering::Release);
+        let exit = self.process.stop(grace).await;
+        self.logs.host(format!(
+            "process {} stopped ({})",
+            self.process.pid(),
+            describe(&exit)
+        ));
+    }
+
+    /// Whether it was told to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// Where a socket of that name is on this side.
+    ///
+    /// # Errors
+    /// When the plugin could not use the name (HOST-16).
+    pub(crate) fn socket(&self, name: &str) -> Result<PathBuf, SymbolError> {
+        if "/tmp/".len() + name.len() > SOCKET_PATH_LIMIT {
+            return Err(SymbolError::refused(format!(
+                "the socket name `{name}` is too long for a plugin: rule and operator together may \
+                 have 91 characters; choose shorter names"
+            )));
+        }
+        if name.contains(['/', '\0']) {
+            return Err(SymbolError::refused(format!(
+                "`{name}` cannot be a socket's name: rules and streams are named with letters, \
+                 digits, `_`, `-` and `$`"
+            )));
+        }
+        Ok(self.directory.0.join(name))
+    }
+
+    /// Limits of its connections; `overhead` bytes of each message are the protocol's.
+    pub(crate) fn options(&self) -> Options {
+        let max_send = match self.launch.manifest.language {
+            Language::Go => GO_MESSAGE_LIMIT,
+            Language::Python => usize::MAX,
+        };
+        Options {
+            max_receive: self.max_message,
+            max_send,
+            ..Options::default()
+        }
+    }
+
+    /// The configuration file of a source in this version.
+    pub(crate) fn sections(&self, source: &str) -> Sections {
+        self.sections.get(source).cloned().unwrap_or_default()
+    }
+
+    /// The last lines that it wrote, as the end of an error: the useful line first.
+    pub(crate) async fn last_output(&self) -> String {
+        if self.process.try_wait().is_some() {
+            let readers = std::mem::take(&mut *self.output.lock());
+            // A grandchild may hold the pipe open; what is there by then has to do.
+            let _ = tokio::time::timeout(OUTPUT_GRACE, futures::future::join_all(readers)).await;
+        }
+        let lines = self.logs.last_of(self.process.pid(), LAST_LINES);
+        match lines.split_last() {
+            None => " It wrote nothing.".to_owned(),
+            Some((last, [])) => format!(" Its last output: `{}`", last.trim()),
+            Some((last, before)) => {
+                format!(" Its last output: `{}`\n{}", last.trim(), before.join("\n"))
+            }
+        }
+    }
+}
+
+/// `exit status 1`, `signal: killed`, with the limit that was the cause.
+pub(crate) fn describe(exit: &plugyard_sandbox::Exit) -> String {
+    match exit.over {
+        Some(resource) => {
+            let resource = serde_json::to_value(resource).ok();
+            let resource = resource.as_ref().and_then(serde_json::Value::as_str);
+            format!(
+                "{}, over its limit of {}",
+                exit.status,
+                resource.unwrap_or("a resource")
+            )
+        }
+        None => exit.status.to_string(),
+    }
+}
+
+/// `60 s`, `1.5 s`, `250 ms`.
+pub(crate) fn seconds(span: Duration) -> String {
+    match span.as_millis() {
+        millis if millis < 1000 => format!("{millis} ms"),
+        millis if millis % 1000 == 0 => format!("{} s", millis / 1000),
+        _ => format!("{:.1} s", span.as_secs_f64()),
+    }
+}
+
+/// A version as people see it, also when it has no name.
+pub(crate) fn shown(label: &str) -> &str {
+    if label.is_empty() {
+        "without a name"
+    } else {
+        label
+    }
+}
+
+/// Whether a peer runs as the user that our plugins run as; the second check behind the run directory.
+pub(crate) fn is_ours(connection: &plugyard_sp::Connection) -> bool {
+    let ours = rustix::process::geteuid().as_raw();
+    connection.peer().is_none_or(|peer| peer.uid == ours)
+}
+
+fn run_directory(home: &Home) -> io::Result<RunDirectory> {
+    let parent = home.run().join("p");
+    std::fs::create_dir_all(&parent)?;
+    loop {
+        let path = parent.join(format!("{:x}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return Ok(RunDirectory(path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn sections(launch: &Launch) -> BTreeMap<String, Sections> {
+    let read = |source: &String| {
+        let path = launch
+            .directory
+            .join("sources")
+            .join(format!("{source}.yaml"));
+        // The package was inspected: whatever is wrong now, the source shall start without.
+        let yaml = std::fs::read(path).ok()?;
+        Some((source.clone(), Sections::parse(&yaml).ok()?))
+    };
+    launch
+        .manifest
+        .sources
+        .iter()
+        .flatten()
+        .filter_map(read)
+        .collect()
+}
+
+fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -> Spec {
+    let manifest = &launch.manifest;
+    let executable = launch.directory.join(&manifest.executable);
+    let python = python(settings);
+    let (program, args): (PathBuf, Vec<OsString>) = match manifest.language {
+        Language::Go => (executable.clone(), vec![ARGUMENT.into()]),
+        Language::Python => match (&manifest.virtual_env_type, &manifest.env) {
+            (Some(_), Some(env)) => (
+                "conda".into(),
+                vec![
+                    "run".into(),
+                    "-n".into(),
+                    env.into(),
+                    python.into(),
+                    executable.clone().into(),
+                    ARGUMENT.into(),
+                ],
+            ),
+            _ => {
+                let args = vec!["-u".into(), executable.clone().into(), ARGUMENT.into()];
+                (python.into(), args)
+            }
+        },
+    };
+    let mut spec = Spec::new(format!("portable-{}", manifest.name), program);
+    spec.args = args;
+    spec.cwd = executable.parent().unwrap_or(&launch.directory).to_owned();
+    spec.env = environment(settings, &launch.data, &manifest.name);
+    spec.isolation = Isolation::Required;
+    spec.limits = settings.limits.clone();
+    spec.private_tmp = Some(run.to_owned());
+    spec.readable = vec![launch.directory.clone()];
+    spec.readable.extend(import_roots(&spec.env));
+    spec.writable = vec![launch.data.clone()];
+    spec.hidden = hidden(home);
+    spec
+}
+
+/// What no plugin may see.
+pub(crate) fn hidden(home: &Home) -> Vec<PathBuf> {
+    vec![home.run(), home.keys(), home.database()]
+}
+
+/// What `PYTHONPATH` and `LD_LIBRARY_PATH` name, as far as it is there.
+fn import_roots(env: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
+    ["PYTHONPATH", "LD_LIBRARY_PATH"]
+        .iter()
+        .filter_map(|name| env.get(&OsString::from(name)))
+        .flat_map(std::env::split_paths)
+        .filter(|path| path.is_absolute() && path.exists())
+        .collect()
+}
+
+/// The environment of a plugin: what is named here, and nothing else.
+pub(crate) fn environment(
+    settings: &PortableSettings,
+    data: &Path,
+    name: &str,
+) -> BTreeMap<OsString, OsString> {
+    let passed = |name: &str| {
+        matches!(
+            name,
+            "PATH" | "LANG" | "TZ" | "PYTHONPATH" | "LD_LIBRARY_PATH"
+        ) || name.starts_with("LC_")
+            || name.to_ascii_lowercase().ends_with("_proxy")
+            || settings.pass_env.iter().any(|it| it == name)
+    };
+    let mut env: BTreeMap<OsString, OsString> = std::env::vars_os()
+        .filter(|(name, _)| name.to_str().is_some_and(passed))
+        .collect();
+    env.entry("PATH".into())
+        .or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
+    env.insert("HOME".into(), data.into());
+    env.insert("PLUGYARD_PLUGIN".into(), format!("portable:{name}").into());
+    env.insert("PLUGYARD_DATA_DIR".into(), data.into());
+    env.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
+    env
+}
+
+/// The interpreter: as configured, else `python3`, else `python`.
+pub(crate) fn python(settings: &PortableSettings) -> String {
+    if let Some(configured) = &settings.python_bin {
+        return configured.clone();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |name: &str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    let found = ["python3", "python"].into_iter().find(|name| there(name));
+    found.unwrap_or("python3").to_owned()
+}
+
+/// Why a process did not start, in eKuiper's words where it has some.
+fn refusal(launch: &Launch, program: &Path, error: &SpawnError) -> String {
+    let shown = launch.shown_executable.display();
+    match error {
+        SpawnError::Program { source, .. } => {
+            let program = if program.starts_with(&launch.directory) {
+                launch.shown_executable.as_path()
+            } else {
+                program
+            };
+            format!(
+                "plugin executable {shown} stops with error fork/exec {}: {}",
+                program.display(),
+                go_words(source)
+            )
+        }
+        SpawnError::Isolation { reason } => format!(
+            "plugin executable {shown} cannot be isolated on this host: {reason}\n\
+             hint: `plugyard doctor` shows what the host permits; user and mount namespaces are \
+             needed, which containers often forbid"
+        ),
+        other => {
+            let cause = std::error::Error::source(other).map(|it| format!(": {it}"));
+            format!(
+                "plugin executable {shown} stops with error {other}{}",
+                cause.unwrap_or_default()
+            )
+        }
+    }
+}
+
+/// The kernel's answer as Go programs word it.
+fn go_words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EACCES) => "permission denied".into(),
+        Some(libc::ENOENT) => "no such file or directory".into(),
+        Some(libc::ENOEXEC) => "exec format error".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_an_allow_list() {
+        let settings = PortableSettings::default();
+        let env = environment(&settings, Path::new("/data/x"), "x");
+        assert_eq!(
+            env.get(&OsString::from("HOME")),
+            Some(&OsString::from("/data/x"))
+        );
+        assert_eq!(
+            env.get(&OsString::from("PLUGYARD_PLUGIN")),
+            Some(&"portable:x".into())
+        );
+        assert!(
+            env.keys()
+                .all(|name| !name.to_string_lossy().starts_with("CARGO"))
+        );
+    }
+
+    #[test]
+    fn spans_read_like_people_say_them() {
+        assert_eq!(seconds(Duration::from_secs(60)), "60 s");
+        assert_eq!(seconds(Duration::from_millis(1500)), "1.5 s");
+        assert_eq!(seconds(Duration::from_millis(250)), "250 ms");
+    }
+}

@@ -1,0 +1,439 @@
+//! Sources: one listener and one reader for each running instance.
+//!
+//! A plugin gives up on a source whose messages are not taken within a second, so the reader never
+//! waits for anybody (HOST-24): what the rule cannot take is dropped, and counted, behind the inbox.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use plugyard_sp::{Listener, Protocol, PullConnection};
+use plugyard_symbol::{
+    Body, Connection, JsonText, SourceHandle, SourceInbox, SourceRequest, SourceSymbol,
+    SymbolError, SymbolKind, Tuple,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::command::{Order, PluginType, useful_first};
+use crate::config::source_config;
+use crate::logs::now;
+use crate::manifest::Language;
+use crate::plugin::{InstanceKey, Plugin};
+use crate::process::{Worker, is_ours};
+
+/// Messages taken from a connection before others have their turn.
+const BATCH: usize = 256;
+/// A Go plugin comes back by itself within this time after its connection broke.
+const GO_RECONNECT: Duration = Duration::from_secs(6);
+/// Between two stop commands that the plugin answered without ending the source (HOST-40).
+const STOP_AGAIN: Duration = Duration::from_millis(100);
+
+/// A source in use, whichever process serves it at the moment.
+pub(crate) struct SourceInstance {
+    pub(crate) symbol: String,
+    pub(crate) request: SourceRequest,
+    pub(crate) inbox: Arc<dyn SourceInbox>,
+    attachment: parking_lot::Mutex<Option<SourceAttachment>>,
+}
+
+impl fmt::Debug for SourceInstance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceInstance")
+            .field("symbol", &self.symbol)
+            .field("node", &self.request.node)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A source running in one process.
+#[derive(Debug)]
+pub(crate) struct SourceAttachment {
+    pub(crate) worker: Arc<Worker>,
+    order: Order,
+    /// Its end is wanted.
+    stopping: CancellationToken,
+    /// Its end has come: the pipe has ended and everything in it was taken.
+    reader: JoinHandle<()>,
+}
+
+impl Drop for SourceAttachment {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+impl SourceInstance {
+    pub(crate) fn new(symbol: &str, request: SourceRequest, inbox: Arc<dyn SourceInbox>) -> Self {
+        Self {
+            symbol: symbol.to_owned(),
+            request,
+            inbox,
+            attachment: parking_lot::Mutex::default(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> InstanceKey {
+        InstanceKey {
+            kind: SymbolKind::Source,
+            symbol: self.symbol.clone(),
+            node: Some(self.request.node.clone()),
+        }
+    }
+
+    pub(crate) fn set(&self, attachment: Option<SourceAttachment>) -> Option<SourceAttachment> {
+        std::mem::replace(&mut *self.attachment.lock(), attachment)
+    }
+
+    /// Whether it runs in that process.
+    pub(crate) fn is_in(&self, worker: &Arc<Worker>) -> bool {
+        self.attachment
+            .lock()
+            .as_ref()
+            .is_some_and(|it| Arc::ptr_eq(&it.worker, worker))
+    }
+
+    /// Starts it in a process; `ended` is told when it ends there by itself.
+    pub(crate) async fn attach(
+        &self,
+        worker: &Arc<Worker>,
+        ended: impl FnOnce() + Send + 'static,
+    ) -> Result<SourceAttachment, SymbolError> {
+        let node = &self.request.node;
+        let path = worker.socket(&format!(
+            "{}_{}_{}.ipc",
+            node.rule_id, node.op_id, node.instance_id
+        ))?;
+        let mut listener = Listener::bind_with(&path, Protocol::Pull, worker.options())
+            .map_err(|error| cannot_listen(&self.symbol, &error))?;
+        let config = source_config(
+            &worker.sections(&self.symbol),
+            self.request.conf_key.as_deref(),
+            &self.request.config,
+            &self.request.datasource,
+        );
+        let order = Order::new(
+            PluginType::Source,
+            &self.symbol,
+            node,
+            &self.request.datasource,
+            &config,
+        );
+        self.inbox.connection(Connection::Connecting);
+        worker.command(order.start()).await?;
+        // The SDKs dial before they answer, so this is a matter of moments.
+        let accepting = accept(&mut listener);
+        let Ok(pull) = timeout(worker.options().handshake_timeout, accepting).await else {
+            // Whatever it did start is not wanted now.
+            let _ = worker.command(order.stop()).await;
+            return Err(SymbolError::timeout(format!(
+                "source {} was started, but did not open its channel",
+                self.symbol
+            )));
+        };
+        self.inbox.connection(Connection::Connected);
+        let stopping = CancellationToken::new();
+        let reading = Reading {
+            symbol: self.symbol.clone(),
+            inbox: Arc::clone(&self.inbox),
+            listener,
+            worker: Arc::clone(worker),
+            stopping: stopping.clone(),
+        };
+        let reader = tokio::spawn(async move {
+            if reading.run(pull).await {
+                ended();
+            }
+        });
+        Ok(SourceAttachment {
+            worker: Arc::clone(worker),
+            order,
+            stopping,
+            reader,
+        })
+    }
+}
+
+impl SourceAttachment {
+    /// Ends what may be left of it after it ended by itself: the Python SDK has forgotten it and says
+    /// `ok`, others may not.
+    pub(crate) async fn forget(self, limit: Duration) -> Result<(), SymbolError> {
+        if self.reader.is_finished() {
+            self.stopping.cancel();
+            return self.worker.command(self.order.stop()).await;
+        }
+        self.detach(limit).await
+    }
+
+    /// Stops it; when this returns, everything it sent is in the inbox.
+    ///
+    /// # Errors
+    /// When its pipe did not end within `limit`; it is cut off then.
+    pub(crate) async fn detach(mut self, limit: Duration) -> Result<(), SymbolError> {
+        self.stopping.cancel();
+        let deadline = Instant::now() + limit;
+        let mut pause = STOP_AGAIN;
+        loop {
+            if self.reader.is_finished() {
+                return Ok(());
+            }
+            // An error says less than the pipe: what counts is whether it ends.
+            if let Err(error) = self.worker.command(self.order.stop()).await {
+                tracing::debug!(%error, "A source was not stopped at once");
+            }
+            if timeout(pause, &mut self.reader).await.is_ok()
+                || self.worker.process.try_wait().is_some()
+            {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(SymbolError::timeout(
+                    "the source answered `stop`, but went on sending".to_owned(),
+                ));
+            }
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+}
+
+async fn accept(listener: &mut Listener) -> PullConnection {
+    loop {
+        let Ok(connection) = listener.accept().await else {
+            continue;
+        };
+        if is_ours(&connection)
+            && let Ok(pull) = connection.into_pull()
+        {
+            return pull;
+        }
+    }
+}
+
+pub(crate) fn cannot_listen(symbol: &str, error: &std::io::Error) -> SymbolError {
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        return SymbolError::refused(format!(
+            "{symbol} cannot run here: another instance has a socket of the same name, which rule, \
+             stream and instance make up together"
+        ));
+    }
+    SymbolError::io(format!("{symbol} cannot listen: {error}"))
+}
+
+/// The dedicated reader of one source.
+struct Reading {
+    symbol: String,
+    inbox: Arc<dyn SourceInbox>,
+    listener: Listener,
+    worker: Arc<Worker>,
+    stopping: CancellationToken,
+}
+
+impl Reading {
+    /// Reads to the end; true when the end came unasked while the process lives on.
+    async fn run(mut self, mut pull: PullConnection) -> bool {
+        loop {
+            self.drain(&mut pull).await;
+            if self.stopping.is_cancelled() {
+                return false;
+            }
+            // A Go plugin reconnects; a process that is ending takes its pipes with it.
+            let patience = match self.worker.launch.manifest.language {
+                Language::Go => GO_RECONNECT,
+                Language::Python => Duration::from_millis(100),
+            };
+            tokio::select! {
+                again = timeout(patience, accept(&mut self.listener)) => match again {
+                    Ok(again) => pull = again,
+                    Err(_) => break,
+                },
+                () = self.stopping.cancelled() => return false,
+                _ = self.worker.process.wait() => return false,
+            }
+        }
+        !self.worker.is_ending()
+    }
+
+    async fn drain(&self, pull: &mut PullConnection) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            match pull.recv_many(&mut batch, BATCH).await {
+                Ok(0) => return,
+                Ok(_) => {
+                    let received_at = now();
+                    for frame in batch.drain(..) {
+                        match read(&frame, received_at) {
+                            Ok(tuple) => self.inbox.offer(tuple),
+                            Err(text) => self.inbox.exception(SymbolError::refused(text)),
+                        }
+                    }
+                }
+                Err(error) => {
+                    self.inbox.exception(SymbolError::io(format!(
+                        "source {} broke its channel: {error}",
+                        self.symbol
+                    )));
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    meta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+/// Splits a message without building a tree: what it holds stays a slice of the frame.
+///
+/// # Errors
+/// With the text of the exception that it is instead (HOST-22).
+fn read(frame: &Bytes, received_at: i64) -> Result<Tuple, String> {
+    if frame.first() == Some(&b'"') {
+        return Err(go_error(frame));
+    }
+    let undecodable = |error: serde_json::Error| {
+        let shown = String::from_utf8_lossy(&frame[..frame.len().min(256)]);
+        format!("Invalid data format, cannot decode {shown} to json format with error {error}")
+    };
+    let message: Message<'_> = serde_json::from_slice(frame).map_err(undecodable)?;
+    let Some(content) = message.message else {
+        return Err(match message.error {
+            Some(error) => error_text(error),
+            None => undecodable(serde::de::Error::custom("there is no `message` in it")),
+        });
+    };
+    let body =
+        Body::from_json_object(frame.slice_ref(content.get().as_bytes())).map_err(undecodable)?;
+    let meta = message
+        .meta
+        .filter(|meta| meta.get() != "null")
+        .map(|meta| JsonText::parse(frame.slice_ref(meta.get().as_bytes())))
+        .transpose()
+        .map_err(undecodable)?;
+    Ok(Tuple {
+        body,
+        meta,
+        received_at,
+    })
+}
+
+/// The Go SDK reports errors as an object within a text.
+fn go_error(frame: &[u8]) -> String {
+    let Ok(text) = serde_json::from_slice::<String>(frame) else {
+        return "the source reported an error that cannot be read".into();
+    };
+    match serde_json::from_str::<Message<'_>>(&text) {
+        Ok(Message {
+            error: Some(error), ..
+        }) => error_text(error),
+        _ => text,
+    }
+}
+
+fn error_text(error: &RawValue) -> String {
+    let text = serde_json::from_str(error.get()).unwrap_or_else(|_| error.get().to_owned());
+    useful_first(&text)
+}
+
+/// A source as the catalogue hands it out.
+#[derive(Debug)]
+pub(crate) struct PortableSource {
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) symbol: String,
+}
+
+#[async_trait]
+impl SourceSymbol for PortableSource {
+    async fn start(
+        &self,
+        request: SourceRequest,
+        inbox: Arc<dyn SourceInbox>,
+    ) -> Result<Box<dyn SourceHandle>, SymbolError> {
+        let instance = Arc::new(SourceInstance::new(&self.symbol, request, inbox));
+        self.plugin.start_source(&instance).await?;
+        Ok(Box::new(RunningSource {
+            plugin: Arc::clone(&self.plugin),
+            instance,
+        }))
+    }
+}
+
+struct RunningSource {
+    plugin: Arc<Plugin>,
+    instance: Arc<SourceInstance>,
+}
+
+#[async_trait]
+impl SourceHandle for RunningSource {
+    async fn stop(self: Box<Self>) -> Result<(), SymbolError> {
+        self.plugin.stop_source(&self.instance).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tuple(text: &'static str) -> Result<(String, Option<String>), String> {
+        let frame = Bytes::from_static(text.as_bytes());
+        let tuple = read(&frame, 5)?;
+        let Body::Json(body) = tuple.body else {
+            panic!("the body was decoded")
+        };
+        let range = frame.as_ptr_range();
+        assert!(
+            range.contains(&body.as_bytes().as_ptr()),
+            "the body was copied"
+        );
+        let text = |it: JsonText| String::from_utf8(it.as_bytes().to_vec()).unwrap();
+        Ok((text(body), tuple.meta.map(text)))
+    }
+
+    #[test]
+    fn a_message_is_a_slice_of_its_frame() {
+        assert_eq!(
+            tuple(r#"{"message": {"name": "pyjson", "value": 2021}, "meta": null}"#),
+            Ok((r#"{"name": "pyjson", "value": 2021}"#.into(), None))
+        );
+        assert_eq!(
+            tuple(r#"{"message":{"n":9007199254740993},"meta":{"topic":"t"}}"#),
+            Ok((
+                r#"{"n":9007199254740993}"#.into(),
+                Some(r#"{"topic":"t"}"#.into())
+            ))
+        );
+    }
+
+    #[test]
+    fn host_22_errors_are_exceptions_and_not_tuples() {
+        assert_eq!(tuple(r#"{"error": "boom"}"#), Err("boom".into()));
+        assert_eq!(tuple(r#""{\"error\":\"boom\"}""#), Err("boom".into()));
+        for bad in [
+            "[1]",
+            "{",
+            "{}",
+            "nonsense",
+            r#"{"message":[1],"meta":null}"#,
+            r#"{"message":null}"#,
+            "",
+        ] {
+            assert!(tuple(bad).is_err(), "{bad}");
+        }
+        assert!(
+            tuple("nonsense")
+                .unwrap_err()
+                .starts_with("Invalid data format, cannot decode nonsense")
+        );
+    }
+}

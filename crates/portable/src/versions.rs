@@ -1,0 +1,370 @@
+//! Versions on disk: unpacked, built, made read-only, linked, and taken away.
+//!
+//! A version lies in `versions/portable/{key}/{id}` for as long as it is kept and is never changed once
+//! it is built, so that a process of it may load a file late and still gets its own. What people and
+//! rules see are links: `plugins/portable/{key}`, and through it the files below `etc/` and `data/`.
+//! Links are made from what is installed and never read as truth.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use plugyard_archive::{Contents, Policy, Zip, unpack};
+use plugyard_model::Key;
+use plugyard_platform::Home;
+use plugyard_platform::kind::Version;
+use plugyard_sandbox::{ExitStatus, Isolation, Launcher, Spec};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::host::shown_directory;
+use crate::manifest::{Manifest, folder};
+use crate::process::{environment, hidden, seconds};
+use crate::settings::PortableSettings;
+
+/// Bytes of each stream of `install.sh` that stand in an error.
+const OUTPUT_LIMIT: usize = 32 * 1024;
+/// Run at the root of the package when it is there.
+const SCRIPT: &str = "install.sh";
+
+/// What identifies a version on disk: its package and everything that `install.sh` is told.
+pub(crate) fn id(version: &Version) -> String {
+    let mut hash = Sha256::new();
+    hash.update(version.digest.as_bytes());
+    for para in shell_paras(version) {
+        hash.update((para.len() as u64).to_be_bytes());
+        hash.update(para.as_bytes());
+    }
+    plugyard_model::Digest::from_bytes(hash.finalize().into()).to_string()
+}
+
+/// The arguments for `install.sh`.
+pub(crate) fn shell_paras(version: &Version) -> Vec<String> {
+    let paras = version
+        .options
+        .get("shellParas")
+        .and_then(serde_json::Value::as_array);
+    paras
+        .into_iter()
+        .flatten()
+        .filter_map(|para| para.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Whether a version is complete on disk.
+pub(crate) fn is_built(directory: &Path) -> bool {
+    marker(directory).is_file()
+}
+
+/// Written beside the directory when everything in it is done.
+fn marker(directory: &Path) -> PathBuf {
+    directory.with_extension("built")
+}
+
+/// Unpacks a package; what half a run left is replaced.
+pub(crate) fn unpack_package(package: &Path, directory: &Path) -> Result<u64, String> {
+    discard(directory).map_err(|error| format!("cannot clear {}: {error}", directory.display()))?;
+    // Inspected when it was taken in, and known by its digest since.
+    let policy = Policy {
+        contents: Contents::WhenRead,
+        ..Policy::default()
+    };
+    let zip = Zip::open_path(package, &policy).map_err(|error| error.to_string())?;
+    let report = unpack(&zip, directory, |entry| vec![entry.path.clone()])
+        .map_err(|error| with_cause(&error))?;
+    Ok(report.files)
+}
+
+/// Runs `install.sh`, where there is one, within its deadline and in a sandbox of its own (HOST-5).
+/// Its output goes to `log` line by line.
+///
+/// # Errors
+/// eKuiper's text with both streams in it.
+pub(crate) async fn run_script(
+    launcher: &Launcher,
+    home: &Home,
+    settings: &PortableSettings,
+    build: &Build<'_>,
+    log: &(dyn Fn(&str) + Send + Sync),
+    cancelled: &CancellationToken,
+) -> Result<(), String> {
+    let script = build.directory.join(SCRIPT);
+    if !script.is_file() {
+        return Ok(());
+    }
+    let failed =
+        |error: &dyn std::error::Error| format!("err:{} stdout: stderr:", with_cause(error));
+    let scratch = tempfile::Builder::new()
+        .prefix("install-")
+        .tempdir_in(home.staging())
+        .map_err(|error| failed(&error))?;
+    fs::create_dir_all(build.data).map_err(|error| failed(&error))?;
+    let mut spec = Spec::new(format!("install-{}", build.name), "/bin/sh");
+    spec.args = std::iter::once(script.into_os_string())
+        .chain(build.paras.iter().map(Into::into))
+        .collect();
+    spec.cwd = build.directory.to_owned();
+    spec.env = environment(settings, build.data, build.name);
+    spec.isolation = Isolation::Required;
+    spec.limits = settings.limits.clone();
+    spec.private_tmp = Some(scratch.path().to_owned());
+    spec.writable = vec![build.directory.to_owned(), build.data.to_owned()];
+    spec.hidden = hidden(home);
+    let mut process = launcher.spawn(spec).await.map_err(|error| failed(&error))?;
+    let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
+    let limit = settings.install_timeout.0;
+    let ending = async {
+        tokio::select! {
+            exit = process.wait() => exit.status.to_string(),
+            () = tokio::time::sleep(limit) => {
+                process.kill().await;
+                format!("not done within {}", seconds(limit))
+            }
+            () = cancelled.cancelled() => {
+                process.kill().await;
+                "cancelled".to_owned()
+            }
+        }
+    };
+    let (ending, stdout, stderr) = tokio::join!(ending, capture(stdout, log), capture(stderr, log));
+    if process
+        .try_wait()
+        .is_some_and(|exit| exit.status == ExitStatus::Code(0))
+    {
+        return Ok(());
+    }
+    Err(format!("err:{ending} stdout:{stdout} stderr:{stderr}"))
+}
+
+/// What `install.sh` is run for.
+pub(crate) struct Build<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) directory: &'a Path,
+    pub(crate) data: &'a Path,
+    pub(crate) paras: &'a [String],
+}
+
+async fn capture(
+    pipe: Option<impl AsyncRead + Unpin>,
+    log: &(dyn Fn(&str) + Send + Sync),
+) -> String {
+    let Some(mut pipe) = pipe else {
+        return String::new();
+    };
+    let (mut kept, mut line, mut chunk) = (Vec::new(), Vec::new(), vec![0; 4096]);
+    while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
+        let room = OUTPUT_LIMIT.saturating_sub(kept.len());
+        kept.extend_from_slice(&chunk[..read.min(room)]);
+        for &byte in &chunk[..read] {
+            if byte == b'\n' {
+                log(&String::from_utf8_lossy(&line));
+                line.clear();
+            } else if line.len() < OUTPUT_LIMIT {
+                line.push(byte);
+            }
+        }
+    }
+    if !line.is_empty() {
+        log(&String::from_utf8_lossy(&line));
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// Makes a version read-only and says that it is complete.
+pub(crate) fn seal(directory: &Path) -> io::Result<()> {
+    walk(directory, &|path, permissions| {
+        let mode = permissions.mode() & !0o222;
+        fs::set_permissions(path, Permissions::from_mode(mode))
+    })?;
+    let marker = marker(directory);
+    fs::write(&marker, b"")?;
+    fs::File::open(&marker)?.sync_all()?;
+    if let Some(parent) = marker.parent() {
+        fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Removes a version, however much of it there is.
+pub(crate) fn discard(directory: &Path) -> io::Result<()> {
+    // First the sign that it is complete.
+    missing_is_fine(fs::remove_file(marker(directory)))?;
+    if !directory.exists() {
+        return Ok(());
+    }
+    walk(directory, &|path, permissions| {
+        if permissions.mode() & 0o200 == 0 {
+            fs::set_permissions(path, Permissions::from_mode(permissions.mode() | 0o700))?;
+        }
+        Ok(())
+    })?;
+    missing_is_fine(fs::remove_dir_all(directory))
+}
+
+/// Does something with a directory and all that is in it, directories before what is in them; links are
+/// left alone.
+fn walk(path: &Path, act: &dyn Fn(&Path, &Permissions) -> io::Result<()>) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    act(path, &metadata.permissions())?;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            walk(&entry?.path(), act)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets people and rules see this version: one link for the plugin, replaced at once, and links for the
+/// files of its symbols, which lead through it.
+pub(crate) fn link(home: &Home, manifest: &Manifest, key: &Key, id: &str) -> io::Result<()> {
+    let shown = shown_directory(home, key);
+    let kind = crate::package::KIND;
+    let target = Path::new("../../versions")
+        .join(kind.as_str())
+        .join(key.as_str())
+        .join(id);
+    if let Some(parent) = shown.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    place_link(&target, &shown, Some(&home.backups().join("adopted")))?;
+    let files = symbol_files(manifest, &shown);
+    for root in [home.etc(), home.data()] {
+        remove_links(&root, key, &files)?;
+        for (folder, file) in &files {
+            let directory = root.join(folder);
+            fs::create_dir_all(&directory)?;
+            let target = Path::new("../../plugins")
+                .join(kind.as_str())
+                .join(key.as_str())
+                .join(folder)
+                .join(file);
+            let path = directory.join(file);
+            if fs::symlink_metadata(&path).is_ok_and(|it| !it.is_symlink()) {
+                tracing::warn!(path = %path.display(), "A file stands where a plugin's file would be shown");
+                continue;
+            }
+            place_link(&target, &path, None)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes all links of a plugin away.
+pub(crate) fn unlink(home: &Home, key: &Key) -> io::Result<()> {
+    for root in [home.etc(), home.data()] {
+        remove_links(&root, key, &BTreeSet::new())?;
+    }
+    let shown = shown_directory(home, key);
+    if fs::symlink_metadata(&shown).is_ok_and(|it| it.is_symlink()) {
+        missing_is_fine(fs::remove_file(shown))?;
+    }
+    Ok(())
+}
+
+/// The files of symbols that are there: folder and file name.
+fn symbol_files(manifest: &Manifest, directory: &Path) -> BTreeSet<(&'static str, String)> {
+    manifest
+        .all_symbols()
+        .flat_map(|(kind, symbol)| {
+            ["json", "yaml"].map(|extension| (folder(kind), format!("{symbol}.{extension}")))
+        })
+        .filter(|(folder, file)| directory.join(folder).join(file).is_file())
+        .collect()
+}
+
+/// Removes the links below `root` that lead into the plugin, except those in `keep`.
+fn remove_links(root: &Path, key: &Key, keep: &BTreeSet<(&'static str, String)>) -> io::Result<()> {
+    let into = Path::new("../../plugins")
+        .join(crate::package::KIND.as_str())
+        .join(key.as_str());
+    for folder in ["sources", "sinks", "functions"] {
+        let entries = match fs::read_dir(root.join(folder)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let ours = fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(&into));
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if ours && !keep.contains(&(folder, name)) {
+                missing_is_fine(fs::remove_file(entry.path()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts a link at `path` at once, whatever link was there. A directory that somebody put there by hand
+/// is exchanged and kept in `adopted`.
+fn place_link(target: &Path, path: &Path, adopted: Option<&Path>) -> io::Result<()> {
+    let mut passing = path.file_name().unwrap_or_default().to_owned();
+    passing.push(format!(".{}.new", std::process::id()));
+    let passing = path.with_file_name(passing);
+    missing_is_fine(fs::remove_file(&passing))?;
+    symlink(target, &passing)?;
+    let by_hand = fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
+    match adopted {
+        Some(adopted) if by_hand => {
+            renameat_with(CWD, &passing, CWD, path, RenameFlags::EXCHANGE)?;
+            fs::create_dir_all(adopted)?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            fs::rename(
+                &passing,
+                adopted.join(format!("{name}-{}", crate::logs::now())),
+            )
+        }
+        _ => fs::rename(&passing, path),
+    }
+}
+
+pub(crate) fn missing_is_fine(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Removes everything of a plugin that is not a link.
+pub(crate) fn remove_installation(
+    home: &Home,
+    name: &plugyard_model::PluginName,
+    keep_data: bool,
+) -> io::Result<()> {
+    let versions = home.versions(name);
+    match fs::read_dir(&versions) {
+        Ok(entries) => {
+            for entry in entries {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    discard(&entry.path())?;
+                }
+            }
+            missing_is_fine(fs::remove_dir_all(&versions))?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    if !keep_data {
+        missing_is_fine(fs::remove_dir_all(home.plugin_data(name)))?;
+    }
+    Ok(())
+}
