@@ -19,6 +19,9 @@
 pub(crate) mod functions;
 mod like;
 mod number;
+pub(crate) mod project;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::cmp::Ordering;

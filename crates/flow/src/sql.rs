@@ -9,6 +9,8 @@
 pub(crate) mod expr;
 pub(crate) mod select;
 pub(crate) mod stream;
+#[cfg(test)]
+mod tests;
 pub(crate) mod translate;
 
 use std::fmt;
@@ -21,6 +23,9 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 pub const MAX_STATEMENT: usize = 64 * 1024;
 /// Most words and signs in a statement: bounds what the parser builds.
 const MAX_TOKENS: usize = 8 * 1024;
+/// Most operators and keywords in a `SELECT`: the parser makes a chain of them a tree as deep, which is cleaned
+/// up recursively.
+const MAX_OPERATORS: usize = 1000;
 
 /// Why a statement cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +82,10 @@ impl Dialect for RuleDialect {
     }
 
     fn supports_string_literal_backslash_escape(&self) -> bool {
+        true
+    }
+
+    fn supports_select_wildcard_except(&self) -> bool {
         true
     }
 
@@ -215,6 +224,33 @@ fn demote_keywords(tokens: &mut [TokenWithSpan]) {
         if !keep {
             word.keyword = Keyword::NoKeyword;
         }
+    }
+}
+
+/// Refuses what would become too deep a tree.
+fn check_operators(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
+    let operators = tokens.iter().filter(|token| match &token.token {
+        Token::Word(word) => !matches!(
+            word.keyword,
+            Keyword::NoKeyword | Keyword::AS | Keyword::NULL | Keyword::TRUE | Keyword::FALSE
+        ),
+        Token::Comma
+        | Token::Period
+        | Token::SemiColon
+        | Token::LParen
+        | Token::RParen
+        | Token::LBracket
+        | Token::RBracket
+        | Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_) => false,
+        _ => true,
+    });
+    match operators.count() {
+        0..=MAX_OPERATORS => Ok(()),
+        count => Err(SqlError::new(format!(
+            "the statement has {count} operators and keywords, more than the {MAX_OPERATORS} allowed"
+        ))),
     }
 }
 

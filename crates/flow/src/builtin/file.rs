@@ -1,10 +1,9 @@
-//! Sink `file`: writes each message as one line of a file.
+//! Sink `file`: writes each row as one line of JSON.
 //!
 //! `path`: the file, relative to the one directory that is open to rules; what would lie outside is refused,
-//! also by way of a symbolic link. `mode`: `append` (default) or `truncate`. A message is what the rule
-//! encodes: a list of one row, or with `sendSingle` the row itself, so the default of a file is set in
-//! `sendSingle: true` for JSON lines. Several messages that wait are written and flushed together, before any
-//! of them counts as delivered.
+//! also by way of a symbolic link. `mode`: `append` (default) or `truncate`. A list is taken apart into its
+//! rows, so `sendSingle` makes no difference here. Messages that wait are written and flushed together, before
+//! any of them counts as delivered.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use plugyard_symbol::{Connection, SinkHandle, SinkObserver, SinkRequest, SinkSymbol, SymbolError};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 
@@ -108,7 +108,7 @@ async fn leads_out(below: &Path, directory: &Path) -> Result<(), SymbolError> {
     };
     for part in directory.ancestors() {
         if let Ok(real) = tokio::fs::canonicalize(part).await {
-            return if real.starts_with(&root) || root.starts_with(&real) && part == below {
+            return if real.starts_with(&root) {
                 Ok(())
             } else {
                 Err(SymbolError::refused(format!(
@@ -120,6 +120,18 @@ async fn leads_out(below: &Path, directory: &Path) -> Result<(), SymbolError> {
         }
     }
     Ok(())
+}
+
+/// Adds the rows of a message, which is one or a list of them.
+fn add_lines(lines: &mut Vec<u8>, message: &[u8]) {
+    let mut add = |line: &[u8]| {
+        lines.extend_from_slice(line);
+        lines.push(b'\n');
+    };
+    match serde_json::from_slice::<Vec<&RawValue>>(message) {
+        Ok(rows) => rows.iter().for_each(|row| add(row.get().as_bytes())),
+        Err(_) => add(message),
+    }
 }
 
 struct Running {
@@ -141,17 +153,15 @@ impl Running {
 #[async_trait]
 impl SinkHandle for Running {
     async fn send(&mut self, message: Bytes) -> Result<(), SymbolError> {
-        let mut line = Vec::with_capacity(message.len() + 1);
-        line.extend_from_slice(&message);
-        line.push(b'\n');
-        self.write(&line).await
+        let mut lines = Vec::with_capacity(message.len() + 1);
+        add_lines(&mut lines, &message);
+        self.write(&lines).await
     }
 
     async fn send_many(&mut self, messages: Vec<Bytes>) -> Vec<Result<(), SymbolError>> {
         let mut lines = Vec::with_capacity(messages.iter().map(|it| it.len() + 1).sum());
         for message in &messages {
-            lines.extend_from_slice(message);
-            lines.push(b'\n');
+            add_lines(&mut lines, message);
         }
         let result = self.write(&lines).await;
         vec![result; messages.len()]

@@ -13,10 +13,10 @@ use super::encode::{self, TooDeep};
 use super::metrics::Node;
 use super::queue::Queue;
 use super::{BATCH, Shared, Stages};
+use crate::eval::project::{Keep, project};
 use crate::eval::{Scope, Slot, Stop, keeps};
 use crate::plan::Plan;
 use crate::rule::SinkOptions;
-use crate::sql::select::Item;
 
 /// The way to one sink.
 pub(super) struct Feed {
@@ -149,13 +149,19 @@ impl Pipeline {
             }
         }
         self.counts.kept += 1;
+        let keep = Keep {
+            nil: plan.rule.options.send_nil,
+            meta: plan.rule.options.send_meta,
+        };
         if plan.select.passes_through() && !plan.rule.options.send_meta {
             self.counts.projected += 1;
             self.send(&Output::Body(&tuple.body));
             return;
         }
         match self
-            .until_done(&row, tuple, now, |scope| project(&plan, scope))
+            .until_done(&row, tuple, now, |scope| {
+                project(&plan.select.items, keep, scope)
+            })
             .await
         {
             Ok(row) => {
@@ -284,47 +290,6 @@ impl Pipeline {
                 feed.encode.dropped(dropped, last);
             }
         }
-    }
-}
-
-/// The row of a projection.
-fn project(plan: &Plan, scope: &Scope<'_>) -> Result<Row, Stop> {
-    let options = &plan.rule.options;
-    let mut row = Row::new();
-    for item in &plan.select.items {
-        match item {
-            Item::All { except } => {
-                for (name, value) in scope.row.iter() {
-                    if !except.iter().any(|it| **it == **name) {
-                        row.set(name.clone(), value.clone());
-                    }
-                }
-            }
-            Item::Column { name, expr } => {
-                let value = expr.eval(scope)?;
-                let none = expr
-                    .plugin_slot()
-                    .is_some_and(|slot| matches!(scope.slots.get(slot), Some(Some(None))));
-                let null = is_null(&value);
-                if !none && (!null || options.send_nil) {
-                    row.set(name.clone(), value);
-                }
-            }
-        }
-    }
-    if options.send_meta
-        && let Some(meta) = &scope.tuple.meta
-    {
-        row.set("__meta", Value::Json(meta.clone()));
-    }
-    Ok(row)
-}
-
-fn is_null(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Json(text) => text.as_bytes() == b"null",
-        _ => false,
     }
 }
 

@@ -10,7 +10,7 @@ use sqlparser::tokenizer::Token;
 
 use super::expr::{Expr, PluginCall};
 use super::translate::{Scope, Translator};
-use super::{RuleDialect, SqlError, demote_keywords, tokenize};
+use super::{RuleDialect, SqlError, check_operators, demote_keywords, tokenize};
 
 /// One thing to select.
 #[derive(Debug, Clone)]
@@ -44,6 +44,7 @@ impl Select {
     pub(crate) fn parse(sql: &str) -> Result<Self, SqlError> {
         let mut tokens = tokenize(sql)?;
         demote_keywords(&mut tokens);
+        check_operators(&tokens)?;
         let mut parser = Parser::new(&RuleDialect).with_tokens_with_locations(tokens);
         let query = parser.parse_query().map_err(parser_error)?;
         while parser.consume_token(&Token::SemiColon) {}
@@ -72,7 +73,9 @@ impl Select {
 
 fn parser_error(error: ParserError) -> SqlError {
     match error {
-        ParserError::TokenizerError(text) | ParserError::ParserError(text) => SqlError::new(text),
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
+            SqlError::new(text.replace("found: EOF", "found: the end of the statement"))
+        }
         ParserError::RecursionLimitExceeded => SqlError::new("the statement is nested too deep"),
     }
 }
@@ -127,7 +130,7 @@ fn from_select(select: ast::Select) -> Result<Select, SqlError> {
     translator.enter_filter();
     let filter = select
         .selection
-        .map(|filter| translator.expr(filter))
+        .map(|filter| translator.expr(&filter))
         .transpose()?;
     Ok(Select {
         stream,
@@ -179,12 +182,12 @@ fn translate_item(translator: &mut Translator, item: SelectItem) -> Result<Item,
             let name = translator.name_of(&expr);
             Ok(Item::Column {
                 name,
-                expr: translator.expr(expr)?,
+                expr: translator.expr(&expr)?,
             })
         }
         SelectItem::ExprWithAlias { expr, alias } => Ok(Item::Column {
             name: alias.value.into(),
-            expr: translator.expr(expr)?,
+            expr: translator.expr(&expr)?,
         }),
         SelectItem::ExprWithAliases { .. } => Err(refuse("a list of aliases")),
         SelectItem::Wildcard(options) => all(options),

@@ -82,7 +82,7 @@ impl Translator {
     }
 
     /// Translates one expression.
-    pub(super) fn expr(&mut self, expr: Ast) -> Result<Expr, SqlError> {
+    pub(super) fn expr(&mut self, expr: &Ast) -> Result<Expr, SqlError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(SqlError::new(format!(
@@ -94,93 +94,68 @@ impl Translator {
         result
     }
 
-    fn boxed(&mut self, expr: Ast) -> Result<Box<Expr>, SqlError> {
+    fn boxed(&mut self, expr: &Ast) -> Result<Box<Expr>, SqlError> {
         self.expr(expr).map(Box::new)
     }
 
-    fn expr_inner(&mut self, expr: Ast) -> Result<Expr, SqlError> {
-        Ok(match expr {
-            Ast::Identifier(ident) => self.column(ident.value),
-            Ast::CompoundIdentifier(parts) => self.compound(parts)?,
-            Ast::Nested(inner) => self.expr(*inner)?,
-            Ast::Value(value) => Expr::Literal(literal(value.value)?),
-            Ast::UnaryOp { op, expr } => match op {
-                UnaryOperator::Not => Expr::Not(self.boxed(*expr)?),
-                UnaryOperator::Minus => Expr::Negate(self.boxed(*expr)?),
-                UnaryOperator::Plus => self.expr(*expr)?,
-                other => return Err(unsupported(format!("operator {other}"))),
-            },
-            Ast::BinaryOp {
-                left,
-                op: BinaryOperator::Arrow,
-                right,
-            } => {
-                let object = self.boxed(*left)?;
-                self.member(object, *right)?
-            }
-            Ast::BinaryOp { left, op, right } => {
-                let operator = operator(&op)?;
-                let left = self.boxed(*left)?;
-                Expr::Binary(operator, left, self.boxed(*right)?)
-            }
+    fn expr_inner(&mut self, expr: &Ast) -> Result<Expr, SqlError> {
+        match expr {
+            Ast::Identifier(ident) => Ok(self.column(&ident.value)),
+            Ast::CompoundIdentifier(parts) => self.compound(parts),
+            Ast::Nested(inner) => self.expr(inner),
+            Ast::Value(value) => literal(&value.value).map(Expr::Literal),
+            Ast::UnaryOp { op, expr } => self.unary(*op, expr),
+            Ast::BinaryOp { left, op, right } => self.binary(left, op, right),
             Ast::CompoundFieldAccess { root, access_chain } => {
-                let root = self.expr(*root)?;
-                self.access(root, access_chain)?
+                let root = self.expr(root)?;
+                self.access(root, access_chain)
             }
-            Ast::IsNull(value) => self.is_null(*value, false)?,
-            Ast::IsNotNull(value) => self.is_null(*value, true)?,
-            Ast::IsTrue(value) => self.is_truth(*value, true, false)?,
-            Ast::IsNotTrue(value) => self.is_truth(*value, true, true)?,
-            Ast::IsFalse(value) => self.is_truth(*value, false, false)?,
-            Ast::IsNotFalse(value) => self.is_truth(*value, false, true)?,
+            Ast::IsNull(value) => self.is_null(value, false),
+            Ast::IsNotNull(value) => self.is_null(value, true),
+            Ast::IsTrue(value) => self.is_truth(value, true, false),
+            Ast::IsNotTrue(value) => self.is_truth(value, true, true),
+            Ast::IsFalse(value) => self.is_truth(value, false, false),
+            Ast::IsNotFalse(value) => self.is_truth(value, false, true),
             Ast::InList {
                 expr,
                 list,
                 negated,
-            } => Expr::In {
-                value: self.boxed(*expr)?,
-                list: self.list(list)?,
-                negated,
-            },
+            } => Ok(Expr::In {
+                value: self.boxed(expr)?,
+                list: list
+                    .iter()
+                    .map(|expr| self.expr(expr))
+                    .collect::<Result<_, _>>()?,
+                negated: *negated,
+            }),
             Ast::Between {
                 expr,
                 negated,
                 low,
                 high,
-            } => Expr::Between {
-                value: self.boxed(*expr)?,
-                low: self.boxed(*low)?,
-                high: self.boxed(*high)?,
-                negated,
-            },
+            } => Ok(Expr::Between {
+                value: self.boxed(expr)?,
+                low: self.boxed(low)?,
+                high: self.boxed(high)?,
+                negated: *negated,
+            }),
             Ast::Like {
                 negated,
                 any: false,
                 expr,
                 pattern,
                 escape_char: None,
-            } => Expr::Like {
-                value: self.boxed(*expr)?,
-                pattern: self.boxed(*pattern)?,
-                negated,
-            },
+            } => Ok(Expr::Like {
+                value: self.boxed(expr)?,
+                pattern: self.boxed(pattern)?,
+                negated: *negated,
+            }),
             Ast::Case {
                 operand,
                 conditions,
                 else_result,
                 ..
-            } => {
-                let operand = operand.map(|operand| self.boxed(*operand)).transpose()?;
-                let mut branches = Vec::with_capacity(conditions.len());
-                for when in conditions {
-                    branches.push((self.expr(when.condition)?, self.expr(when.result)?));
-                }
-                Expr::Case {
-                    operand,
-                    branches,
-                    otherwise: else_result.map(|result| self.boxed(*result)).transpose()?,
-                }
-            }
+            } => self.case(operand.as_deref(), conditions, else_result.as_deref()),
             Ast::Cast {
                 kind: CastKind::Cast,
                 expr,
@@ -188,24 +163,57 @@ impl Translator {
                 ..
             } => {
                 let target = data_type.to_string().to_lowercase();
-                let arguments = vec![self.expr(*expr)?, Expr::Literal(target.as_str().into())];
-                self.call("cast", arguments)?
+                let arguments = vec![self.expr(expr)?, Expr::Literal(target.as_str().into())];
+                self.call("cast", arguments)
             }
-            Ast::Function(function) => self.function(function)?,
-            other => return Err(unsupported(format!("the expression `{}`", clip(&other)))),
+            Ast::Function(function) => self.function(function),
+            other => Err(unsupported(format!("the expression `{}`", clip(other)))),
+        }
+    }
+
+    fn unary(&mut self, op: UnaryOperator, operand: &Ast) -> Result<Expr, SqlError> {
+        match op {
+            UnaryOperator::Not => self.boxed(operand).map(Expr::Not),
+            UnaryOperator::Minus => self.boxed(operand).map(Expr::Negate),
+            UnaryOperator::Plus => self.expr(operand),
+            other => Err(unsupported(format!("operator {other}"))),
+        }
+    }
+
+    fn binary(&mut self, left: &Ast, op: &BinaryOperator, right: &Ast) -> Result<Expr, SqlError> {
+        if *op == BinaryOperator::Arrow {
+            let object = self.boxed(left)?;
+            return self.member(object, right);
+        }
+        let operator = operator(op)?;
+        let left = self.boxed(left)?;
+        Ok(Expr::Binary(operator, left, self.boxed(right)?))
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&Ast>,
+        conditions: &[ast::CaseWhen],
+        otherwise: Option<&Ast>,
+    ) -> Result<Expr, SqlError> {
+        let operand = operand.map(|operand| self.boxed(operand)).transpose()?;
+        let mut branches = Vec::with_capacity(conditions.len());
+        for when in conditions {
+            branches.push((self.expr(&when.condition)?, self.expr(&when.result)?));
+        }
+        Ok(Expr::Case {
+            operand,
+            branches,
+            otherwise: otherwise.map(|result| self.boxed(result)).transpose()?,
         })
     }
 
-    fn list(&mut self, list: Vec<Ast>) -> Result<Vec<Expr>, SqlError> {
-        list.into_iter().map(|expr| self.expr(expr)).collect()
-    }
-
-    fn is_null(&mut self, value: Ast, negated: bool) -> Result<Expr, SqlError> {
+    fn is_null(&mut self, value: &Ast, negated: bool) -> Result<Expr, SqlError> {
         let value = self.boxed(value)?;
         Ok(Expr::IsNull { value, negated })
     }
 
-    fn is_truth(&mut self, value: Ast, truth: bool, negated: bool) -> Result<Expr, SqlError> {
+    fn is_truth(&mut self, value: &Ast, truth: bool, negated: bool) -> Result<Expr, SqlError> {
         let value = self.boxed(value)?;
         Ok(Expr::IsTruth {
             value,
@@ -214,11 +222,11 @@ impl Translator {
         })
     }
 
-    fn column(&mut self, name: String) -> Expr {
-        let name: Arc<str> = name.into();
-        match self.columns.iter().find(|column| **column == name) {
+    fn column(&mut self, name: &str) -> Expr {
+        match self.columns.iter().find(|column| &***column == name) {
             Some(column) => Expr::Column(column.clone()),
             None => {
+                let name: Arc<str> = name.into();
                 self.columns.push(name.clone());
                 Expr::Column(name)
             }
@@ -226,38 +234,36 @@ impl Translator {
     }
 
     /// `stream.column`.
-    fn compound(&mut self, parts: Vec<ast::Ident>) -> Result<Expr, SqlError> {
-        let mut parts = parts.into_iter().map(|part| part.value);
-        let (Some(qualifier), Some(column), None) = (parts.next(), parts.next(), parts.next())
-        else {
+    fn compound(&mut self, parts: &[ast::Ident]) -> Result<Expr, SqlError> {
+        let [qualifier, column] = parts else {
             return Err(SqlError::new(
                 "Expected: stream.column; members of an object are written column->member",
             ));
         };
-        self.check_qualifier(&qualifier)?;
-        Ok(self.column(column))
+        self.check_qualifier(&qualifier.value)?;
+        Ok(self.column(&column.value))
     }
 
     /// The right side of `->`.
-    fn member(&mut self, object: Box<Expr>, right: Ast) -> Result<Expr, SqlError> {
+    fn member(&mut self, object: Box<Expr>, right: &Ast) -> Result<Expr, SqlError> {
         match right {
-            Ast::Identifier(ident) => Ok(Expr::Member(object, ident.value.into())),
-            Ast::Value(value) => match literal(value.value)? {
+            Ast::Identifier(ident) => Ok(Expr::Member(object, ident.value.as_str().into())),
+            Ast::Value(value) => match literal(&value.value)? {
                 Value::Text(name) => Ok(Expr::Member(object, name)),
                 _ => Err(SqlError::new("Expected: the name of a member after ->")),
             },
             Ast::CompoundFieldAccess { root, access_chain } => {
-                let member = self.member(object, *root)?;
+                let member = self.member(object, root)?;
                 self.access(member, access_chain)
             }
             other => Err(SqlError::new(format!(
                 "Expected: the name of a member after ->, found: {}",
-                clip(&other)
+                clip(other)
             ))),
         }
     }
 
-    fn access(&mut self, root: Expr, chain: Vec<AccessExpr>) -> Result<Expr, SqlError> {
+    fn access(&mut self, root: Expr, chain: &[AccessExpr]) -> Result<Expr, SqlError> {
         if chain.len() > MAX_DEPTH {
             return Err(SqlError::new("too many [ ] in a row"));
         }
@@ -273,7 +279,7 @@ impl Translator {
                 AccessExpr::Dot(member) => {
                     return Err(SqlError::new(format!(
                         "Expected: -> before the member `{}`",
-                        clip(&member)
+                        clip(member)
                     )));
                 }
             };
@@ -281,7 +287,7 @@ impl Translator {
         Ok(value)
     }
 
-    fn function(&mut self, function: ast::Function) -> Result<Expr, SqlError> {
+    fn function(&mut self, function: &ast::Function) -> Result<Expr, SqlError> {
         let name = match &function.name.0[..] {
             [part] => match part.as_ident() {
                 Some(ident) => ident.value.clone(),
@@ -304,12 +310,12 @@ impl Translator {
         if functions::is_stateful(&name) {
             return Err(unsupported(format!("function {name}")));
         }
-        let arguments = match function.args {
-            FunctionArguments::None => Vec::new(),
+        let arguments = match &function.args {
+            FunctionArguments::None => &[][..],
             FunctionArguments::List(list)
                 if list.clauses.is_empty() && list.duplicate_treatment.is_none() =>
             {
-                list.args
+                &list.args[..]
             }
             _ => return Err(unsupported(format!("what stands in {name}(…)"))),
         };
@@ -329,27 +335,23 @@ impl Translator {
     }
 
     /// `meta(key)`: the key may be written as a name or as a text, with the stream before it or not.
-    fn meta(&mut self, name: &str, arguments: Vec<FunctionArg>) -> Result<Expr, SqlError> {
+    fn meta(&mut self, name: &str, arguments: &[FunctionArg]) -> Result<Expr, SqlError> {
         self.next_func_id += 1;
-        let mut arguments = arguments.into_iter();
-        let key = match (arguments.next(), arguments.next()) {
-            (Some(FunctionArg::Unnamed(FunctionArgExpr::Wildcard)), None) => {
-                return Ok(Expr::Meta(None));
-            }
-            (Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(key))), None) => key,
-            _ => return Err(SqlError::new(format!("Expected: one key in {name}(…)"))),
-        };
-        self.meta_key(key)
+        match arguments {
+            [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] => Ok(Expr::Meta(None)),
+            [FunctionArg::Unnamed(FunctionArgExpr::Expr(key))] => self.meta_key(key),
+            _ => Err(SqlError::new(format!("Expected: one key in {name}(…)"))),
+        }
     }
 
-    fn meta_key(&mut self, key: Ast) -> Result<Expr, SqlError> {
+    fn meta_key(&mut self, key: &Ast) -> Result<Expr, SqlError> {
         match key {
-            Ast::Identifier(ident) => Ok(Expr::Meta(Some(ident.value.into()))),
+            Ast::Identifier(ident) => Ok(Expr::Meta(Some(ident.value.as_str().into()))),
             Ast::CompoundIdentifier(parts) if parts.len() == 2 => {
                 self.check_qualifier(&parts[0].value)?;
                 Ok(Expr::Meta(Some(parts[1].value.as_str().into())))
             }
-            Ast::Value(value) => match literal(value.value)? {
+            Ast::Value(value) => match literal(&value.value)? {
                 Value::Text(key) => Ok(Expr::Meta(Some(key))),
                 _ => Err(SqlError::new("Expected: a key in meta(…)")),
             },
@@ -362,13 +364,13 @@ impl Translator {
                 if self.depth > MAX_DEPTH {
                     return Err(SqlError::new("meta(…) is nested too deep"));
                 }
-                let object = Box::new(self.meta_key(*left)?);
+                let object = Box::new(self.meta_key(left)?);
                 self.depth -= 1;
-                self.member(object, *right)
+                self.member(object, right)
             }
             other => Err(SqlError::new(format!(
                 "Expected: a key in meta(…), found: {}",
-                clip(&other)
+                clip(other)
             ))),
         }
     }
@@ -431,13 +433,13 @@ fn operator(op: &BinaryOperator) -> Result<Operator, SqlError> {
     })
 }
 
-fn literal(value: ast::Value) -> Result<Value, SqlError> {
+fn literal(value: &ast::Value) -> Result<Value, SqlError> {
     Ok(match value {
-        ast::Value::Number(text, _) => number(&text)?,
+        ast::Value::Number(text, _) => number(text)?,
         ast::Value::SingleQuotedString(text) | ast::Value::DoubleQuotedString(text) => {
-            Value::Text(text.into())
+            Value::Text(text.as_str().into())
         }
-        ast::Value::Boolean(truth) => Value::Bool(truth),
+        ast::Value::Boolean(truth) => Value::Bool(*truth),
         ast::Value::Null => Value::Null,
         other => return Err(unsupported(format!("the literal {other}"))),
     })
