@@ -1,0 +1,381 @@
+//! A kind whose effects are files, and a platform to try it on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use parking_lot::Mutex;
+use plugyard_archive::{Listing, PackageReader};
+use plugyard_http::Principal;
+use plugyard_model::rights::Role;
+use plugyard_model::{
+    Finding, Health, HealthState, Inspection, KindId, Params, Place, PluginName, StepName, codes,
+};
+use plugyard_platform::failpoint;
+use plugyard_platform::kind::{
+    Action, Change, HealthEvent, Installation, KindError, Likeness, LogLine, Plan, StepCx,
+    StepError, StepOutput, StepSpec, Version,
+};
+use plugyard_platform::{Home, Kind, Platform, Settings, Source, TakeIn};
+use plugyard_store::testing::{self, TestDatabase};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+pub(crate) const KIND: KindId = KindId::from_static("fake");
+
+pub(crate) fn plugin(key: &str) -> PluginName {
+    PluginName::new(KIND, key.parse().unwrap())
+}
+
+pub(crate) fn operator() -> Principal {
+    Principal { name: "tester".to_owned(), roles: vec![Role::Operator] }
+}
+
+/// Holds steps at a gate until the test opens it.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// The step actions that wait here.
+    pub(crate) closed_for: Mutex<Vec<String>>,
+    pub(crate) arrived: Notify,
+    pub(crate) open: Notify,
+}
+
+/// Its effects: `unpacked/{digest}`, `started/{digest}` and `current` below `effects/{key}`.
+#[derive(Debug)]
+pub(crate) struct Fake {
+    root: PathBuf,
+    pub(crate) gate: Gate,
+    /// Undo fails while this names its action.
+    pub(crate) broken_undo: Mutex<Option<String>>,
+}
+
+impl Fake {
+    pub(crate) fn new(home: &Path) -> Arc<Self> {
+        let root = home.join("effects");
+        Arc::new(Self { root, gate: Gate::default(), broken_undo: Mutex::default() })
+    }
+
+    /// Every file of a plugin with its content: what the world sees of it.
+    pub(crate) fn effects(&self, key: &str) -> BTreeMap<String, String> {
+        let mut effects = BTreeMap::new();
+        let root = self.root.join(key);
+        let mut directories = vec![root.clone()];
+        while let Some(directory) = directories.pop() {
+            let Ok(entries) = std::fs::read_dir(directory) else { continue };
+            for entry in entries {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    let name = path.strip_prefix(&root).unwrap().display().to_string();
+                    effects.insert(name, std::fs::read_to_string(&path).unwrap());
+                }
+            }
+        }
+        effects
+    }
+
+    fn path(&self, cx: &StepCx, name: &str) -> PathBuf {
+        self.root.join(cx.change.plugin.key.as_str()).join(name)
+    }
+
+    /// Writes in two parts, as real work does: killed between them, half of it is there.
+    fn write(&self, cx: &StepCx, name: &str, content: &str) {
+        let path = self.path(cx, name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        failpoint::pass();
+        std::fs::write(path.with_extension("part"), "half").unwrap();
+        failpoint::pass();
+        std::fs::write(path.with_extension("part"), content).unwrap();
+        std::fs::rename(path.with_extension("part"), &path).unwrap();
+        failpoint::pass();
+    }
+
+    fn remove(&self, cx: &StepCx, name: &str) {
+        let path = self.path(cx, name);
+        for path in [path.with_extension("part"), path] {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+                _ => {}
+            }
+            failpoint::pass();
+        }
+    }
+
+    fn do_step(&self, action: &str, cx: &StepCx) {
+        let (current, target) = digests(&cx.change);
+        match action {
+            "unpack" => self.write(cx, &format!("unpacked/{target}"), "files"),
+            "start" => self.write(cx, &format!("started/{target}"), "process"),
+            "start_again" | "stop" if current == target => {
+                self.remove(cx, &format!("started/{current}"));
+                if action == "start_again" {
+                    self.write(cx, &format!("started/{current}"), "process");
+                }
+            }
+            "stop" => self.remove(cx, &format!("started/{current}")),
+            "switch" => self.write(cx, "current", &target),
+            "clear" => {
+                let key = self.path(cx, "");
+                for name in self.effects(cx.change.plugin.key.as_str()).keys() {
+                    std::fs::remove_file(key.join(name)).unwrap();
+                    failpoint::pass();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn digests(change: &Change) -> (String, String) {
+    let digest = |version: &Option<Version>| {
+        version.as_ref().map_or_else(String::new, |version| version.digest.to_string())
+    };
+    (digest(&change.current), digest(&change.target))
+}
+
+fn step(name: StepName, action: &str, input: Json) -> StepSpec {
+    StepSpec { name, action: action.to_owned(), input, commit: name == StepName::Commit }
+}
+
+pub(crate) fn error(text: &str) -> StepError {
+    StepError { code: codes::STEP_FAILED, text: text.to_owned(), params: Params::new() }
+}
+
+/// Steps of a plan that fail, by action, as the package's manifest says.
+fn fails(change: &Change, list: &str, action: &str) -> bool {
+    change.target.as_ref().is_some_and(|version| {
+        version.manifest[list].as_array().is_some_and(|list| list.contains(&json!(action)))
+    })
+}
+
+#[async_trait]
+impl Kind for Fake {
+    fn id(&self) -> KindId {
+        KIND
+    }
+
+    fn recognise(&self, names: &Listing) -> Likeness {
+        if names.has_file("fake.json") { Likeness::Yes } else { Likeness::No }
+    }
+
+    fn inspect(&self, package: &dyn PackageReader, expected: Option<&str>) -> Inspection {
+        let mut findings = package.findings().to_vec();
+        let manifest = package
+            .read("fake.json", 1 << 20)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Json>(&bytes).ok());
+        let Some(manifest) = manifest else {
+            let place = Place::file("fake.json");
+            findings.push(Finding::error(codes::MANIFEST_FIELD_TYPE, place));
+            return Inspection::failed(Some(KIND), findings);
+        };
+        let text = |name: &str| manifest[name].as_str().map(str::to_owned);
+        if let (Some(expected), Some(actual)) = (expected, text("name"))
+            && expected != actual
+        {
+            findings.push(
+                Finding::error(codes::MANIFEST_NAME_MISMATCH, Place::pointer("fake.json", "/name"))
+                    .with("expected", expected)
+                    .with("actual", actual),
+            );
+        }
+        Inspection {
+            kind: Some(KIND),
+            key: text("name"),
+            version: text("version"),
+            manifest,
+            findings,
+        }
+    }
+
+    async fn plan(&self, change: &Change) -> Result<Plan, KindError> {
+        if fails(change, "fail", "plan") {
+            return Err(KindError::new(codes::STEP_FAILED).with("reason", "cannot be planned"));
+        }
+        let (current, target) = digests(change);
+        let unpacked = self.root.join(change.plugin.key.as_str()).join("unpacked").join(&target);
+        let input = json!({ "was_unpacked": unpacked.exists() });
+        let bring = [
+            step(StepName::Unpack, "unpack", input.clone()),
+            step(StepName::Start, "start", input.clone()),
+            step(StepName::Probe, "probe", input.clone()),
+            step(StepName::Commit, "switch", input.clone()),
+        ];
+        let steps = match change.action {
+            Action::Install => bring.to_vec(),
+            Action::Upgrade | Action::Rollback if current != target => {
+                let mut steps = bring.to_vec();
+                steps.push(step(StepName::Stop, "stop", input));
+                steps
+            }
+            Action::Disable => vec![
+                step(StepName::Commit, "switch", json!({})),
+                step(StepName::Stop, "stop", json!({})),
+            ],
+            Action::Upgrade | Action::Rollback | Action::Enable | Action::Restart => vec![
+                step(StepName::Start, "start_again", json!({})),
+                step(StepName::Commit, "switch", json!({})),
+            ],
+            Action::Uninstall => vec![
+                step(StepName::Commit, "clear", json!({})),
+                step(StepName::Remove, "clear", json!({})),
+            ],
+        };
+        Ok(Plan { steps })
+    }
+
+    async fn run(&self, step: &StepSpec, cx: &StepCx) -> Result<StepOutput, StepError> {
+        (cx.log)(&format!("doing {}", step.action));
+        if self.gate.closed_for.lock().contains(&step.action) {
+            self.gate.arrived.notify_one();
+            tokio::select! {
+                () = self.gate.open.notified() => {}
+                () = cx.cancelled.cancelled() => return Err(error("stopped waiting")),
+            }
+        }
+        self.do_step(&step.action, cx);
+        // After the effect: the worst moment to fail.
+        if fails(&cx.change, "fail", &step.action) {
+            return Err(error(&format!("\n{} went wrong\nsecond line", step.action)));
+        }
+        if fails(&cx.change, "panic", &step.action) {
+            panic!("a mistake in the kind");
+        }
+        Ok(json!({ "did": step.action }))
+    }
+
+    async fn undo(&self, step: &StepSpec, cx: &StepCx) -> Result<(), StepError> {
+        if self.broken_undo.lock().as_ref() == Some(&step.action) {
+            return Err(error("cannot go back"));
+        }
+        let (current, target) = digests(&cx.change);
+        match step.action.as_str() {
+            "unpack" if step.input["was_unpacked"] != json!(true) => {
+                self.remove(cx, &format!("unpacked/{target}"));
+            }
+            "start" => self.remove(cx, &format!("started/{target}")),
+            "start_again" => self.write(cx, &format!("started/{current}"), "process"),
+            "switch" if current.is_empty() => self.remove(cx, "current"),
+            "switch" => self.write(cx, "current", &current),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn resume(&self, _all: &[Installation]) {}
+
+    async fn shut_down(&self) {}
+
+    async fn probe(&self, installation: &Installation) -> Health {
+        let started = format!("started/{}", installation.current.digest);
+        let effects = self.effects(installation.plugin.key.as_str());
+        Health::new(if effects.contains_key(&started) {
+            HealthState::Ready
+        } else {
+            HealthState::Stopped
+        })
+    }
+
+    fn watch(&self) -> BoxStream<'static, HealthEvent> {
+        stream::pending().boxed()
+    }
+
+    async fn details(&self, _installation: &Installation) -> Json {
+        json!({})
+    }
+
+    fn logs(&self, _: &PluginName, _: usize) -> (Vec<LogLine>, BoxStream<'static, LogLine>) {
+        (Vec::new(), stream::pending().boxed())
+    }
+}
+
+/// A platform on a fresh database in a fresh home.
+pub(crate) struct Bench {
+    pub(crate) platform: Platform,
+    pub(crate) kind: Arc<Fake>,
+    pub(crate) test: TestDatabase,
+    pub(crate) home: TempDir,
+}
+
+impl Bench {
+    pub(crate) async fn new(test: TestDatabase) -> Self {
+        Self::with(test, |settings| settings).await
+    }
+
+    pub(crate) async fn with(test: TestDatabase, change: impl FnOnce(Settings) -> Settings) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        test.database.migrate(plugyard_platform::migrations()).await.unwrap();
+        let kind = Fake::new(home.path());
+        let settings = change(Settings::new(Home::new(home.path()), test.database.clone()));
+        let platform = Platform::open(settings, vec![kind.clone()]).await.unwrap();
+        platform.recover().await.unwrap();
+        Self { platform, kind, test, home }
+    }
+
+    /// The same home and database, as the next start of the server sees them.
+    pub(crate) async fn reopen(&self) -> Platform {
+        let settings = Settings::new(Home::new(self.home.path()), self.test.database.clone());
+        let platform = Platform::open(settings, vec![self.kind.clone()]).await.unwrap();
+        platform.recover().await.unwrap();
+        platform
+    }
+
+    /// Takes a package of the fake kind in.
+    pub(crate) async fn version(&self, key: &str, label: &str, more: Json) -> Version {
+        take_in(&self.platform, key, label, more).await
+    }
+
+    /// Takes a first version in and installs it.
+    pub(crate) async fn installed(&self, key: &str) -> Version {
+        let version = self.version(key, "1", json!({})).await;
+        let who = operator();
+        let id = self
+            .platform
+            .install(&who, &plugin(key), version.id, Default::default())
+            .await
+            .unwrap();
+        self.platform.wait(id).await.unwrap().into_result().unwrap();
+        version
+    }
+}
+
+/// One bench for each database.
+pub(crate) async fn benches() -> Vec<Bench> {
+    let mut benches = Vec::new();
+    for test in testing::databases().await {
+        benches.push(Bench::new(test).await);
+    }
+    benches
+}
+
+pub(crate) async fn take_in(platform: &Platform, key: &str, label: &str, more: Json) -> Version {
+    let directory = package(key, label, more);
+    let source = Source::Path(directory.path().to_owned());
+    platform.take_in(source, TakeIn::default()).await.unwrap().version
+}
+
+/// A directory that is a package of the fake kind.
+pub(crate) fn package(key: &str, label: &str, more: Json) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let mut manifest = more;
+    manifest["name"] = json!(key);
+    manifest["version"] = json!(label);
+    std::fs::write(directory.path().join("fake.json"), manifest.to_string()).unwrap();
+    directory
+}
+
+/// What the world looks like with this version in force, and these unpacked.
+pub(crate) fn world(current: &Version, unpacked: &[&Version]) -> BTreeMap<String, String> {
+    let mut world = BTreeMap::from([
+        ("current".to_owned(), current.digest.to_string()),
+        (format!("started/{}", current.digest), "process".to_owned()),
+    ]);
+    for version in unpacked {
+        world.insert(format!("unpacked/{}", version.digest), "files".to_owned());
+    }
+    world
+}
