@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use futures::future::BoxFuture;
 use plugyard_http::idempotency::{AnswerStore, MemoryAnswers, replay};
 use plugyard_http::{Rights, RouteRight, authorize};
 use plugyard_platform::{Platform, Registration};
@@ -116,6 +117,7 @@ impl Server {
             routes: self.routes,
             tcp,
             socket,
+            after_recovery: Box::pin(std::future::ready(())),
         })
     }
 }
@@ -126,6 +128,7 @@ pub struct Bound {
     routes: Router,
     tcp: Vec<TcpListener>,
     socket: Option<Socket>,
+    after_recovery: BoxFuture<'static, ()>,
 }
 
 impl std::fmt::Debug for Bound {
@@ -148,6 +151,14 @@ impl Bound {
     /// Stops the server as `POST /stop` does.
     pub fn stopper(&self) -> CancellationToken {
         self.app.closing.clone()
+    }
+
+    /// What else has to be recovered once the platform is, and before the server is ready: rules, which
+    /// need the symbols of plugins.
+    #[must_use]
+    pub fn after_recovery(mut self, next: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.after_recovery = Box::pin(next);
+        self
     }
 
     /// Answers until `shutdown` resolves or somebody posts `/stop`; then lets requests end within
@@ -176,6 +187,7 @@ impl Bound {
         };
         let work = async {
             app.platform.recover().await.map_err(StartError::Recover)?;
+            self.after_recovery.await;
             app.recovered.store(true, Ordering::Release);
             tracing::info!("Ready");
             std::future::pending().await
