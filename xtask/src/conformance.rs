@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -125,10 +126,11 @@ fn section(
 /// Every test that carries a number: `fn host_08_…` or `fn fact_29_…` under a test attribute.
 fn tests() -> Result<Tests> {
     let mut tests = Tests::new();
-    for file in workspace::files()?
-        .iter()
-        .filter(|name| name.ends_with(".rs"))
-    {
+    for file in workspace::files()?.iter().filter(|name| {
+        Path::new(name)
+            .extension()
+            .is_some_and(|extension| extension == "rs")
+    }) {
         let text = fs::read_to_string(workspace::root().join(file))
             .with_context(|| format!("cannot read {file}"))?;
         let mut attribute = false;

@@ -229,7 +229,8 @@ fn holds_word(line: &str, word: &str) -> bool {
         let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let opens = word.chars().next().is_some_and(part);
         let closes = word.chars().next_back().is_some_and(part);
-        !(opens && before.is_some_and(part)) && !(closes && after.is_some_and(part))
+        let longer = opens && before.is_some_and(part) || closes && after.is_some_and(part);
+        !longer
     })
 }
 
@@ -264,7 +265,7 @@ fn map(metadata: &Metadata, found: &mut Vec<String>) -> Result<()> {
 /// A page for people exists in both languages.
 fn pairs(files: &[String], found: &mut Vec<String>) -> Result<()> {
     let names: BTreeSet<&str> = files.iter().map(String::as_str).collect();
-    for name in files.iter().filter(|name| name.ends_with(".md")) {
+    for name in files {
         let Some(other) = translation(name) else {
             continue;
         };
@@ -287,6 +288,12 @@ fn pairs(files: &[String], found: &mut Vec<String>) -> Result<()> {
 fn translation(name: &str) -> Option<String> {
     const ONE_LANGUAGE: &[&str] = &["docs/glossary.md", "docs/STATUS.md"];
     if ONE_LANGUAGE.contains(&name) {
+        return None;
+    }
+    if Path::new(name)
+        .extension()
+        .is_none_or(|extension| extension != "md")
+    {
         return None;
     }
     match name {

@@ -131,7 +131,7 @@ pub(crate) fn install_missing(allowed: bool) -> Result<()> {
         missing.join(" ")
     );
     let terminal = std::io::stdin().is_terminal();
-    if !(root && !terminal) {
+    if terminal || !root {
         eprintln!(
             "The tests need packages that are not here. This would install them:\n\n    {line}\n"
         );

@@ -42,7 +42,15 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "TOKEN", env = environment::TOKEN, hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// How results are printed
-    #[arg(short, long, visible_alias = "format", global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    #[arg(
+        short,
+        long,
+        visible_alias = "format",
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
     pub(crate) output: Format,
     /// Language of messages: `en` or `zh-CN` [default: from the locale]
     #[arg(long, global = true, value_name = "LANG", env = environment::LANG)]
@@ -479,7 +487,9 @@ fn sink(text: &str) -> Result<(String, serde_json::Value), String> {
     match serde_json::from_str(properties) {
         Ok(value @ serde_json::Value::Object(_)) => Ok((name.to_owned(), value)),
         Ok(_) => Err("the properties of a sink are a JSON object".to_owned()),
-        Err(error) => Err(format!("the properties of a sink are a JSON object: {error}")),
+        Err(error) => Err(format!(
+            "the properties of a sink are a JSON object: {error}"
+        )),
     }
 }
 
@@ -508,7 +518,10 @@ mod tests {
     #[test]
     fn values_of_options_are_json_or_text() {
         assert_eq!(pair("a=1"), Ok(("a".to_owned(), serde_json::json!(1))));
-        assert_eq!(pair("a=b c"), Ok(("a".to_owned(), serde_json::json!("b c"))));
+        assert_eq!(
+            pair("a=b c"),
+            Ok(("a".to_owned(), serde_json::json!("b c")))
+        );
         assert!(pair("a").is_err());
         assert!(pair("=1").is_err());
     }

@@ -41,8 +41,10 @@ impl Client {
         let (base, address) = match &global.server {
             Some(server) => {
                 if let Some(token) = &global.token {
-                    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-                        .map_err(|_| unusable(server, "the token has characters that no token has", lang))?;
+                    let mut value =
+                        HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+                            unusable(server, "the token has characters that no token has", lang)
+                        })?;
                     value.set_sensitive(true);
                     headers.insert(AUTHORIZATION, value);
                 }
@@ -64,7 +66,12 @@ impl Client {
             .default_headers(headers)
             .build()
             .map_err(|error| unusable(&address, &chain(&error), lang))?;
-        Ok(Self { http, base, address, lang })
+        Ok(Self {
+            http,
+            base,
+            address,
+            lang,
+        })
     }
 
     /// A request to a path such as `/v1/plugins`.
@@ -74,19 +81,28 @@ impl Client {
 
     /// Sends it and gives the answer when it is a good one.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         Err(Failure::answered(status.as_u16(), &body, self.lang))
     }
 
     /// Sends it and reads the answer as JSON; an empty answer or plain text is given as a string.
     pub(crate) async fn json(&self, request: RequestBuilder) -> Result<Json, Failure> {
         let response = self.send(request).await?;
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         Ok(serde_json::from_slice(&body)
             .unwrap_or_else(|_| Json::String(String::from_utf8_lossy(&body).into_owned())))
     }
@@ -123,13 +139,19 @@ impl Client {
         path: &str,
         after: Option<&str>,
     ) -> Result<impl Stream<Item = Event> + Unpin + use<>, Failure> {
-        let mut request = self.request(Method::GET, path).header(ACCEPT, "text/event-stream");
+        let mut request = self
+            .request(Method::GET, path)
+            .header(ACCEPT, "text/event-stream");
         if let Some(after) = after {
             request = request.header("last-event-id", after);
         }
         let response = self.send(request).await?;
         // A broken connection ends the stream like a closed one: the caller resumes or not.
-        Ok(response.bytes_stream().eventsource().take_while(|event| std::future::ready(event.is_ok())).filter_map(|event| std::future::ready(event.ok())))
+        Ok(response
+            .bytes_stream()
+            .eventsource()
+            .take_while(|event| std::future::ready(event.is_ok()))
+            .filter_map(|event| std::future::ready(event.ok())))
     }
 
     /// In which language the server was asked to answer.
@@ -167,9 +189,10 @@ pub(crate) fn segment(name: &str) -> String {
 fn socket(home: &std::path::Path) -> PathBuf {
     let socket = Home::new(home).api_socket();
     match std::env::current_dir() {
-        Ok(here) if socket.as_os_str().len() > 100 => {
-            socket.strip_prefix(&here).map(PathBuf::from).unwrap_or(socket)
-        }
+        Ok(here) if socket.as_os_str().len() > 100 => socket
+            .strip_prefix(&here)
+            .map(PathBuf::from)
+            .unwrap_or(socket),
         _ => socket,
     }
 }
@@ -180,8 +203,9 @@ fn is_loopback(url: &reqwest::Url) -> bool {
 }
 
 fn unusable(address: &str, reason: &str, lang: Lang) -> Failure {
-    let problem =
-        Problem::new(codes::SERVER_UNREACHABLE).with("address", address).with("reason", reason);
+    let problem = Problem::new(codes::SERVER_UNREACHABLE)
+        .with("address", address)
+        .with("reason", reason);
     Failure::local(&problem, lang)
 }
 

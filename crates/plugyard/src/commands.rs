@@ -37,7 +37,10 @@ impl Context {
         Self {
             global: global.clone(),
             lang,
-            printer: Printer { format: global.output, lang },
+            printer: Printer {
+                format: global.output,
+                lang,
+            },
             terminal: Terminal::detect(),
         }
     }
@@ -46,7 +49,8 @@ impl Context {
         Client::new(&self.global, self.lang)
     }
 
-    fn problem(&self, problem: &Problem) -> Failure {
+    /// A problem met on this side, in the language asked for.
+    pub(crate) fn problem(&self, problem: &Problem) -> Failure {
         Failure::local(problem, self.lang)
     }
 
@@ -55,8 +59,7 @@ impl Context {
         if sure.yes {
             return Ok(());
         }
-        let refused =
-            || self.problem(&Problem::new(codes::CONFIRMATION_NEEDED).with("what", what));
+        let refused = || self.problem(&Problem::new(codes::CONFIRMATION_NEEDED).with("what", what));
         if !std::io::stdin().is_terminal() {
             return Err(refused());
         }
@@ -102,11 +105,21 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
             match remote {
                 Command::Install(arguments) => change::install(&arguments, &client, context).await,
                 Command::Upgrade(arguments) => change::upgrade(&arguments, &client, context).await,
-                Command::Rollback(arguments) => change::rollback(&arguments, &client, context).await,
-                Command::Uninstall(arguments) => change::uninstall(&arguments, &client, context).await,
-                Command::Enable(arguments) => change::each("enable", &arguments, &client, context).await,
-                Command::Disable(arguments) => change::each("disable", &arguments, &client, context).await,
-                Command::Restart(arguments) => change::each("restart", &arguments, &client, context).await,
+                Command::Rollback(arguments) => {
+                    change::rollback(&arguments, &client, context).await
+                }
+                Command::Uninstall(arguments) => {
+                    change::uninstall(&arguments, &client, context).await
+                }
+                Command::Enable(arguments) => {
+                    change::each("enable", &arguments, &client, context).await
+                }
+                Command::Disable(arguments) => {
+                    change::each("disable", &arguments, &client, context).await
+                }
+                Command::Restart(arguments) => {
+                    change::each("restart", &arguments, &client, context).await
+                }
                 Command::List(arguments) => plugin::list(&arguments, &client, context).await,
                 Command::Show(arguments) => plugin::show(&arguments, &client, context).await,
                 Command::Logs(arguments) => plugin::logs(&arguments, &client, context).await,

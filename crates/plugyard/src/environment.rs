@@ -26,8 +26,12 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    pub(crate) const ALL: &[Self] =
-        &[Self::CommandLine, Self::Server, Self::Plugin, Self::Development];
+    pub(crate) const ALL: &[Self] = &[
+        Self::CommandLine,
+        Self::Server,
+        Self::Plugin,
+        Self::Development,
+    ];
 
     pub(crate) const fn title(self) -> &'static str {
         match self {
@@ -49,25 +53,86 @@ pub(crate) struct Variable {
 }
 
 const fn variable(name: &'static str, reader: Reader, doc: &'static str) -> Variable {
-    Variable { name, reader, doc, since: "0.1" }
+    Variable {
+        name,
+        reader,
+        doc,
+        since: "0.1",
+    }
 }
 
 /// All of them.
 pub(crate) const ALL: &[Variable] = &[
-    variable(HOME, Reader::CommandLine, "Home directory, as `--home`. The server reads it too."),
-    variable(SERVER, Reader::CommandLine, "Address of a remote server, as `--server`."),
-    variable(TOKEN, Reader::CommandLine, "Token for the remote server, as `--token`."),
-    variable(LANG, Reader::CommandLine, "Language of messages, `en` or `zh-CN`, as `--lang`. Without it the locale decides."),
-    variable("LC_ALL", Reader::CommandLine, "Locale; the first set of `LC_ALL`, `LC_MESSAGES`, `LANG` decides the language of messages."),
+    variable(
+        HOME,
+        Reader::CommandLine,
+        "Home directory, as `--home`. The server reads it too.",
+    ),
+    variable(
+        SERVER,
+        Reader::CommandLine,
+        "Address of a remote server, as `--server`.",
+    ),
+    variable(
+        TOKEN,
+        Reader::CommandLine,
+        "Token for the remote server, as `--token`.",
+    ),
+    variable(
+        LANG,
+        Reader::CommandLine,
+        "Language of messages, `en` or `zh-CN`, as `--lang`. Without it the locale decides.",
+    ),
+    variable(
+        "LC_ALL",
+        Reader::CommandLine,
+        "Locale; the first set of `LC_ALL`, `LC_MESSAGES`, `LANG` decides the language of messages.",
+    ),
     variable("LC_MESSAGES", Reader::CommandLine, "See `LC_ALL`."),
     variable("LANG", Reader::CommandLine, "See `LC_ALL`."),
-    variable("NO_COLOR", Reader::CommandLine, "Set to anything: no colours."),
-    variable("PLUGYARD__SECTION__KEY", Reader::Server, "Any key of the configuration: `PLUGYARD__PORTABLE__INIT_TIMEOUT=5m` is `portable.init_timeout`. Wins over `plugyard.toml`; options of the command line win over it. See configuration.md."),
-    variable(LOG, Reader::Server, "Filter of the log, e.g. `info,plugyard_portable=debug`. Wins over `log.filter`."),
-    variable("KUIPER__PORTABLE__*", Reader::Server, "eKuiper's names for `pythonBin`, `initTimeout`, `sendTimeout` and `recvTimeout` are understood as the `portable` keys of the same meaning."),
-    variable("PLUGYARD_PLUGIN", Reader::Plugin, "The plugin's own name, `kind:key`."),
-    variable("PLUGYARD_DATA_DIR", Reader::Plugin, "A directory that the plugin may write to and that outlives its versions."),
-    variable("PLUGYARD_TEST_PYTHON", Reader::Development, "A Python with the plugin SDK. `cargo xtask test` makes one; tests that need it are skipped without it."),
-    variable("PLUGYARD_TEST_PG", Reader::Development, "`postgres://` address with the right to create databases. `cargo xtask test` starts one; tests use SQLite only without it."),
-    variable("CI", Reader::Development, "`true`: a skipped test fails `cargo xtask test`."),
+    variable(
+        "NO_COLOR",
+        Reader::CommandLine,
+        "Set to anything: no colours.",
+    ),
+    variable(
+        "PLUGYARD__SECTION__KEY",
+        Reader::Server,
+        "Any key of the configuration: `PLUGYARD__PORTABLE__INIT_TIMEOUT=5m` is `portable.init_timeout`. Wins over `plugyard.toml`; options of the command line win over it. See configuration.md.",
+    ),
+    variable(
+        LOG,
+        Reader::Server,
+        "Filter of the log, e.g. `info,plugyard_portable=debug`. Wins over `log.filter`.",
+    ),
+    variable(
+        "KUIPER__PORTABLE__*",
+        Reader::Server,
+        "eKuiper's names for `pythonBin`, `initTimeout`, `sendTimeout` and `recvTimeout` are understood as the `portable` keys of the same meaning.",
+    ),
+    variable(
+        "PLUGYARD_PLUGIN",
+        Reader::Plugin,
+        "The plugin's own name, `kind:key`.",
+    ),
+    variable(
+        "PLUGYARD_DATA_DIR",
+        Reader::Plugin,
+        "A directory that the plugin may write to and that outlives its versions.",
+    ),
+    variable(
+        "PLUGYARD_TEST_PYTHON",
+        Reader::Development,
+        "A Python with the plugin SDK. `cargo xtask test` makes one; tests that need it are skipped without it.",
+    ),
+    variable(
+        "PLUGYARD_TEST_PG",
+        Reader::Development,
+        "`postgres://` address with the right to create databases. `cargo xtask test` starts one; tests use SQLite only without it.",
+    ),
+    variable(
+        "CI",
+        Reader::Development,
+        "`true`: a skipped test fails `cargo xtask test`.",
+    ),
 ];

@@ -22,7 +22,11 @@ impl Failure {
     /// A problem met on this side.
     pub(crate) fn local(problem: &Problem, lang: Lang) -> Self {
         let document = Box::new(problem.document(lang, ""));
-        Self { document, exit: problem.code.exit(), lang }
+        Self {
+            document,
+            exit: problem.code.exit(),
+            lang,
+        }
     }
 
     /// What a server answered with. Texts are the server's, in the language it was asked for.
@@ -50,7 +54,9 @@ impl Failure {
             _ => codes::FLOW_REFUSED,
         };
         let mut failure = Self::local(
-            &Problem::new(code).with("message", &message).with("reason", format!("HTTP {status} {message}")),
+            &Problem::new(code)
+                .with("message", &message)
+                .with("reason", format!("HTTP {status} {message}")),
             lang,
         );
         if status == 403 {
@@ -71,17 +77,16 @@ impl Failure {
             },
             Code::exit,
         );
-        Self { document: Box::new(document), exit, lang }
+        Self {
+            document: Box::new(document),
+            exit,
+            lang,
+        }
     }
 
     /// How the command ends.
     pub(crate) const fn exit(&self) -> ExitCode {
         self.exit
-    }
-
-    /// The stable code.
-    pub(crate) fn code(&self) -> &str {
-        &self.document.code
     }
 
     /// Says it on standard error.
@@ -146,7 +151,7 @@ mod tests {
         let body = serde_json::to_vec(&problem.document(Lang::En, "")).unwrap();
         let failure = Failure::answered(422, &body, Lang::En);
         assert_eq!(failure.exit(), ExitCode::RolledBack);
-        assert_eq!(failure.code(), "rolled_back");
+        assert_eq!(failure.document.code, "rolled_back");
     }
 
     #[test]
@@ -154,7 +159,10 @@ mod tests {
         let mut document = Problem::new(codes::INTERNAL).document(Lang::En, "");
         document.code = "something_new".to_owned();
         document.status = 409;
-        assert_eq!(Failure::of_document(document, Lang::En).exit(), ExitCode::Conflict);
+        assert_eq!(
+            Failure::of_document(document, Lang::En).exit(),
+            ExitCode::Conflict
+        );
     }
 
     #[test]
@@ -163,9 +171,18 @@ mod tests {
             let body = serde_json::json!({"error": 1000, "message": message}).to_string();
             Failure::answered(status, body.as_bytes(), Lang::En).exit()
         };
-        assert_eq!(exit(404, "Describe rule error: Rule r is not found."), ExitCode::NotFound);
-        assert_eq!(exit(400, "Delete rule error: rule r not found"), ExitCode::NotFound);
-        assert_eq!(exit(400, "Create stream fails: Item s already exists."), ExitCode::Conflict);
+        assert_eq!(
+            exit(404, "Describe rule error: Rule r is not found."),
+            ExitCode::NotFound
+        );
+        assert_eq!(
+            exit(400, "Delete rule error: rule r not found"),
+            ExitCode::NotFound
+        );
+        assert_eq!(
+            exit(400, "Create stream fails: Item s already exists."),
+            ExitCode::Conflict
+        );
         assert_eq!(exit(400, "Parse SQL error"), ExitCode::Failed);
         assert_eq!(exit(403, "no"), ExitCode::NotPermitted);
         assert_eq!(exit(401, "no"), ExitCode::NotPermitted);

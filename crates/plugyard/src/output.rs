@@ -20,7 +20,9 @@ impl Terminal {
     pub(crate) fn detect() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { colour: wanted && io::stderr().is_terminal() }
+        Self {
+            colour: wanted && io::stderr().is_terminal(),
+        }
     }
 
     /// Without colours.
@@ -30,7 +32,11 @@ impl Terminal {
 
     /// The text in a colour (a parameter of the escape sequence "select graphic rendition").
     pub(crate) fn paint(&self, colour: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -118,7 +124,12 @@ pub(crate) fn table(lang: Lang, headings: &[&'static str], rows: Vec<Vec<String>
     if let Some(column) = table.column_mut(last) {
         column.set_padding((0, 0));
     }
-    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    table
+        .to_string()
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The text at a pointer; numbers and truth values as text, nothing for what is not there.
@@ -141,5 +152,9 @@ pub(crate) fn time_at(body: &Json, pointer: &str) -> String {
 
 /// A length of time as people write it.
 pub(crate) fn took(ms: i64) -> String {
-    if ms < 1000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1000, ms % 1000 / 100) }
+    if ms < 1000 {
+        format!("{ms} ms")
+    } else {
+        format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::{CommandFactory as _, ValueEnum};
-use plugyard_model::{Code, Lang, Params};
+use plugyard_model::{Code, Lang, Params, Problem, codes};
 
 use crate::cli::Cli;
 use crate::environment::{self, Reader};
@@ -35,7 +35,11 @@ pub(crate) fn print(page: Page) -> Result<(), Failure> {
         Page::Configuration => configuration(),
         Page::Environment => variables(),
         Page::Errors => errors(),
-        Page::Openapi => crate::serve::openapi(),
+        Page::Openapi => crate::serve::openapi().map_err(|reason| {
+            // A mistake in the wiring; `cargo xtask docs` shows it to whoever made it.
+            let problem = Problem::new(codes::CONFIGURATION_INVALID).with("reason", reason);
+            Failure::local(&problem, Lang::En)
+        })?,
     };
     line(text.trim_end());
     Ok(())
@@ -45,13 +49,22 @@ fn cli() -> String {
     let mut page = format!("{GENERATED}# Commands\n\n");
     let mut command = Cli::command().term_width(100);
     command.build();
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let about = command
+        .get_about()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let _ = writeln!(page, "{about}\n");
     if let Some(after) = command.get_after_help() {
         let _ = writeln!(page, "{after}\n");
     }
-    let _ = writeln!(page, "Options that every command takes:\n\n| option | meaning |\n|---|---|");
-    for argument in command.get_arguments().filter(|argument| argument.is_global_set()) {
+    let _ = writeln!(
+        page,
+        "Options that every command takes:\n\n| option | meaning |\n|---|---|"
+    );
+    for argument in command
+        .get_arguments()
+        .filter(|argument| argument.is_global_set())
+    {
         option_row(&mut page, argument);
     }
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
@@ -62,9 +75,14 @@ fn cli() -> String {
 
 fn section(page: &mut String, command: &clap::Command, parent: &str) {
     let name = format!("{parent} {}", command.get_name());
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let subs: Vec<_> =
-        command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help").collect();
+    let about = command
+        .get_about()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let subs: Vec<_> = command
+        .get_subcommands()
+        .filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
+        .collect();
     if !subs.is_empty() {
         let _ = writeln!(page, "\n## `{name}`\n\n{about}.");
         for sub in subs {
@@ -75,11 +93,16 @@ fn section(page: &mut String, command: &clap::Command, parent: &str) {
     let level = if parent == "plugyard" { "##" } else { "###" };
     let mut usage = name.clone();
     for argument in command.get_positionals() {
-        let id = argument.get_value_names().and_then(|names| names.first()).map_or_else(
-            || argument.get_id().to_string().to_uppercase(),
-            ToString::to_string,
-        );
-        let several = argument.get_num_args().is_some_and(|range| range.max_values() > 1);
+        let id = argument
+            .get_value_names()
+            .and_then(|names| names.first())
+            .map_or_else(
+                || argument.get_id().to_string().to_uppercase(),
+                ToString::to_string,
+            );
+        let several = argument
+            .get_num_args()
+            .is_some_and(|range| range.max_values() > 1);
         let dots = if several { "…" } else { "" };
         let _ = write!(usage, " <{id}>{dots}");
     }
@@ -107,15 +130,23 @@ fn option_row(page: &mut String, argument: &clap::Arg) {
         (Some(short), None) => format!("-{short}"),
         (None, None) => format!(
             "<{}>",
-            value.map_or_else(|| argument.get_id().to_string().to_uppercase(), ToString::to_string)
+            value.map_or_else(
+                || argument.get_id().to_string().to_uppercase(),
+                ToString::to_string
+            )
         ),
     };
-    if let (Some(value), Some(_), true) =
-        (value, argument.get_long(), argument.get_action().takes_values())
-    {
+    if let (Some(value), Some(_), true) = (
+        value,
+        argument.get_long(),
+        argument.get_action().takes_values(),
+    ) {
         let _ = write!(name, " <{value}>");
     }
-    let mut meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    let mut meaning = argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let possible: Vec<String> = argument
         .get_possible_values()
         .iter()
@@ -156,11 +187,14 @@ fn configuration() -> String {
                 "\n## `{section}`\n\n| key | default | variable | meaning |\n|---|---|---|---|"
             );
         }
-        let default = defaults.iter().find(|(name, _)| name == key).map(|(_, value)| match value {
-            serde_json::Value::Null => String::new(),
-            serde_json::Value::String(text) => format!("`{text}`"),
-            other => format!("`{other}`"),
-        });
+        let default = defaults
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| match value {
+                serde_json::Value::Null => String::new(),
+                serde_json::Value::String(text) => format!("`{text}`"),
+                other => format!("`{other}`"),
+            });
         let variable = key.to_uppercase().replace('.', "__");
         let _ = writeln!(
             page,
@@ -180,7 +214,10 @@ fn variables() -> String {
             "\n## {}\n\n| variable | meaning | since |\n|---|---|---|",
             reader.title()
         );
-        for variable in environment::ALL.iter().filter(|variable| variable.reader == *reader) {
+        for variable in environment::ALL
+            .iter()
+            .filter(|variable| variable.reader == *reader)
+        {
             let _ = writeln!(
                 page,
                 "| `{}` | {} | {} |",
@@ -202,10 +239,20 @@ fn errors() -> String {
     );
     for code in Code::all() {
         let _ = writeln!(page, "\n## {code}\n\n{}\n", code.doc().replace("\n ", " "));
-        let _ = writeln!(page, "HTTP {} · exit {}\n", code.status(), code.exit() as u8);
+        let _ = writeln!(
+            page,
+            "HTTP {} · exit {}\n",
+            code.status(),
+            code.exit() as u8
+        );
         for lang in [Lang::En, Lang::ZhCn] {
             let none = Params::new();
-            let _ = writeln!(page, "* **{}**: {}", code.title(lang), code.text(lang, &none));
+            let _ = writeln!(
+                page,
+                "* **{}**: {}",
+                code.title(lang),
+                code.text(lang, &none)
+            );
             let hint = code.hint(lang, &none);
             if !hint.is_empty() {
                 let _ = writeln!(page, "  — {hint}");

@@ -1,7 +1,225 @@
-//! The wiring of the whole server.
-use crate::cli::Serve;
+//! The wiring of the whole server: which parts there are, in which order they begin and end.
+//!
+//! Order of a start: lock on the home, database and migrations, kinds, flow, platform, listeners; then
+//! recovery of operations, plugins, rules; then ready. The end is the reverse: no new requests, rules,
+//! plugins.
+
+mod home;
+
+use std::sync::Arc;
+
+use plugyard_flow::{Builtins, Combined, FlowService};
+use plugyard_model::{ExitCode, Problem, codes};
+use plugyard_platform::{Home, Platform};
+use plugyard_portable::PortableHost;
+use plugyard_server::{Bound, HttpLimits, Routes, Server, ServerSettings, StartError};
+use plugyard_store::{Database, DatabaseUrl};
+use secrecy::ExposeSecret as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Auth, Serve};
 use crate::commands::Context;
+use crate::environment;
 use crate::failure::Failure;
-use plugyard_model::ExitCode;
-pub(crate) fn run(_: &Serve, _: &Context) -> Result<ExitCode, Failure> { Ok(ExitCode::Done) }
-pub(crate) fn openapi() -> String { String::new() }
+use crate::output::{line, note};
+use crate::settings::{self, LogFormat, LogSection, Settings};
+use crate::words::word;
+
+/// Runs the server until it is told to end.
+pub(crate) fn run(options: &Serve, context: &Context) -> Result<ExitCode, Failure> {
+    let failed = |problem: Problem| context.problem(&problem);
+    let home = home::prepare(&context.global.home).map_err(failed)?;
+    let settings = settings::load(&home, options).map_err(failed)?;
+    // Held to the end of the process, however that comes.
+    let _lock = home::lock(&home).map_err(failed)?;
+    log(&settings.log).map_err(failed)?;
+    // The only provider in this binary; it is used to fetch packages.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed(home::unusable(&home, &error)))?;
+    runtime
+        .block_on(serve(home, settings, context))
+        .map_err(failed)?;
+    Ok(ExitCode::Done)
+}
+
+/// Everything that was put together.
+struct Parts {
+    platform: Platform,
+    flow: FlowService,
+    portable: PortableHost,
+}
+
+async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), Problem> {
+    let parts = assemble(&home, &settings).await?;
+    let owner = parts.platform.first_start().await?;
+    let bound = listen(&home, &settings, &parts)
+        .await
+        .map_err(|error| refused(&error))?;
+
+    let address = bound
+        .addresses()
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if let Some(owner) = owner {
+        let said = word(context.lang, "token of the owner, shown this once:");
+        note(&format!("{said} {}", owner.secret.expose_secret()));
+    }
+    let record = home::Record::write(&home, &address)?;
+    line(&format!("listening on http://{address}"));
+
+    let flow = parts.flow.clone();
+    let bound = bound.after_recovery(async move {
+        if let Err(error) = flow.recover().await {
+            tracing::error!(%error, "Rules could not be recovered");
+        }
+    });
+    let follower = tokio::spawn(follow_catalog(parts.portable.clone(), parts.flow.clone()));
+    let ended = bound.run(asked_to_end()).await;
+
+    tracing::info!("Stopping");
+    follower.abort();
+    parts.flow.shutdown().await;
+    parts.platform.shut_down().await;
+    drop(record);
+    tracing::info!("Stopped");
+    ended.map_err(|error| refused(&error))
+}
+
+/// Opens what is stored and makes everything that works on it.
+async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
+    let url = match &settings.database.url {
+        None => DatabaseUrl::sqlite(home.database()),
+        Some(url) => url.parse().map_err(|error| {
+            Problem::new(codes::CONFIGURATION_INVALID)
+                .with("reason", format!("database.url: {error}"))
+        })?,
+    };
+    let database = Database::open(&url).await?;
+    let migrations = [plugyard_platform::migrations(), plugyard_flow::migrations()];
+    database
+        .migrate(migrations.into_iter().flatten().collect())
+        .await?;
+
+    let portable = PortableHost::new(settings.portable.clone(), home.clone());
+    let builtins = Arc::new(Builtins::new(Some(home.data().join("files"))));
+    let catalog = Arc::new(Combined::new(builtins, portable.catalog()));
+    let flow = FlowService::new(database.conn().clone(), catalog);
+
+    let mut own = plugyard_platform::Settings::new(home.clone(), database);
+    own.package_limit = settings.packages.max_size;
+    own.allow_private_urls = settings.packages.allow_private_urls;
+    own.fetch_timeout = settings.packages.fetch_timeout.0;
+    own.keep_versions = settings.packages.keep_versions;
+    let platform = Platform::open(own, vec![portable.kind()]).await?;
+    Ok(Parts {
+        platform,
+        flow,
+        portable,
+    })
+}
+
+async fn listen(home: &Home, settings: &Settings, parts: &Parts) -> Result<Bound, StartError> {
+    let mut own = ServerSettings::new(
+        env!("CARGO_PKG_VERSION"),
+        Arc::new(plugyard_sandbox::is_plugin_peer),
+    );
+    own.listen = vec![settings.server.listen];
+    own.socket = Some(home.api_socket());
+    own.auth = match settings.server.auth {
+        Auth::Token => plugyard_server::Auth::Tokens,
+        Auth::None => plugyard_server::Auth::None,
+    };
+    own.limits = HttpLimits {
+        body: settings.server.max_body,
+        requests: settings.server.max_requests,
+        connections: settings.server.max_connections,
+        grace: settings.server.stop_grace.0,
+        ..HttpLimits::default()
+    };
+    let routes = vec![Routes {
+        router: plugyard_flow::routes(parts.flow.clone()),
+        rights: plugyard_flow::rights(),
+    }];
+    Server::new(own, parts.platform.clone(), routes)?
+        .bind()
+        .await
+}
+
+/// Symbols come and go; rules that waited for one are tried again.
+async fn follow_catalog(portable: PortableHost, flow: FlowService) {
+    let mut changes = portable.catalog_changes();
+    while changes.changed().await.is_ok() {
+        flow.catalog_changed().await;
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT; a second one ends the process at once.
+async fn asked_to_end() {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("Signals cannot be received; `POST /stop` ends the server");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tokio::spawn(async move {
+        let code = tokio::select! {
+            _ = term.recv() => 143,
+            _ = int.recv() => 130,
+        };
+        std::process::exit(code);
+    });
+}
+
+fn refused(error: &StartError) -> Problem {
+    let mut causes = error.to_string();
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        causes = format!("{causes}: {source}");
+        inner = source;
+    }
+    tracing::error!("{causes}");
+    Problem::from(error)
+}
+
+/// The log goes to standard error.
+fn log(settings: &LogSection) -> Result<(), Problem> {
+    let written = std::env::var(environment::LOG).unwrap_or_else(|_| settings.filter.clone());
+    let filter = EnvFilter::try_new(&written).map_err(|error| {
+        Problem::new(codes::CONFIGURATION_INVALID).with("reason", format!("log filter: {error}"))
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    match settings.format {
+        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+/// The OpenAPI document of everything above, without starting any of it.
+pub(crate) fn openapi() -> Result<String, String> {
+    // Routes only need to exist to be described; nothing is asked of this service.
+    let flow = FlowService::new(
+        sea_orm::DatabaseConnection::default(),
+        Arc::new(Builtins::new(None)),
+    );
+    let others = vec![(
+        plugyard_flow::routes(flow).into_openapi(),
+        plugyard_flow::rights(),
+    )];
+    let document = plugyard_server::openapi(env!("CARGO_PKG_VERSION"), others)
+        .map_err(|error| error.to_string())?;
+    serde_json::to_string_pretty(&document).map_err(|error| error.to_string())
+}

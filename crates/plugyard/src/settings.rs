@@ -90,7 +90,10 @@ pub(crate) struct LogSection {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".to_owned() }
+        Self {
+            format: LogFormat::Text,
+            filter: "info".to_owned(),
+        }
     }
 }
 
@@ -106,7 +109,7 @@ pub(crate) enum LogFormat {
 
 /// Reads everything that says how the server should run.
 pub(crate) fn load(home: &Home, options: &Serve) -> Result<Settings, Problem> {
-    let mut figment = Figment::from(Toml::file_exact(home.configuration()))
+    let mut figment = Figment::from(Toml::file(home.configuration()))
         .merge(kuiper())
         .merge(Env::prefixed("PLUGYARD__").split("__"));
     if let Some(listen) = &options.listen {
@@ -115,18 +118,14 @@ pub(crate) fn load(home: &Home, options: &Serve) -> Result<Settings, Problem> {
     if let Some(auth) = options.auth {
         figment = figment.merge(Serialized::default("server.auth", auth));
     }
-    let invalid =
-        |reason: String| Problem::new(codes::CONFIGURATION_INVALID).with("reason", reason);
     let settings: Settings = figment.extract().map_err(|errors| {
         let all: Vec<String> = errors.into_iter().map(|error| error.to_string()).collect();
-        invalid(all.join("; "))
+        Problem::new(codes::CONFIGURATION_INVALID).with("reason", all.join("; "))
     })?;
     if settings.server.auth == Auth::None && !settings.server.listen.ip().is_loopback() {
-        return Err(Problem::new(codes::AUTH_NONE_NOT_LOOPBACK)
-            .with("address", settings.server.listen));
-    }
-    if settings.portable.keep_versions == 0 {
-        return Err(invalid("portable.keep_versions is at least 1".to_owned()));
+        return Err(
+            Problem::new(codes::AUTH_NONE_NOT_LOOPBACK).with("address", settings.server.listen)
+        );
     }
     Ok(settings)
 }
@@ -149,49 +148,143 @@ fn kuiper() -> Env {
 
 /// Every key, with what it means. Defaults are those of the types.
 pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("server.listen", "Address of the one listener. Port 0 takes any free one."),
-    ("server.auth", "`token`: bearer tokens, and the server's own user at `run/api.sock`. `none`: nobody signs in; refused unless `server.listen` is loopback."),
-    ("server.max_body", "Largest body of a request, except where a route takes packages."),
-    ("server.max_requests", "Most requests worked on at once; more are answered with 503."),
-    ("server.max_connections", "Most connections at once; more wait."),
-    ("server.stop_grace", "How long requests may go on when the server stops."),
-    ("database.url", "`postgres://…`, or `sqlite:<path>`. Default: `plugyard.db` in the home directory."),
+    (
+        "server.listen",
+        "Address of the one listener. Port 0 takes any free one.",
+    ),
+    (
+        "server.auth",
+        "`token`: bearer tokens, and the server's own user at `run/api.sock`. `none`: nobody signs in; refused unless `server.listen` is loopback.",
+    ),
+    (
+        "server.max_body",
+        "Largest body of a request, except where a route takes packages.",
+    ),
+    (
+        "server.max_requests",
+        "Most requests worked on at once; more are answered with 503.",
+    ),
+    (
+        "server.max_connections",
+        "Most connections at once; more wait.",
+    ),
+    (
+        "server.stop_grace",
+        "How long requests may go on when the server stops.",
+    ),
+    (
+        "database.url",
+        "`postgres://…`, or `sqlite:<path>`. Default: `plugyard.db` in the home directory.",
+    ),
     ("packages.max_size", "Largest package as it comes in."),
-    ("packages.fetch_timeout", "How long fetching a package from an address may take."),
-    ("packages.allow_private_urls", "Whether packages may be fetched from private, loopback and link-local addresses."),
-    ("packages.keep_versions", "How many versions of a plugin stay besides the current and the previous one."),
-    ("portable.python_bin", "Interpreter of plugins in Python: a path, or a name to be found in `PATH`. Default: the first of `python3` and `python` that exists."),
-    ("portable.init_timeout", "From the start of a process to its handshake."),
-    ("portable.send_timeout", "One message to a sink, until the plugin has room for it."),
-    ("portable.recv_timeout", "One call of a function, and one acknowledgement of a sink."),
-    ("portable.command_timeout", "One command to start or stop a symbol."),
-    ("portable.stop_grace", "How long a process, or a sink with work left, is given to end by itself."),
+    (
+        "packages.fetch_timeout",
+        "How long fetching a package from an address may take.",
+    ),
+    (
+        "packages.allow_private_urls",
+        "Whether packages may be fetched from private, loopback and link-local addresses.",
+    ),
+    (
+        "packages.keep_versions",
+        "How many versions of a plugin stay besides the current and the previous one.",
+    ),
+    (
+        "portable.python_bin",
+        "Interpreter of plugins in Python: a path, or a name to be found in `PATH`. Default: the first of `python3` and `python` that exists.",
+    ),
+    (
+        "portable.init_timeout",
+        "From the start of a process to its handshake.",
+    ),
+    (
+        "portable.send_timeout",
+        "One message to a sink, until the plugin has room for it.",
+    ),
+    (
+        "portable.recv_timeout",
+        "One call of a function, and one acknowledgement of a sink.",
+    ),
+    (
+        "portable.command_timeout",
+        "One command to start or stop a symbol.",
+    ),
+    (
+        "portable.stop_grace",
+        "How long a process, or a sink with work left, is given to end by itself.",
+    ),
     ("portable.install_timeout", "`install.sh` of a package."),
-    ("portable.restart.initial", "Pause before the first restart of a process that ended unasked; doubles with each."),
+    (
+        "portable.restart.initial",
+        "Pause before the first restart of a process that ended unasked; doubles with each.",
+    ),
     ("portable.restart.max", "Longest pause before a restart."),
-    ("portable.restart.reset_after", "After so much time without an exit the count of restarts begins anew."),
-    ("portable.restart.attempts", "Restarts in a row before the plugin counts as failed."),
-    ("portable.pass_env", "Names of variables passed from the server's environment to plugins, besides `PATH`, `LANG`, `LC_*`, `TZ`, `PYTHONPATH`, `LD_LIBRARY_PATH` and `*_proxy`."),
-    ("portable.limits.cpu", "Processor time of one plugin process and its children, in cores; `none` for no limit."),
-    ("portable.limits.memory", "Memory of the same, in bytes; `none` for no limit."),
-    ("portable.limits.pids", "Processes and threads of the same; `none` for no limit."),
-    ("portable.limits.files", "Open files of each process; `none` for no limit."),
-    ("portable.limits.disk", "Bytes in the directories it may write; watched every second; `none` for no limit."),
-    ("portable.limits.log", "Bytes of output kept; `none` for no limit."),
-    ("portable.max_message", "Longest message taken from a plugin, in bytes."),
-    ("portable.external_files", "Whether the eKuiper-compatible routes may install from any file of this machine (`file:///…`); with `false` only from `uploads/`."),
-    ("portable.keep_versions", "Versions of a plugin that are kept unpacked, the current one included."),
+    (
+        "portable.restart.reset_after",
+        "After so much time without an exit the count of restarts begins anew.",
+    ),
+    (
+        "portable.restart.attempts",
+        "Restarts in a row before the plugin counts as failed.",
+    ),
+    (
+        "portable.pass_env",
+        "Names of variables passed from the server's environment to plugins, besides `PATH`, `LANG`, `LC_*`, `TZ`, `PYTHONPATH`, `LD_LIBRARY_PATH` and `*_proxy`.",
+    ),
+    (
+        "portable.limits.cpu",
+        "Processor time of one plugin process and its children, in cores; `none` for no limit.",
+    ),
+    (
+        "portable.limits.memory",
+        "Memory of the same, in bytes; `none` for no limit.",
+    ),
+    (
+        "portable.limits.pids",
+        "Processes and threads of the same; `none` for no limit.",
+    ),
+    (
+        "portable.limits.files",
+        "Open files of each process; `none` for no limit.",
+    ),
+    (
+        "portable.limits.disk",
+        "Bytes in the directories it may write; watched every second; `none` for no limit.",
+    ),
+    (
+        "portable.limits.log",
+        "Bytes of output kept; `none` for no limit.",
+    ),
+    (
+        "portable.max_message",
+        "Longest message taken from a plugin, in bytes.",
+    ),
+    (
+        "portable.external_files",
+        "Whether the eKuiper-compatible routes may install from any file of this machine (`file:///…`); with `false` only from `uploads/`.",
+    ),
     ("log.format", "`text` or `json`, on standard error."),
-    ("log.filter", "Least level, also by module: `info,plugyard_portable=debug`."),
+    (
+        "log.filter",
+        "Least level, also by module: `info,plugyard_portable=debug`.",
+    ),
 ];
 
 /// The defaults as one value for each key.
 pub(crate) fn defaults() -> Vec<(String, serde_json::Value)> {
-    fn flatten(prefix: &str, value: serde_json::Value, into: &mut Vec<(String, serde_json::Value)>) {
+    fn flatten(
+        prefix: &str,
+        value: serde_json::Value,
+        into: &mut Vec<(String, serde_json::Value)>,
+    ) {
         match value {
             serde_json::Value::Object(fields) => {
                 for (name, value) in fields {
-                    let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+                    let key = if prefix.is_empty() {
+                        name
+                    } else {
+                        format!("{prefix}.{name}")
+                    };
                     flatten(&key, value, into);
                 }
             }
@@ -230,7 +323,10 @@ mod tests {
         load(&Home::new(directory.path()), options)
     }
 
-    const PLAIN: Serve = Serve { listen: None, auth: None };
+    const PLAIN: Serve = Serve {
+        listen: None,
+        auth: None,
+    };
 
     #[test]
     fn a_misspelt_key_is_named() {
@@ -242,7 +338,10 @@ mod tests {
     #[test]
     fn options_win_over_the_file() {
         let text = "[server]\nlisten = \"127.0.0.1:7\"\n[portable]\ninitTimeout = \"5m\"\n";
-        let options = Serve { listen: Some("127.0.0.1:8".to_owned()), auth: None };
+        let options = Serve {
+            listen: Some("127.0.0.1:8".to_owned()),
+            auth: None,
+        };
         let settings = load_toml(text, &options).unwrap();
         assert_eq!(settings.server.listen.port(), 8);
         assert_eq!(settings.portable.init_timeout, Span::secs(300));
@@ -250,7 +349,10 @@ mod tests {
 
     #[test]
     fn serving_without_sign_in_is_for_loopback_only() {
-        let options = Serve { listen: Some("0.0.0.0:0".to_owned()), auth: Some(Auth::None) };
+        let options = Serve {
+            listen: Some("0.0.0.0:0".to_owned()),
+            auth: Some(Auth::None),
+        };
         let problem = load_toml("", &options).unwrap_err();
         assert_eq!(problem.code, codes::AUTH_NONE_NOT_LOOPBACK);
     }

@@ -8,7 +8,10 @@ pub(crate) fn word(lang: Lang, english: &'static str) -> &'static str {
     if lang == Lang::En {
         return english;
     }
-    TABLE.iter().find(|(en, _)| *en == english).map_or(english, |(_, zh)| zh)
+    TABLE
+        .iter()
+        .find(|(en, _)| *en == english)
+        .map_or(english, |(_, zh)| zh)
 }
 
 const TABLE: &[(&str, &str)] = &[
@@ -51,4 +54,8 @@ const TABLE: &[(&str, &str)] = &[
     ("continue?", "是否继续？"),
     ("nothing here yet", "暂无内容"),
     ("no errors", "没有错误"),
+    (
+        "token of the owner, shown this once:",
+        "所有者令牌（仅显示一次）：",
+    ),
 ];

@@ -19,13 +19,22 @@ pub(super) async fn install(
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let package = send_package(&arguments.package, arguments.kind.as_deref(), None, client, context).await?;
+    let package = send_package(
+        &arguments.package,
+        arguments.kind.as_deref(),
+        None,
+        client,
+        context,
+    )
+    .await?;
     let body = json!({
         "package": package["sha256"],
         "options": Map::from_iter(arguments.options.iter().cloned()),
         "wanted": if arguments.stopped { "stopped" } else { "running" },
     });
-    let request = client.request(Method::POST, "/v1/installations").json(&body);
+    let request = client
+        .request(Method::POST, "/v1/installations")
+        .json(&body);
     carry_out(request, &arguments.change, client, context).await
 }
 
@@ -35,7 +44,10 @@ pub(super) async fn upgrade(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let installation = client.get(&path(&arguments.plugin)).await?;
-    let (kind, key) = (text_at(&installation, "/kind"), text_at(&installation, "/key"));
+    let (kind, key) = (
+        text_at(&installation, "/kind"),
+        text_at(&installation, "/key"),
+    );
     let package =
         send_package(&arguments.package, Some(&kind), Some(&key), client, context).await?;
     let mut body = json!({ "package": package["sha256"] });
@@ -43,7 +55,10 @@ pub(super) async fn upgrade(
         body["options"] = Map::from_iter(arguments.options.iter().cloned()).into();
     }
     let request = client
-        .request(Method::POST, &format!("{}/upgrade", path(&arguments.plugin)))
+        .request(
+            Method::POST,
+            &format!("{}/upgrade", path(&arguments.plugin)),
+        )
         .json(&body);
     carry_out(request, &arguments.change, client, context).await
 }
@@ -58,7 +73,10 @@ pub(super) async fn rollback(
         None => json!({}),
     };
     let request = client
-        .request(Method::POST, &format!("{}/rollback", path(&arguments.plugin)))
+        .request(
+            Method::POST,
+            &format!("{}/rollback", path(&arguments.plugin)),
+        )
         .json(&body);
     carry_out(request, &arguments.change, client, context).await
 }
@@ -83,7 +101,10 @@ pub(super) async fn uninstall(
         let request = client
             .request(Method::DELETE, &path(plugin))
             .query(&[("keep_data", arguments.keep_data)]);
-        worst = worst.worst(told(carry_out(request, &arguments.change, client, context).await, context));
+        worst = worst.worst(told(
+            carry_out(request, &arguments.change, client, context).await,
+            context,
+        ));
     }
     Ok(worst)
 }
@@ -98,7 +119,10 @@ pub(super) async fn each(
     let mut worst = ExitCode::Done;
     for plugin in &arguments.plugins {
         let request = client.request(Method::POST, &format!("{}/{verb}", path(plugin)));
-        worst = worst.worst(told(carry_out(request, &arguments.change, client, context).await, context));
+        worst = worst.worst(told(
+            carry_out(request, &arguments.change, client, context).await,
+            context,
+        ));
     }
     Ok(worst)
 }
@@ -120,7 +144,9 @@ async fn carry_out(
 ) -> Result<ExitCode, Failure> {
     if change.dry_run {
         let plan = client.json(request.query(&[("dry_run", true)])).await?;
-        context.printer.one(&plan, &text_at(&plan, "/plugin"), || plan_text(&plan, context));
+        context.printer.one(&plan, &text_at(&plan, "/plugin"), || {
+            plan_text(&plan, context)
+        });
         return Ok(ExitCode::Done);
     }
     let accepted = client.json(request).await?;
@@ -156,15 +182,25 @@ async fn carry_out(
 }
 
 fn plan_text(plan: &Json, context: &Context) -> String {
-    let steps = plan.pointer("/plan/steps").or_else(|| plan.pointer("/steps"));
-    let rows = steps.and_then(Json::as_array).into_iter().flatten().map(|step| {
-        let commit = step.get("commit").and_then(Json::as_bool).unwrap_or(false);
-        vec![
-            text_at(step, "/name"),
-            text_at(step, "/action"),
-            if commit { "commit".to_owned() } else { String::new() },
-        ]
-    });
+    let steps = plan
+        .pointer("/plan/steps")
+        .or_else(|| plan.pointer("/steps"));
+    let rows = steps
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .map(|step| {
+            let commit = step.get("commit").and_then(Json::as_bool).unwrap_or(false);
+            vec![
+                text_at(step, "/name"),
+                text_at(step, "/action"),
+                if commit {
+                    "commit".to_owned()
+                } else {
+                    String::new()
+                },
+            ]
+        });
     table(context.lang, &["STEP", "ACTION", "NOTE"], rows.collect())
 }
 
@@ -184,8 +220,9 @@ async fn send_package(
         request.json(&json!({ "url": source }))
     } else {
         let unreadable = |reason: String| {
-            let problem =
-                Problem::new(codes::INPUT_UNREADABLE).with("path", source).with("reason", reason);
+            let problem = Problem::new(codes::INPUT_UNREADABLE)
+                .with("path", source)
+                .with("reason", reason);
             context.problem(&problem)
         };
         let path = PathBuf::from(source);
@@ -198,7 +235,11 @@ async fn send_package(
             (tokio::fs::File::open(&path).await, None)
         };
         let file = file.map_err(|error| unreadable(error.to_string()))?;
-        let size = file.metadata().await.map_err(|error| unreadable(error.to_string()))?.len();
+        let size = file
+            .metadata()
+            .await
+            .map_err(|error| unreadable(error.to_string()))?
+            .len();
         request
             .header(CONTENT_TYPE, "application/zip")
             .header(reqwest::header::CONTENT_LENGTH, size)
@@ -206,7 +247,12 @@ async fn send_package(
     };
     let package = client.json(request).await?;
     if !context.global.no_progress {
-        for finding in package.get("findings").and_then(Json::as_array).into_iter().flatten() {
+        for finding in package
+            .get("findings")
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+        {
             if let Ok(finding) = serde_json::from_value(finding.clone()) {
                 let text =
                     crate::failure::finding_text(&finding, source, context.lang, &context.terminal);
@@ -227,4 +273,3 @@ fn packed(directory: &Path) -> Result<tempfile::NamedTempFile, String> {
 pub(super) fn path(plugin: &str) -> String {
     format!("/v1/installations/{}", segment(plugin))
 }
-

@@ -18,10 +18,12 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Result<ExitCode, Fail
     let mut documents = Vec::new();
     for path in &arguments.packages {
         let inspection = match open(path, context) {
-            Ok(package) => {
-                kinds::inspect(&*package, arguments.kind.as_deref(), arguments.name.as_deref())
-                    .map_err(|problem| context.problem(&problem))?
-            }
+            Ok(package) => kinds::inspect(
+                &*package,
+                arguments.kind.as_deref(),
+                arguments.name.as_deref(),
+            )
+            .map_err(|problem| context.problem(&problem))?,
             Err(failure) if arguments.packages.len() > 1 => {
                 failure.print(&context.terminal);
                 worst = worst.worst(failure.exit());
@@ -29,11 +31,14 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Result<ExitCode, Fail
             }
             Err(failure) => return Err(failure),
         };
-        let refused = inspection.findings.iter().any(|finding| match finding.severity {
-            Severity::Error => true,
-            Severity::Warning => arguments.deny == Some(Deny::Warnings),
-            Severity::Info => false,
-        });
+        let refused = inspection
+            .findings
+            .iter()
+            .any(|finding| match finding.severity {
+                Severity::Error => true,
+                Severity::Warning => arguments.deny == Some(Deny::Warnings),
+                Severity::Info => false,
+            });
         if refused {
             worst = worst.worst(ExitCode::PackageErrors);
         }
@@ -73,7 +78,9 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<Box<dyn PackageRead
         return Ok(Box::new(Directory::open(path, &Policy::default())));
     }
     let zip = Zip::open_path(path, &Policy::default());
-    Ok(Box::new(zip.map_err(|error| unreadable(error.to_string()))?))
+    Ok(Box::new(
+        zip.map_err(|error| unreadable(error.to_string()))?,
+    ))
 }
 
 fn print(inspection: &Inspection, path: &str, context: &Context) {
@@ -83,7 +90,11 @@ fn print(inspection: &Inspection, path: &str, context: &Context) {
         line(text.trim_end());
     }
     let count = |severity| {
-        inspection.findings.iter().filter(|finding: &&Finding| finding.severity == severity).count()
+        inspection
+            .findings
+            .iter()
+            .filter(|finding: &&Finding| finding.severity == severity)
+            .count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let what = match (&inspection.kind, &inspection.key) {
@@ -92,7 +103,11 @@ fn print(inspection: &Inspection, path: &str, context: &Context) {
         _ => "-".to_owned(),
     };
     let version = inspection.version.clone().unwrap_or_default();
-    let version = if version.is_empty() { version } else { format!(" {version}") };
+    let version = if version.is_empty() {
+        version
+    } else {
+        format!(" {version}")
+    };
     let verdict = if errors + warnings == 0 {
         word(context.lang, "no errors").to_owned()
     } else {
@@ -103,8 +118,11 @@ fn print(inspection: &Inspection, path: &str, context: &Context) {
 }
 
 fn document(inspection: &Inspection, path: &str, context: &Context) -> Json {
-    let findings: Vec<_> =
-        inspection.findings.iter().map(|finding| finding.document(context.lang)).collect();
+    let findings: Vec<_> = inspection
+        .findings
+        .iter()
+        .map(|finding| finding.document(context.lang))
+        .collect();
     json!({
         "path": path,
         "kind": inspection.kind,
@@ -121,32 +139,42 @@ fn sarif(documents: &[Json]) -> Json {
         .iter()
         .flat_map(|document| {
             let path = document["path"].as_str().unwrap_or_default();
-            document["findings"].as_array().into_iter().flatten().map(move |finding| {
-                let file = finding["file"].as_str().unwrap_or_default();
-                let uri = if file.is_empty() { path.to_owned() } else { format!("{path}/{file}") };
-                let mut location = json!({ "artifactLocation": { "uri": uri } });
-                if let Some(line) = finding["line"].as_u64() {
-                    location["region"] = json!({
-                        "startLine": line,
-                        "startColumn": finding["column"].as_u64().unwrap_or(1),
-                    });
-                }
-                let level = match finding["severity"].as_str() {
-                    Some("error") => "error",
-                    Some("warning") => "warning",
-                    _ => "note",
-                };
-                json!({
-                    "ruleId": finding["code"],
-                    "level": level,
-                    "message": { "text": finding["message"] },
-                    "locations": [{ "physicalLocation": location }],
+            document["findings"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(move |finding| {
+                    let file = finding["file"].as_str().unwrap_or_default();
+                    let uri = if file.is_empty() {
+                        path.to_owned()
+                    } else {
+                        format!("{path}/{file}")
+                    };
+                    let mut location = json!({ "artifactLocation": { "uri": uri } });
+                    if let Some(line) = finding["line"].as_u64() {
+                        location["region"] = json!({
+                            "startLine": line,
+                            "startColumn": finding["column"].as_u64().unwrap_or(1),
+                        });
+                    }
+                    let level = match finding["severity"].as_str() {
+                        Some("error") => "error",
+                        Some("warning") => "warning",
+                        _ => "note",
+                    };
+                    json!({
+                        "ruleId": finding["code"],
+                        "level": level,
+                        "message": { "text": finding["message"] },
+                        "locations": [{ "physicalLocation": location }],
+                    })
                 })
-            })
         })
         .collect();
-    let mut rules: Vec<&str> =
-        results.iter().filter_map(|result| result["ruleId"].as_str()).collect();
+    let mut rules: Vec<&str> = results
+        .iter()
+        .filter_map(|result| result["ruleId"].as_str())
+        .collect();
     rules.sort_unstable();
     rules.dedup();
     let rules: Vec<Json> = rules.into_iter().map(|id| json!({ "id": id })).collect();

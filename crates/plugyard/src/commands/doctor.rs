@@ -17,7 +17,10 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     };
     let directory = tempfile::tempdir().map_err(unusable)?;
     let report = asynchronously(async {
-        Ok(Launcher::new(directory.path()).map_err(unusable)?.host().await)
+        Ok(Launcher::new(directory.path())
+            .map_err(unusable)?
+            .host()
+            .await)
     })?;
     let mut checks = host(&report);
     checks.push(python());
@@ -27,10 +30,18 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
         &checks,
         |item| text_at(item, "/check"),
         &["CHECK", "RESULT", "NOTE"],
-        |item| ["/check", "/result", "/note"].map(|at| text_at(item, at)).to_vec(),
+        |item| {
+            ["/check", "/result", "/note"]
+                .map(|at| text_at(item, at))
+                .to_vec()
+        },
     );
     let unable = checks.iter().any(|check| check["result"] == "missing");
-    Ok(if unable { ExitCode::Failed } else { ExitCode::Done })
+    Ok(if unable {
+        ExitCode::Failed
+    } else {
+        ExitCode::Done
+    })
 }
 
 fn check(name: &str, result: &str, note: impl Into<String>) -> Json {
@@ -43,7 +54,11 @@ fn host(report: &HostReport) -> Vec<Json> {
         if report.pidfd {
             check("pidfd", "ok", "")
         } else {
-            check("pidfd", "missing", "no plugin can be started: Linux 5.4 or newer is needed")
+            check(
+                "pidfd",
+                "missing",
+                "no plugin can be started: Linux 5.4 or newer is needed",
+            )
         },
     ];
     match &report.isolation {
@@ -61,7 +76,11 @@ fn host(report: &HostReport) -> Vec<Json> {
                 checks.push(if has {
                     check(name, "ok", "")
                 } else {
-                    check(name, "weak", format!("{without} {}", said(name)).trim().to_owned())
+                    check(
+                        name,
+                        "weak",
+                        format!("{without} {}", said(name)).trim().to_owned(),
+                    )
                 });
             };
             have(
@@ -69,7 +88,11 @@ fn host(report: &HostReport) -> Vec<Json> {
                 isolated.pid_namespace,
                 "children of a plugin may outlive a server that is killed.",
             );
-            have("mount namespace", isolated.mount_namespace, "plugins share the host's files and its /tmp: only one server per machine can run them.");
+            have(
+                "mount namespace",
+                isolated.mount_namespace,
+                "plugins share the host's files and its /tmp: only one server per machine can run them.",
+            );
             have(
                 "Landlock",
                 isolated.landlock.is_some(),
@@ -108,6 +131,10 @@ fn python() -> Json {
     });
     match found {
         Some(path) => check("python", "ok", path.display().to_string()),
-        None => check("python", "weak", "plugins in Python cannot run; `portable.python_bin` names one"),
+        None => check(
+            "python",
+            "weak",
+            "plugins in Python cannot run; `portable.python_bin` names one",
+        ),
     }
 }

@@ -25,7 +25,11 @@ pub(super) async fn stream(
                 &items,
                 |item| text_at(item, "/name"),
                 &["NAME", "TYPE", "FORMAT"],
-                |item| ["/name", "/type", "/format"].map(|at| text_at(item, at)).to_vec(),
+                |item| {
+                    ["/name", "/type", "/format"]
+                        .map(|at| text_at(item, at))
+                        .to_vec()
+                },
             );
         }
         Stream::Show { name } => {
@@ -33,7 +37,9 @@ pub(super) async fn stream(
             context.printer.one(&body, name, || pretty(&body));
         }
         Stream::Create { sql } => {
-            let request = client.request(Method::POST, "/streams").json(&json!({ "sql": sql }));
+            let request = client
+                .request(Method::POST, "/streams")
+                .json(&json!({ "sql": sql }));
             say(&client.json(request).await?, context);
         }
         Stream::Delete { name, sure } => {
@@ -96,15 +102,25 @@ pub(super) async fn rule(
         }
         Rule::Start(arguments) => {
             let path = format!("{}/start", path(&arguments.id));
-            say(&client.json(client.request(Method::POST, &path)).await?, context);
+            say(
+                &client.json(client.request(Method::POST, &path)).await?,
+                context,
+            );
         }
         Rule::Stop(arguments) => {
             let path = format!("{}/stop", path(&arguments.id));
-            say(&client.json(client.request(Method::POST, &path)).await?, context);
+            say(
+                &client.json(client.request(Method::POST, &path)).await?,
+                context,
+            );
         }
         Rule::Status(arguments) => {
-            let body = client.get(&format!("{}/status", path(&arguments.id))).await?;
-            context.printer.one(&body, &arguments.id, || status(&body, context));
+            let body = client
+                .get(&format!("{}/status", path(&arguments.id)))
+                .await?;
+            context
+                .printer
+                .one(&body, &arguments.id, || status(&body, context));
         }
         Rule::Tail { id, count } => return tail(id, *count, client, context).await,
     }
@@ -171,7 +187,9 @@ async fn tail(
 ) -> Result<ExitCode, Failure> {
     // The stream of rows begins even for a rule that does not exist; ask first, for a clear answer.
     client.get(&path(id)).await?;
-    let mut events = client.events(&format!("/v1/rules/{}/tail", segment(id)), None).await?;
+    let mut events = client
+        .events(&format!("/v1/rules/{}/tail", segment(id)), None)
+        .await?;
     let mut left = count.unwrap_or(u64::MAX);
     while left > 0 {
         tokio::select! {
@@ -180,7 +198,7 @@ async fn tail(
                     let reason = "the stream of rows ended";
                     return Err(context.problem(&Problem::new(codes::ANSWER_UNREADABLE).with("reason", reason)));
                 };
-                if !matches!(event.event.as_str(), "row" | "message" | "") {
+                if !matches!(event.event.as_str(), "row") {
                     continue;
                 }
                 match serde_json::from_str::<Json>(&event.data) {
@@ -197,7 +215,9 @@ async fn tail(
 
 /// What a route said in words: for people as it is, for programs as a JSON string.
 fn say(answer: &Json, context: &Context) {
-    let text = answer.as_str().map_or_else(|| answer.to_string(), |text| text.trim_end().to_owned());
+    let text = answer
+        .as_str()
+        .map_or_else(|| answer.to_string(), |text| text.trim_end().to_owned());
     match context.printer.format {
         Format::Table | Format::Name => line(&text),
         _ => context.printer.document(&text),
@@ -209,9 +229,16 @@ fn pretty(body: &Json) -> String {
 }
 
 fn status(body: &Json, context: &Context) -> String {
-    let Some(fields) = body.as_object() else { return pretty(body) };
+    let Some(fields) = body.as_object() else {
+        return pretty(body);
+    };
     let rows = fields.iter().map(|(name, value)| {
-        vec![name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)]
+        vec![
+            name.clone(),
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned),
+        ]
     });
     table(context.lang, &["METRIC", "VALUE"], rows.collect())
 }

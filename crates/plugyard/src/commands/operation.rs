@@ -53,13 +53,17 @@ pub(super) async fn run(
             let operation = watch(id, *timeout, client, context).await?;
             let id = text_at(&operation, "/id");
             context.printer.one(&operation, &id, || {
-                format!("{} {} {}", text_at(&operation, "/plugin"), text_at(&operation, "/action"), text_at(&operation, "/state"))
+                format!(
+                    "{} {} {}",
+                    text_at(&operation, "/plugin"),
+                    text_at(&operation, "/action"),
+                    text_at(&operation, "/state")
+                )
             });
             verdict(&operation, client)
         }
         Operation::Cancel(arguments) => {
-            let request =
-                client.request(Method::POST, &format!("{}/cancel", path(&arguments.id)));
+            let request = client.request(Method::POST, &format!("{}/cancel", path(&arguments.id)));
             client.json(request).await?;
             Ok(ExitCode::Done)
         }
@@ -75,9 +79,7 @@ pub(super) async fn watch(
     client: &Client,
     context: &Context,
 ) -> Result<Json, Failure> {
-    let left = || {
-        Err(context.problem(&Problem::new(codes::WAIT_ENDED).with("operation", id)))
-    };
+    let left = || Err(context.problem(&Problem::new(codes::WAIT_ENDED).with("operation", id)));
     let limit = async {
         match timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
@@ -115,7 +117,9 @@ async fn follow(id: &str, client: &Client, context: &Context) -> Result<Json, Fa
                     }
                 }
             }
-            Err(failure) if failure.exit() == ExitCode::Unreachable && tries < AGAIN.1 && last.is_some() => {
+            Err(failure)
+                if failure.exit() == ExitCode::Unreachable && tries < AGAIN.1 && last.is_some() =>
+            {
                 tries += 1;
             }
             Err(failure) => return Err(failure),
@@ -138,7 +142,11 @@ fn progress(step: &Json, context: &Context) {
         // What has only begun says nothing yet; the line comes when it has ended.
         _ => return,
     };
-    let time = step.get("ms").and_then(Json::as_i64).map(took).unwrap_or_default();
+    let time = step
+        .get("ms")
+        .and_then(Json::as_i64)
+        .map(took)
+        .unwrap_or_default();
     let state = context.terminal.paint(colour, &format!("{state:<7}"));
     note(format!("  {name:<8} {state} {time}").trim_end());
 }
@@ -179,20 +187,29 @@ fn text(operation: &Json, context: &Context) -> String {
         text_at(operation, "/state"),
         text_at(operation, "/id"),
     );
-    let rows = operation.get("steps").and_then(Json::as_array).into_iter().flatten().map(|step| {
-        let number = |pointer| step.pointer(pointer).and_then(Json::as_i64);
-        let time = number("/started_at")
-            .zip(number("/ended_at"))
-            .map(|(start, end)| took(end - start))
-            .unwrap_or_default();
-        let error = match step.pointer("/error") {
-            Some(Json::Object(_)) => text_at(step, "/error/text"),
-            _ => text_at(step, "/error"),
-        };
-        let first = error.lines().next().unwrap_or_default().to_owned();
-        vec![text_at(step, "/name"), text_at(step, "/state"), time, first]
-    });
-    text.push_str(&table(context.lang, &["STEP", "STATE", "TOOK", "NOTE"], rows.collect()));
+    let rows = operation
+        .get("steps")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .map(|step| {
+            let number = |pointer| step.pointer(pointer).and_then(Json::as_i64);
+            let time = number("/started_at")
+                .zip(number("/ended_at"))
+                .map(|(start, end)| took(end - start))
+                .unwrap_or_default();
+            let error = match step.pointer("/error") {
+                Some(Json::Object(_)) => text_at(step, "/error/text"),
+                _ => text_at(step, "/error"),
+            };
+            let first = error.lines().next().unwrap_or_default().to_owned();
+            vec![text_at(step, "/name"), text_at(step, "/state"), time, first]
+        });
+    text.push_str(&table(
+        context.lang,
+        &["STEP", "STATE", "TOOK", "NOTE"],
+        rows.collect(),
+    ));
     let detail = text_at(operation, "/error/detail");
     if !detail.is_empty() {
         text.push_str(&format!("\n\n{detail}"));

@@ -25,8 +25,11 @@ pub(super) fn run(arguments: &Pack, context: &Context) -> Result<ExitCode, Failu
     let package = check::open(directory, context)?;
     let inspection =
         kinds::inspect(&*package, None, None).map_err(|problem| context.problem(&problem))?;
-    let errors: Vec<_> =
-        inspection.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let errors: Vec<_> = inspection
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .collect();
     if let Some(first) = errors.first()
         && !arguments.force
     {
@@ -38,12 +41,21 @@ pub(super) fn run(arguments: &Pack, context: &Context) -> Result<ExitCode, Failu
     }
     for finding in &inspection.findings {
         let shown = directory.display().to_string();
-        let text =
-            finding_text(&finding.document(context.lang), &shown, context.lang, &context.terminal);
+        let text = finding_text(
+            &finding.document(context.lang),
+            &shown,
+            context.lang,
+            &context.terminal,
+        );
         note(text.trim_end());
     }
     let name = inspection.key.clone().or_else(|| {
-        let name = directory.canonicalize().ok()?.file_name()?.to_str()?.to_owned();
+        let name = directory
+            .canonicalize()
+            .ok()?
+            .file_name()?
+            .to_str()?
+            .to_owned();
         Some(name)
     });
     let file = arguments
@@ -60,7 +72,13 @@ pub(super) fn run(arguments: &Pack, context: &Context) -> Result<ExitCode, Failu
             }
             _ => Problem::new(codes::PACKAGE_INVALID)
                 .with("errors", findings.len())
-                .with("first", findings.first().map(|finding| finding.text(context.lang)).unwrap_or_default())
+                .with(
+                    "first",
+                    findings
+                        .first()
+                        .map(|finding| finding.text(context.lang))
+                        .unwrap_or_default(),
+                )
                 .with_findings(findings),
         };
         context.problem(&problem)
@@ -76,7 +94,10 @@ pub(super) fn run(arguments: &Pack, context: &Context) -> Result<ExitCode, Failu
         "version": inspection.version,
     });
     context.printer.one(&body, &shown, || {
-        format!("{shown} sha256:{} ({} bytes, {} entries)", report.digest, report.size, report.entries)
+        format!(
+            "{shown} sha256:{} ({} bytes, {} entries)",
+            report.digest, report.size, report.entries
+        )
     });
     Ok(ExitCode::Done)
 }

@@ -19,7 +19,11 @@ pub(super) async fn list(
 ) -> Result<ExitCode, Failure> {
     let mut query = Vec::new();
     for (name, value) in [("kind", &arguments.kind), ("health", &arguments.health)] {
-        query.extend(value.as_ref().map(|value| format!("{name}={}", segment(value))));
+        query.extend(
+            value
+                .as_ref()
+                .map(|value| format!("{name}={}", segment(value))),
+        );
     }
     let mut path = "/v1/installations".to_owned();
     if !query.is_empty() {
@@ -51,7 +55,9 @@ pub(super) async fn show(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let body = client.get(&path(&arguments.plugin)).await?;
-    context.printer.one(&body, &text_at(&body, "/plugin"), || text(&body, context));
+    context
+        .printer
+        .one(&body, &text_at(&body, "/plugin"), || text(&body, context));
     Ok(ExitCode::Done)
 }
 
@@ -63,7 +69,11 @@ pub(super) async fn logs(
     let path = format!("{}/logs?tail={}", path(&arguments.plugin), arguments.tail);
     if !arguments.follow {
         let body = client.get(&path).await?;
-        let lines = body.get("lines").and_then(Json::as_array).cloned().unwrap_or_default();
+        let lines = body
+            .get("lines")
+            .and_then(Json::as_array)
+            .cloned()
+            .unwrap_or_default();
         match context.printer.format {
             Format::Json | Format::Yaml => context.printer.document(&body),
             Format::Ndjson => lines.iter().for_each(|entry| line(&entry.to_string())),
@@ -108,7 +118,11 @@ fn text(body: &Json, context: &Context) -> String {
         ("reason", text_at(body, "/health/reason")),
         (
             "version",
-            format!("{} ({})", text_at(body, "/version/label"), digest("/version/digest")),
+            format!(
+                "{} ({})",
+                text_at(body, "/version/label"),
+                digest("/version/digest")
+            ),
         ),
         ("previous", text_at(body, "/previous/label")),
     ] {
@@ -117,8 +131,13 @@ fn text(body: &Json, context: &Context) -> String {
             text.push_str(&format!("  {label}: {}\n", value.replace('\n', "\n    ")));
         }
     }
-    for (name, value) in body.get("details").and_then(Json::as_object).into_iter().flatten() {
-        text.push_str(&format!("  {name}: {}\n", shown(value)));
+    for (name, value) in body
+        .get("details")
+        .and_then(Json::as_object)
+        .into_iter()
+        .flatten()
+    {
+        detail(&mut text, name, value, 1);
     }
     if let Some(versions) = body.get("versions").and_then(Json::as_array)
         && !versions.is_empty()
@@ -126,21 +145,49 @@ fn text(body: &Json, context: &Context) -> String {
         let current = text_at(body, "/version/id");
         let rows = versions.iter().map(|version| {
             let id = text_at(version, "/id");
-            let mark = if id == current { "*".to_owned() } else { String::new() };
+            let mark = if id == current {
+                "*".to_owned()
+            } else {
+                String::new()
+            };
             let digest = text_at(version, "/digest").chars().take(12).collect();
             vec![text_at(version, "/label"), digest, id, mark]
         });
         text.push('\n');
-        text.push_str(&table(lang, &["VERSION", "DIGEST", "ID", "CURRENT"], rows.collect()));
+        text.push_str(&table(
+            lang,
+            &["VERSION", "DIGEST", "ID", "CURRENT"],
+            rows.collect(),
+        ));
     }
     text
+}
+
+/// One line for a plain value, an indented block for an object.
+fn detail(text: &mut String, name: &str, value: &Json, depth: usize) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Json::Null => {}
+        Json::Object(fields) => {
+            text.push_str(&format!("{indent}{name}:\n"));
+            for (name, value) in fields {
+                detail(text, name, value, depth + 1);
+            }
+        }
+        Json::Array(items) if items.is_empty() => {}
+        other => text.push_str(&format!("{indent}{name}: {}\n", shown(other))),
+    }
 }
 
 /// Lists of plain values in one line, everything else as compact JSON.
 fn shown(value: &Json) -> String {
     match value {
-        Json::String(text) => text.clone(),
-        Json::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+        Json::String(text) => text.replace('\n', " "),
+        Json::Array(items)
+            if items
+                .iter()
+                .all(|item| !item.is_object() && !item.is_array()) =>
+        {
             items.iter().map(shown).collect::<Vec<_>>().join(", ")
         }
         other => other.to_string(),

@@ -35,15 +35,24 @@ pub(super) async fn run(
                 },
             );
         }
-        Token::Create { name, roles, expires } => {
+        Token::Create {
+            name,
+            roles,
+            expires,
+        } => {
             let mut body = json!({ "name": name, "roles": roles });
             if let Some(expires) = expires {
-                let seconds = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX) / 1000;
-                body["expires_in"] = seconds.into();
+                let from_now = i64::try_from(expires.as_millis()).unwrap_or(i64::MAX);
+                let at = jiff::Timestamp::now()
+                    .as_millisecond()
+                    .saturating_add(from_now);
+                body["expires_at"] = at.into();
             }
             let request = client.request(Method::POST, "/v1/tokens").json(&body);
             let made = client.json(request).await?;
-            context.printer.one(&made, &text_at(&made, "/id"), || text_at(&made, "/token"));
+            context
+                .printer
+                .one(&made, &text_at(&made, "/id"), || text_at(&made, "/secret"));
         }
         Token::Revoke { id, sure } => {
             let what = match context.lang {

@@ -1,0 +1,16 @@
+//! The whole product: the started binary, its command line, and real plugins.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start the binary, and chores"
+)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests say what they skip and saw"
+)]
+
+mod commands;
+mod demo;
+mod facts;
+mod processes;
+mod support;
