@@ -10,7 +10,12 @@ use crate::support::{Bench, benches, operator, plugin, world};
 
 async fn operations(bench: &Bench) -> Vec<OperationView> {
     let page = PageQuery::default();
-    bench.platform.operations(&OperationFilter::default(), &page).await.unwrap().items
+    bench
+        .platform
+        .operations(&OperationFilter::default(), &page)
+        .await
+        .unwrap()
+        .items
 }
 
 #[tokio::test]
@@ -25,12 +30,29 @@ async fn an_installation_ends_ready_with_all_its_steps_done() {
 
         let operation = operations(&bench).await.remove(0);
         assert_eq!(operation.state, OperationState::Done);
-        assert!(operation.steps.iter().all(|step| step.state == StepState::Done));
+        assert!(
+            operation
+                .steps
+                .iter()
+                .all(|step| step.state == StepState::Done)
+        );
         assert_eq!(operation.steps[0].output, Some(json!({ "did": "unpack" })));
         assert_eq!(operation.created_by, "tester");
-        let installed = bench.platform.installation("a").await.unwrap().installed().unwrap();
-        assert_eq!(bench.platform.probe(&installed).await.state, HealthState::Ready);
-        assert_eq!(bench.platform.health(&plugin("a")).state, HealthState::Ready);
+        let installed = bench
+            .platform
+            .installation("a")
+            .await
+            .unwrap()
+            .installed()
+            .unwrap();
+        assert_eq!(
+            bench.platform.probe(&installed).await.state,
+            HealthState::Ready
+        );
+        assert_eq!(
+            bench.platform.health(&plugin("a")).state,
+            HealthState::Ready
+        );
     }
 }
 
@@ -39,10 +61,18 @@ async fn a_step_that_fails_is_undone_with_those_before_it_and_the_old_version_wo
     for bench in benches().await {
         let old = bench.installed("a").await;
         for failing in ["unpack", "start", "probe", "switch"] {
-            let bad = bench.version("a", failing, json!({ "fail": [failing] })).await;
-            let id = bench.platform.upgrade(&operator(), &plugin("a"), bad.id).await.unwrap();
+            let bad = bench
+                .version("a", failing, json!({ "fail": [failing] }))
+                .await;
+            let id = bench
+                .platform
+                .upgrade(&operator(), &plugin("a"), bad.id)
+                .await
+                .unwrap();
             let outcome = bench.platform.wait(id).await.unwrap();
-            let Outcome::RolledBack(problem) = outcome else { panic!("{failing}: {outcome:?}") };
+            let Outcome::RolledBack(problem) = outcome else {
+                panic!("{failing}: {outcome:?}")
+            };
             assert_eq!(problem.code, codes::ROLLED_BACK);
             assert_eq!(problem.params["reason"], format!("{failing} went wrong"));
             assert_eq!(problem.params["previous"], "1");
@@ -55,10 +85,18 @@ async fn a_step_that_fails_is_undone_with_those_before_it_and_the_old_version_wo
             let failure = operation.failure.unwrap();
             assert_eq!(failure.text, format!("\n{failing} went wrong\nsecond line"));
             let states: Vec<_> = operation.steps.iter().map(|step| step.state).collect();
-            let at = operation.steps.iter().position(|step| step.action == failing).unwrap();
+            let at = operation
+                .steps
+                .iter()
+                .position(|step| step.action == failing)
+                .unwrap();
             assert_eq!(states[at], StepState::Failed);
             assert!(states[..at].iter().all(|state| *state == StepState::Undone));
-            assert!(states[at + 1..].iter().all(|state| *state == StepState::Skipped));
+            assert!(
+                states[at + 1..]
+                    .iter()
+                    .all(|state| *state == StepState::Skipped)
+            );
         }
     }
 }
@@ -68,14 +106,20 @@ async fn a_first_installation_that_fails_leaves_nothing() {
     for bench in benches().await {
         let bad = bench.version("a", "1", json!({ "fail": ["start"] })).await;
         let name = plugin("a");
-        let id = bench.platform.install(&operator(), &name, bad.id, Default::default()).await;
+        let id = bench
+            .platform
+            .install(&operator(), &name, bad.id, Default::default())
+            .await;
         let id = id.unwrap();
         let outcome = bench.platform.wait(id).await.unwrap();
         assert!(matches!(&outcome, Outcome::Failed(problem) if problem.code == codes::STEP_FAILED));
         assert!(bench.kind.effects("a").is_empty());
         let gone = bench.platform.installation("a").await.unwrap_err();
         assert_eq!(gone.code, codes::PLUGIN_NOT_FOUND);
-        assert_eq!(bench.platform.operation(id).await.unwrap().outcome(), Some(outcome));
+        assert_eq!(
+            bench.platform.operation(id).await.unwrap().outcome(),
+            Some(outcome)
+        );
     }
 }
 
@@ -83,8 +127,14 @@ async fn a_first_installation_that_fails_leaves_nothing() {
 async fn a_change_that_cannot_be_planned_claims_nothing() {
     for bench in benches().await {
         let bad = bench.version("a", "1", json!({ "fail": ["plan"] })).await;
-        let request = ChangeRequest::Install { version: bad.id, wanted: None };
-        let result = bench.platform.change(&operator(), &plugin("a"), request).await;
+        let request = ChangeRequest::Install {
+            version: bad.id,
+            wanted: None,
+        };
+        let result = bench
+            .platform
+            .change(&operator(), &plugin("a"), request)
+            .await;
         assert_eq!(result.unwrap_err().code, codes::STEP_FAILED);
         assert!(bench.platform.installation("a").await.is_err());
         assert!(operations(&bench).await.is_empty());
@@ -97,7 +147,11 @@ async fn a_step_after_the_commit_cannot_fail_the_change() {
     for bench in benches().await {
         bench.installed("a").await;
         let new = bench.version("a", "2", json!({ "fail": ["stop"] })).await;
-        let id = bench.platform.upgrade(&operator(), &plugin("a"), new.id).await.unwrap();
+        let id = bench
+            .platform
+            .upgrade(&operator(), &plugin("a"), new.id)
+            .await
+            .unwrap();
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
         let operation = bench.platform.operation(id).await.unwrap();
         let last = operation.steps.last().unwrap();
@@ -111,8 +165,15 @@ async fn a_panic_in_a_kind_is_a_failed_step() {
     for bench in benches().await {
         let old = bench.installed("a").await;
         let bad = bench.version("a", "2", json!({ "panic": ["start"] })).await;
-        let id = bench.platform.upgrade(&operator(), &plugin("a"), bad.id).await.unwrap();
-        assert!(matches!(bench.platform.wait(id).await.unwrap(), Outcome::RolledBack(_)));
+        let id = bench
+            .platform
+            .upgrade(&operator(), &plugin("a"), bad.id)
+            .await
+            .unwrap();
+        assert!(matches!(
+            bench.platform.wait(id).await.unwrap(),
+            Outcome::RolledBack(_)
+        ));
         assert_eq!(bench.kind.effects("a"), world(&old, &[&old]));
     }
 }
@@ -123,11 +184,19 @@ async fn a_second_change_is_refused_at_once_while_other_plugins_go_on() {
         bench.installed("a").await;
         let new = bench.version("a", "2", json!({})).await;
         bench.kind.gate.closed_for.lock().push("unpack".to_owned());
-        let id = bench.platform.upgrade(&operator(), &plugin("a"), new.id).await.unwrap();
+        let id = bench
+            .platform
+            .upgrade(&operator(), &plugin("a"), new.id)
+            .await
+            .unwrap();
         bench.kind.gate.arrived.notified().await;
         bench.kind.gate.closed_for.lock().clear();
 
-        let second = bench.platform.restart(&operator(), &plugin("a")).await.unwrap_err();
+        let second = bench
+            .platform
+            .restart(&operator(), &plugin("a"))
+            .await
+            .unwrap_err();
         assert_eq!(second.code, codes::OPERATION_IN_PROGRESS);
         assert_eq!(second.params["operation"], id.to_string());
         let view = bench.platform.installation("a").await.unwrap();
@@ -143,7 +212,12 @@ async fn a_second_change_is_refused_at_once_while_other_plugins_go_on() {
 async fn of_many_changes_begun_at_once_one_goes_and_the_others_are_refused() {
     for bench in benches().await {
         bench.installed("a").await;
-        bench.kind.gate.closed_for.lock().push("start_again".to_owned());
+        bench
+            .kind
+            .gate
+            .closed_for
+            .lock()
+            .push("start_again".to_owned());
         let requests = (0..10).map(|_| {
             let platform = bench.platform.clone();
             tokio::spawn(async move { platform.restart(&operator(), &plugin("a")).await })
@@ -167,7 +241,11 @@ async fn a_cancelled_change_goes_back_and_a_finished_one_cannot_be_cancelled() {
         let old = bench.installed("a").await;
         let new = bench.version("a", "2", json!({})).await;
         bench.kind.gate.closed_for.lock().push("start".to_owned());
-        let id = bench.platform.upgrade(&operator(), &plugin("a"), new.id).await.unwrap();
+        let id = bench
+            .platform
+            .upgrade(&operator(), &plugin("a"), new.id)
+            .await
+            .unwrap();
         bench.kind.gate.arrived.notified().await;
         bench.platform.cancel(id).await.unwrap();
         let outcome = bench.platform.wait(id).await.unwrap();
@@ -186,7 +264,11 @@ async fn a_change_past_its_commit_cannot_be_cancelled() {
         bench.installed("a").await;
         let new = bench.version("a", "2", json!({})).await;
         bench.kind.gate.closed_for.lock().push("stop".to_owned());
-        let id = bench.platform.upgrade(&operator(), &plugin("a"), new.id).await.unwrap();
+        let id = bench
+            .platform
+            .upgrade(&operator(), &plugin("a"), new.id)
+            .await
+            .unwrap();
         bench.kind.gate.arrived.notified().await;
         let late = bench.platform.cancel(id).await.unwrap_err();
         assert_eq!(late.code, codes::OPERATION_PAST_COMMIT);
@@ -201,20 +283,36 @@ async fn what_could_not_be_undone_is_undone_at_the_next_start_or_before_the_next
         let old = bench.installed("a").await;
         for by_restart in [true, false] {
             let label = format!("2 {by_restart}");
-            let bad = bench.version("a", &label, json!({ "fail": ["probe"] })).await;
+            let bad = bench
+                .version("a", &label, json!({ "fail": ["probe"] }))
+                .await;
             *bench.kind.broken_undo.lock() = Some("start".to_owned());
-            let id = bench.platform.upgrade(&operator(), &plugin("a"), bad.id).await.unwrap();
+            let id = bench
+                .platform
+                .upgrade(&operator(), &plugin("a"), bad.id)
+                .await
+                .unwrap();
             let outcome = bench.platform.wait(id).await.unwrap();
-            let Outcome::UndoFailed(problem) = outcome else { panic!("{outcome:?}") };
+            let Outcome::UndoFailed(problem) = outcome else {
+                panic!("{outcome:?}")
+            };
             assert_eq!(problem.params["undo"], "cannot go back");
 
-            let refused = bench.platform.restart(&operator(), &plugin("a")).await.unwrap_err();
+            let refused = bench
+                .platform
+                .restart(&operator(), &plugin("a"))
+                .await
+                .unwrap_err();
             assert_eq!(refused.code, codes::UNDO_FAILED);
             *bench.kind.broken_undo.lock() = None;
             if by_restart {
                 bench.reopen().await;
             } else {
-                let id = bench.platform.restart(&operator(), &plugin("a")).await.unwrap();
+                let id = bench
+                    .platform
+                    .restart(&operator(), &plugin("a"))
+                    .await
+                    .unwrap();
                 assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
             }
             assert_eq!(bench.kind.effects("a"), world(&old, &[&old]));
@@ -230,10 +328,17 @@ async fn a_plugin_whose_way_back_fails_can_still_be_taken_away() {
         let bad = bench.version("a", "1", json!({ "fail": ["probe"] })).await;
         *bench.kind.broken_undo.lock() = Some("start".to_owned());
         let name = plugin("a");
-        let id = bench.platform.install(&operator(), &name, bad.id, Default::default()).await;
+        let id = bench
+            .platform
+            .install(&operator(), &name, bad.id, Default::default())
+            .await;
         let outcome = bench.platform.wait(id.unwrap()).await.unwrap();
         assert!(matches!(outcome, Outcome::UndoFailed(_)));
-        let id = bench.platform.uninstall(&operator(), &name, false).await.unwrap();
+        let id = bench
+            .platform
+            .uninstall(&operator(), &name, false)
+            .await
+            .unwrap();
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
         assert!(bench.kind.effects("a").is_empty());
         *bench.kind.broken_undo.lock() = None;
@@ -251,15 +356,27 @@ async fn versions_are_exchanged_and_remembered() {
             let view = bench.platform.installation("a").await.unwrap();
             (view.current.map(|it| it.id), view.previous.map(|it| it.id))
         };
-        let nothing = bench.platform.rollback(&who, &name, None).await.unwrap_err();
+        let nothing = bench
+            .platform
+            .rollback(&who, &name, None)
+            .await
+            .unwrap_err();
         assert_eq!(nothing.code, codes::NO_PREVIOUS_VERSION);
 
-        let id = bench.platform.upgrade(&who, &name, second.id).await.unwrap();
+        let id = bench
+            .platform
+            .upgrade(&who, &name, second.id)
+            .await
+            .unwrap();
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
         assert_eq!(versions().await, (Some(second.id), Some(first.id)));
 
         // The same version again is a restart, and changes neither.
-        let id = bench.platform.upgrade(&who, &name, second.id).await.unwrap();
+        let id = bench
+            .platform
+            .upgrade(&who, &name, second.id)
+            .await
+            .unwrap();
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
         assert_eq!(versions().await, (Some(second.id), Some(first.id)));
 
@@ -275,7 +392,11 @@ async fn what_is_wanted_is_kept_and_a_dry_run_changes_nothing() {
     for bench in benches().await {
         let version = bench.installed("a").await;
         let (who, name) = (operator(), plugin("a"));
-        let plan = bench.platform.plan_only(&name, ChangeRequest::Disable).await.unwrap();
+        let plan = bench
+            .platform
+            .plan_only(&name, ChangeRequest::Disable)
+            .await
+            .unwrap();
         assert_eq!(plan.steps.len(), 2);
         let before = bench.platform.installation("a").await.unwrap();
         assert_eq!(before.wanted, Wanted::Running);
@@ -293,7 +414,11 @@ async fn what_is_wanted_is_kept_and_a_dry_run_changes_nothing() {
         let id = bench.platform.uninstall(&who, &name, false).await.unwrap();
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
         assert!(bench.platform.installation("a").await.is_err());
-        let gone = bench.platform.uninstall(&who, &name, false).await.unwrap_err();
+        let gone = bench
+            .platform
+            .uninstall(&who, &name, false)
+            .await
+            .unwrap_err();
         assert_eq!(gone.code, codes::PLUGIN_NOT_FOUND);
     }
 }
@@ -304,13 +429,21 @@ async fn a_stopping_server_takes_back_what_is_under_way() {
         let old = bench.installed("a").await;
         let new = bench.version("a", "2", json!({})).await;
         bench.kind.gate.closed_for.lock().push("start".to_owned());
-        let id = bench.platform.upgrade(&operator(), &plugin("a"), new.id).await.unwrap();
+        let id = bench
+            .platform
+            .upgrade(&operator(), &plugin("a"), new.id)
+            .await
+            .unwrap();
         bench.kind.gate.arrived.notified().await;
         bench.platform.shut_down().await;
         assert_eq!(bench.kind.effects("a"), world(&old, &[&old]));
         let state = bench.platform.operation(id).await.unwrap().state;
         assert_eq!(state, OperationState::Cancelled);
-        let refused = bench.platform.restart(&operator(), &plugin("a")).await.unwrap_err();
+        let refused = bench
+            .platform
+            .restart(&operator(), &plugin("a"))
+            .await
+            .unwrap_err();
         assert_eq!(refused.code, codes::SHUTTING_DOWN);
     }
 }

@@ -3,14 +3,15 @@
 //!
 //! The child is this test binary again, told by its environment what to do ([`child`]).
 
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::os::unix::process::ExitStatusExt as _;
 
 use plugyard_http::PageQuery;
 use plugyard_model::VersionId;
 use plugyard_platform::kind::Version;
-use plugyard_platform::operations::OperationState;
+use plugyard_platform::operations::{OperationFilter, OperationState};
 use plugyard_platform::{ChangeRequest, Home, Outcome, Platform, Settings, Source, TakeIn};
 use plugyard_store::testing::{self, TestDatabase};
 use plugyard_store::{Database, DatabaseUrl};
@@ -44,21 +45,31 @@ enum What {
 /// Not a test of its own: what the children of the others run.
 #[tokio::test]
 async fn child() {
-    let Ok(task) = std::env::var(TASK) else { return };
+    let Ok(task) = std::env::var(TASK) else {
+        return;
+    };
     let task: Task = serde_json::from_str(&task).unwrap();
     let url: DatabaseUrl = task.database.parse().unwrap();
     let home = Path::new(&task.home);
     let settings = Settings::new(Home::new(home), Database::open(&url).await.unwrap());
-    let platform = Platform::open(settings, vec![Fake::new(home)]).await.unwrap();
+    let platform = Platform::open(settings, vec![Fake::new(home)])
+        .await
+        .unwrap();
     let (who, name) = (operator(), plugin(&task.key));
     let request = match task.what {
         What::TakeInAndInstall => {
             let directory = package(&task.key, "1", json!({}));
             let source = Source::Path(directory.path().to_owned());
             let intake = platform.take_in(source, TakeIn::default()).await.unwrap();
-            ChangeRequest::Install { version: intake.version.id, wanted: None }
+            ChangeRequest::Install {
+                version: intake.version.id,
+                wanted: None,
+            }
         }
-        What::Install(version) => ChangeRequest::Install { version, wanted: None },
+        What::Install(version) => ChangeRequest::Install {
+            version,
+            wanted: None,
+        },
         What::Upgrade(version) => ChangeRequest::Upgrade { version },
         What::Rollback => ChangeRequest::Rollback { to: None },
         What::Disable => ChangeRequest::Disable,
@@ -70,20 +81,27 @@ async fn child() {
 }
 
 /// Runs a child that is killed at its `kill_at`-th point; says whether it was.
-fn killed(bench: &Bench, key: &str, what: What, kill_at: usize) -> bool {
+async fn killed(bench: &Bench, key: &str, what: What, kill_at: usize) -> bool {
     let task = Task {
         database: bench.test.address.clone(),
         home: bench.home.path().display().to_string(),
         key: key.to_owned(),
         what,
     };
-    #[expect(clippy::disallowed_methods, reason = "the child is this test, not a plugin")]
-    let status = Command::new(std::env::current_exe().unwrap())
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the child is this test, not a plugin"
+    )]
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["crash::child", "--exact", "--quiet", "--nocapture"])
         .env(TASK, serde_json::to_string(&task).unwrap())
         .env("PLUGYARD_KILL_AT", kill_at.to_string())
-        .stdout(Stdio::null())
-        .status()
+        .stdout(Stdio::null());
+    // Aside: what this process still writes must not be held up, the child waits for it.
+    let status = tokio::task::spawn_blocking(move || command.status())
+        .await
+        .unwrap()
         .unwrap();
     match status.signal() {
         Some(9) => true,
@@ -105,7 +123,7 @@ struct Scenario {
 /// A plugin's state that can be told from others: what runs, what is wanted, what the rows say.
 #[derive(Debug, PartialEq)]
 struct State {
-    effects: std::collections::BTreeMap<String, String>,
+    effects: BTreeMap<String, String>,
     versions: Option<(Option<VersionId>, Option<VersionId>)>,
     wanted: Option<plugyard_model::Wanted>,
 }
@@ -125,10 +143,19 @@ async fn prepare(bench: &Bench, scenario: &Scenario, key: &str) -> Version {
     for (index, label) in scenario.installed.iter().enumerate() {
         let version = bench.version(key, label, json!({})).await;
         let request = match index {
-            0 => ChangeRequest::Install { version: version.id, wanted: None },
-            _ => ChangeRequest::Upgrade { version: version.id },
+            0 => ChangeRequest::Install {
+                version: version.id,
+                wanted: None,
+            },
+            _ => ChangeRequest::Upgrade {
+                version: version.id,
+            },
         };
-        let id = bench.platform.change(&operator(), &name, request).await.unwrap();
+        let id = bench
+            .platform
+            .change(&operator(), &name, request)
+            .await
+            .unwrap();
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
     }
     bench.version(key, "new", scenario.new.clone()).await
@@ -137,18 +164,31 @@ async fn prepare(bench: &Bench, scenario: &Scenario, key: &str) -> Version {
 /// What the change leads to when nothing goes wrong, made by an unhurt run.
 async fn unhurt(bench: &Bench, scenario: &Scenario, key: &str) -> State {
     let new = prepare(bench, scenario, key).await;
-    assert!(!killed(bench, key, (scenario.what)(new.id), 0));
+    assert!(!killed(bench, key, (scenario.what)(new.id), 0).await);
     state(bench, &bench.platform, key).await
 }
 
 /// States of different plugins, whose ids and digests differ, are compared by their shape.
-fn shape(state: &State, versions: &[Version], key: &str) -> String {
-    let mut text = format!("{state:?}").replace(key, "KEY");
-    for (index, version) in versions.iter().enumerate() {
-        text = text.replace(&version.digest.to_string(), &format!("DIGEST{index}"));
-        text = text.replace(&format!("{:?}", version.id), &format!("ID{index}"));
-    }
-    text
+fn shape(state: &State, versions: &[Version]) -> String {
+    let named = |text: String| {
+        versions
+            .iter()
+            .enumerate()
+            .fold(text, |text, (index, version)| {
+                text.replace(&version.digest.to_string(), &format!("DIGEST{index}"))
+                    .replace(&format!("{:?}", version.id), &format!("ID{index}"))
+            })
+    };
+    let effects: BTreeMap<_, _> = state
+        .effects
+        .iter()
+        .map(|(name, content)| (named(name.clone()), named(content.clone())))
+        .collect();
+    format!(
+        "{effects:?} {} {:?}",
+        named(format!("{:?}", state.versions)),
+        state.wanted
+    )
 }
 
 async fn versions_by_label(platform: &Platform, key: &str) -> Vec<Version> {
@@ -167,31 +207,40 @@ async fn run(test: TestDatabase, scenario: Scenario) {
     let bench = Bench::new(test).await;
     let new_state = unhurt(&bench, &scenario, "unhurt").await;
     let versions = versions_by_label(&bench.platform, "unhurt").await;
-    let new_shape = shape(&new_state, &versions, "unhurt");
+    let new_shape = shape(&new_state, &versions);
     let (mut olds, mut news) = (0, 0);
     for point in 1.. {
         let key = format!("k{point}");
         let new = prepare(&bench, &scenario, &key).await;
         let versions = versions_by_label(&bench.platform, &key).await;
-        let old_shape = shape(&state(&bench, &bench.platform, &key).await, &versions, &key);
-        if !killed(&bench, &key, (scenario.what)(new.id), point) {
+        let old_shape = shape(&state(&bench, &bench.platform, &key).await, &versions);
+        if !killed(&bench, &key, (scenario.what)(new.id), point).await {
             break;
         }
         if scenario.twice {
             // Somewhere in the recovery; past its end it is a recovery that is not killed.
-            killed(&bench, &key, What::Recover, 1 + point * 7 % 23);
+            killed(&bench, &key, What::Recover, 1 + point * 7 % 23).await;
         }
         let platform = bench.reopen().await;
         let after = state(&bench, &platform, &key).await;
-        let after_shape = shape(&after, &versions, &key);
-        if after_shape == new_shape {
-            news += 1;
-        } else {
-            assert_eq!(after_shape, old_shape, "killed at point {point} on {}", bench.test.sort);
+        let after_shape = shape(&after, &versions);
+        if after_shape == old_shape {
             olds += 1;
+        } else {
+            assert_eq!(
+                after_shape, new_shape,
+                "killed at point {point} on {}",
+                bench.test.sort
+            );
+            news += 1;
         }
-        let filter = plugyard_platform::operations::OperationFilter { plugin: Some(plugin(&key)) };
-        let page = platform.operations(&filter, &PageQuery::default()).await.unwrap();
+        let filter = OperationFilter {
+            plugin: Some(plugin(&key)),
+        };
+        let page = platform
+            .operations(&filter, &PageQuery::default())
+            .await
+            .unwrap();
         for operation in page.items {
             assert_ne!(operation.state, OperationState::Running, "point {point}");
             assert_ne!(operation.state, OperationState::UndoFailed, "point {point}");
@@ -200,14 +249,20 @@ async fn run(test: TestDatabase, scenario: Scenario) {
         let platform = bench.reopen().await;
         assert_eq!(state(&bench, &platform, &key).await, after, "point {point}");
         if after.versions.is_some() {
-            let id = platform.uninstall(&operator(), &plugin(&key), false).await.unwrap();
+            let id = platform
+                .uninstall(&operator(), &plugin(&key), false)
+                .await
+                .unwrap();
             assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
         }
         assert!(bench.kind.effects(&key).is_empty());
     }
     // Both ends were seen, or the kills hit nothing.
     assert!(olds > 3, "{olds} ended old, {news} new");
-    assert!(news > 0 || scenario.new["fail"].is_array(), "{olds} ended old, {news} new");
+    assert!(
+        news > 0 || scenario.new["fail"].is_array(),
+        "{olds} ended old, {news} new"
+    );
 }
 
 async fn run_everywhere(scenario: impl Fn() -> Scenario) {
@@ -299,12 +354,16 @@ async fn taking_in_survives_a_kill_at_every_point() {
         let bench = Bench::new(test).await;
         for point in 1.. {
             let key = format!("k{point}");
-            let hurt = killed(&bench, &key, What::TakeInAndInstall, point);
+            let hurt = killed(&bench, &key, What::TakeInAndInstall, point).await;
             let platform = bench.reopen().await;
             // A version that is listed has its bytes.
             for view in platform.versions(&plugin(&key)).await.unwrap() {
                 let objects = plugyard_store::Objects::local(bench.home.path().join("objects"));
-                let file = objects.unwrap().local_file(&view.version.digest).await.unwrap();
+                let file = objects
+                    .unwrap()
+                    .local_file(&view.version.digest)
+                    .await
+                    .unwrap();
                 let (digest, _) = plugyard_archive::digest_file(file).unwrap();
                 assert_eq!(digest, view.version.digest);
             }

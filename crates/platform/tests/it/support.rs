@@ -31,7 +31,10 @@ pub(crate) fn plugin(key: &str) -> PluginName {
 }
 
 pub(crate) fn operator() -> Principal {
-    Principal { name: "tester".to_owned(), roles: vec![Role::Operator] }
+    Principal {
+        name: "tester".to_owned(),
+        roles: vec![Role::Operator],
+    }
 }
 
 /// Holds steps at a gate until the test opens it.
@@ -55,7 +58,11 @@ pub(crate) struct Fake {
 impl Fake {
     pub(crate) fn new(home: &Path) -> Arc<Self> {
         let root = home.join("effects");
-        Arc::new(Self { root, gate: Gate::default(), broken_undo: Mutex::default() })
+        Arc::new(Self {
+            root,
+            gate: Gate::default(),
+            broken_undo: Mutex::default(),
+        })
     }
 
     /// Every file of a plugin with its content: what the world sees of it.
@@ -64,7 +71,9 @@ impl Fake {
         let root = self.root.join(key);
         let mut directories = vec![root.clone()];
         while let Some(directory) = directories.pop() {
-            let Ok(entries) = std::fs::read_dir(directory) else { continue };
+            let Ok(entries) = std::fs::read_dir(directory) else {
+                continue;
+            };
             for entry in entries {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
@@ -108,6 +117,7 @@ impl Fake {
     fn do_step(&self, action: &str, cx: &StepCx) {
         let (current, target) = digests(&cx.change);
         match action {
+            "unpack" if self.path(cx, &format!("unpacked/{target}")).exists() => {}
             "unpack" => self.write(cx, &format!("unpacked/{target}"), "files"),
             "start" => self.write(cx, &format!("started/{target}"), "process"),
             "start_again" | "stop" if current == target => {
@@ -132,23 +142,36 @@ impl Fake {
 
 fn digests(change: &Change) -> (String, String) {
     let digest = |version: &Option<Version>| {
-        version.as_ref().map_or_else(String::new, |version| version.digest.to_string())
+        version
+            .as_ref()
+            .map_or_else(String::new, |version| version.digest.to_string())
     };
     (digest(&change.current), digest(&change.target))
 }
 
 fn step(name: StepName, action: &str, input: Json) -> StepSpec {
-    StepSpec { name, action: action.to_owned(), input, commit: name == StepName::Commit }
+    StepSpec {
+        name,
+        action: action.to_owned(),
+        input,
+        commit: name == StepName::Commit,
+    }
 }
 
 pub(crate) fn error(text: &str) -> StepError {
-    StepError { code: codes::STEP_FAILED, text: text.to_owned(), params: Params::new() }
+    StepError {
+        code: codes::STEP_FAILED,
+        text: text.to_owned(),
+        params: Params::new(),
+    }
 }
 
 /// Steps of a plan that fail, by action, as the package's manifest says.
 fn fails(change: &Change, list: &str, action: &str) -> bool {
     change.target.as_ref().is_some_and(|version| {
-        version.manifest[list].as_array().is_some_and(|list| list.contains(&json!(action)))
+        version.manifest[list]
+            .as_array()
+            .is_some_and(|list| list.contains(&json!(action)))
     })
 }
 
@@ -159,7 +182,11 @@ impl Kind for Fake {
     }
 
     fn recognise(&self, names: &Listing) -> Likeness {
-        if names.has_file("fake.json") { Likeness::Yes } else { Likeness::No }
+        if names.has_file("fake.json") {
+            Likeness::Yes
+        } else {
+            Likeness::No
+        }
     }
 
     fn inspect(&self, package: &dyn PackageReader, expected: Option<&str>) -> Inspection {
@@ -178,9 +205,12 @@ impl Kind for Fake {
             && expected != actual
         {
             findings.push(
-                Finding::error(codes::MANIFEST_NAME_MISMATCH, Place::pointer("fake.json", "/name"))
-                    .with("expected", expected)
-                    .with("actual", actual),
+                Finding::error(
+                    codes::MANIFEST_NAME_MISMATCH,
+                    Place::pointer("fake.json", "/name"),
+                )
+                .with("expected", expected)
+                .with("actual", actual),
             );
         }
         Inspection {
@@ -197,7 +227,11 @@ impl Kind for Fake {
             return Err(KindError::new(codes::STEP_FAILED).with("reason", "cannot be planned"));
         }
         let (current, target) = digests(change);
-        let unpacked = self.root.join(change.plugin.key.as_str()).join("unpacked").join(&target);
+        let unpacked = self
+            .root
+            .join(change.plugin.key.as_str())
+            .join("unpacked")
+            .join(&target);
         let input = json!({ "was_unpacked": unpacked.exists() });
         let bring = [
             step(StepName::Unpack, "unpack", input.clone()),
@@ -306,20 +340,33 @@ impl Bench {
         Self::with(test, |settings| settings).await
     }
 
-    pub(crate) async fn with(test: TestDatabase, change: impl FnOnce(Settings) -> Settings) -> Self {
+    pub(crate) async fn with(
+        test: TestDatabase,
+        change: impl FnOnce(Settings) -> Settings,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
-        test.database.migrate(plugyard_platform::migrations()).await.unwrap();
+        test.database
+            .migrate(plugyard_platform::migrations())
+            .await
+            .unwrap();
         let kind = Fake::new(home.path());
         let settings = change(Settings::new(Home::new(home.path()), test.database.clone()));
         let platform = Platform::open(settings, vec![kind.clone()]).await.unwrap();
         platform.recover().await.unwrap();
-        Self { platform, kind, test, home }
+        Self {
+            platform,
+            kind,
+            test,
+            home,
+        }
     }
 
     /// The same home and database, as the next start of the server sees them.
     pub(crate) async fn reopen(&self) -> Platform {
         let settings = Settings::new(Home::new(self.home.path()), self.test.database.clone());
-        let platform = Platform::open(settings, vec![self.kind.clone()]).await.unwrap();
+        let platform = Platform::open(settings, vec![self.kind.clone()])
+            .await
+            .unwrap();
         platform.recover().await.unwrap();
         platform
     }
@@ -355,7 +402,11 @@ pub(crate) async fn benches() -> Vec<Bench> {
 pub(crate) async fn take_in(platform: &Platform, key: &str, label: &str, more: Json) -> Version {
     let directory = package(key, label, more);
     let source = Source::Path(directory.path().to_owned());
-    platform.take_in(source, TakeIn::default()).await.unwrap().version
+    platform
+        .take_in(source, TakeIn::default())
+        .await
+        .unwrap()
+        .version
 }
 
 /// A directory that is a package of the fake kind.
