@@ -32,6 +32,8 @@ mod registry;
 mod settings;
 mod sink;
 mod source;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod token;
 mod versions;
 

@@ -105,6 +105,11 @@ impl Plugin {
             return Err(SymbolError::io("there is no process to take over"));
         };
         let launch = self.launch();
+        // What an earlier change left here cannot be gone back to any more.
+        let stale = lifecycle.previous.take().and_then(|previous| previous.worker);
+        if let Some(worker) = stale {
+            worker.stop(self.shared.settings.stop_grace.0).await;
+        }
         lifecycle.epoch += 1;
         self.state.lock().in_a_row = 0;
         match self.swap(&lifecycle, &new).await {

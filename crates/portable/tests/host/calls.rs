@@ -1,0 +1,237 @@
+//! Calls of functions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use plugyard_portable::Span;
+use plugyard_portable::testing::{pysam_dir, toolbox_dir};
+use plugyard_symbol::{BoundFunction, CallSite, ErrorClass, Value};
+
+use crate::support::{Rig, kill, node, python};
+
+pub(crate) fn bind(rig: &Rig, function: &str) -> Arc<dyn BoundFunction> {
+    let function = rig
+        .catalog
+        .function(function)
+        .expect("the function is served");
+    function.bind(CallSite {
+        node: node("rule1", "2_project"),
+        func_id: 0,
+    })
+}
+
+pub(crate) fn text(value: Option<Value>) -> String {
+    serde_json::to_string(&value).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_is_validated_called_and_fails_in_its_own_words() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(pysam_dir)).await.unwrap();
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap_err();
+    let revert = rig.catalog.function("revert").unwrap();
+    revert.validate(1).await.unwrap();
+    let error = revert.validate(2).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Refused);
+    assert_eq!(
+        error.text,
+        "revert function only supports 1 parameter but got 2"
+    );
+    assert!(!revert.is_aggregate().await.unwrap());
+    assert_eq!(
+        text(
+            bind(&rig, "revert")
+                .call(&[Value::from("hello")])
+                .await
+                .unwrap()
+        ),
+        r#""olleh""#
+    );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_01_a_symbol_of_another_plugin_is_refused_and_nothing_changes() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(pysam_dir)).await.unwrap();
+    let failed = rig
+        .install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap_err();
+    assert_eq!(failed.step, "plan");
+    assert!(failed.error.text.contains("`revert`"), "{failed:?}");
+    assert!(failed.error.text.contains("`pysam`"), "{failed:?}");
+    assert!(rig.catalog.source("numbers").is_none());
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_pass_without_losing_a_digit_and_failures_are_the_callers() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let same = bind(&rig, "same");
+    for json in [
+        "9007199254740993",
+        r#"{"a": [1, 2.5, null]}"#,
+        r#""ü\"""#,
+        "null",
+        "true",
+    ] {
+        let value = Value::Json(plugyard_symbol::JsonText::parse(json.into()).unwrap());
+        let back: serde_json::Value =
+            serde_json::from_str(&text(same.call(&[value]).await.unwrap())).unwrap();
+        assert_eq!(
+            back,
+            serde_json::from_str::<serde_json::Value>(json).unwrap()
+        );
+    }
+    let error = bind(&rig, "fail").call(&[]).await.unwrap_err();
+    assert_eq!(
+        error.text.lines().next(),
+        Some("ValueError: as you wish"),
+        "HOST-20"
+    );
+    assert!(
+        rig.catalog
+            .function("total")
+            .unwrap()
+            .is_aggregate()
+            .await
+            .unwrap()
+    );
+    let large = "x".repeat(3 << 20);
+    let value = same.call(&[Value::from(large.as_str())]).await.unwrap();
+    assert_eq!(text(value).len(), large.len() + 2);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_31_a_call_over_its_deadline_fails_alone_and_the_channel_comes_back() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.recv_timeout = Span::millis(400)
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let sleep = bind(&rig, "sleep");
+    assert_eq!(text(sleep.call(&[Value::Int(1)]).await.unwrap()), "1");
+    let error = sleep.call(&[Value::Int(700)]).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Timeout);
+    assert_eq!(
+        error.text,
+        "time out, plugin toolbox status running, message: "
+    );
+    // The late result belongs to nobody: the next answers are those of the next calls.
+    tokio::time::sleep(Duration::from_millis(350)).await;
+    for n in [2, 3, 4] {
+        assert_eq!(
+            text(sleep.call(&[Value::Int(n)]).await.unwrap()),
+            n.to_string()
+        );
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_many_callers_each_get_their_own_answer() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let same = bind(&rig, "same");
+    let calls = (0..200).map(|n| {
+        let same = Arc::clone(&same);
+        async move { (n, text(same.call(&[Value::Int(n)]).await.unwrap())) }
+    });
+    for (n, answer) in join_all(calls).await {
+        assert_eq!(answer, n.to_string());
+    }
+    // Callers that give up in the middle leave no answer to others.
+    let sleep = bind(&rig, "sleep");
+    for n in 0..5 {
+        let call = sleep.call(&[Value::Int(30)]);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(5), call)
+                .await
+                .is_err()
+        );
+        assert_eq!(
+            text(sleep.call(&[Value::Int(n)]).await.unwrap()),
+            n.to_string()
+        );
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_15_after_a_kill_everything_in_use_works_again() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let (revert, same) = (bind(&rig, "revert"), bind(&rig, "same"));
+    revert.call(&[Value::from("ab")]).await.unwrap();
+    same.call(&[Value::Int(1)]).await.unwrap();
+    let (source, inbox) = rig.source("numbers", "r").await;
+    inbox.more(5).await;
+    let before = rig.pid("toolbox");
+    kill(before);
+    inbox
+        .until("told", |inbox| !inbox.exceptions().is_empty())
+        .await;
+    assert!(
+        inbox.exceptions()[0].contains("signal: killed"),
+        "{:?}",
+        inbox.exceptions()
+    );
+    // Calls wait for the new process; both functions are there again, and so is the source.
+    assert_eq!(
+        text(revert.call(&[Value::from("ab")]).await.unwrap()),
+        r#""ba""#
+    );
+    assert_eq!(text(same.call(&[Value::Int(7)]).await.unwrap()), "7");
+    inbox.more(20).await;
+    assert_ne!(rig.pid("toolbox"), before);
+    let status = rig.status("toolbox");
+    assert_eq!(
+        (&status["status"], &status["restarts"]),
+        (&"running".into(), &1.into())
+    );
+    assert_eq!(status["history"][0]["reason"], "signal: killed");
+    source.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_under_way_when_the_process_ends_fails_at_once() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let sleep = bind(&rig, "sleep");
+    sleep.call(&[Value::Int(1)]).await.unwrap();
+    let pid = rig.pid("toolbox");
+    let call = tokio::spawn(async move { sleep.call(&[Value::Int(4000)]).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    kill(pid);
+    let error = tokio::time::timeout(Duration::from_secs(3), call)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(error.class, ErrorClass::Io);
+    assert!(error.text.contains("did not finish the call"), "{error}");
+    rig.end().await;
+}

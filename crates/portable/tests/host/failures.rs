@@ -1,0 +1,199 @@
+//! Plugins that do not come to life, or do not stay there.
+
+use std::time::Duration;
+
+use plugyard_model::HealthState;
+use plugyard_platform::kind::Action;
+use plugyard_portable::testing::{
+    EXITS_AT_ONCE, MISSING_MODULE, NEVER_HANDSHAKES, script_dir, toolbox_dir,
+};
+use plugyard_portable::{RestartSettings, Span};
+
+use crate::support::{Rig, kill, python};
+
+/// Nothing is left of a plugin whose installation failed.
+fn assert_nothing_left(rig: &Rig, key: &str) {
+    let name = format!("portable:{key}").parse().unwrap();
+    assert!(!rig.home.versions(&name).exists());
+    assert!(!rig.home.plugin_data(&name).exists());
+    assert!(!rig.home.plugins().join("portable").join(key).exists());
+    assert!(rig.catalog.function(&format!("{key}_f")).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_never_shakes_hands_fails_with_its_last_words() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.init_timeout = Span::millis(1500)
+    });
+    let version = rig.package(|at| script_dir(at, "mute", NEVER_HANDSHAKES));
+    let failed = rig.install(&version).await.unwrap_err();
+    assert_eq!(failed.step, "probe");
+    assert_eq!(
+        failed.error.text,
+        "`portable:mute` did not answer its handshake within 1.5 s. Its last output: `here I am`"
+    );
+    assert_nothing_left(&rig, "mute");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_exits_fails_at_once_with_its_exit_status() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| settings.init_timeout = Span::secs(600));
+    let version = rig.package(|at| script_dir(at, "gone", EXITS_AT_ONCE));
+    let failed = rig.install(&version).await.unwrap_err();
+    assert_eq!(
+        failed.error.text,
+        "`portable:gone` ended before its handshake (exit status 3). Its last output: `no reason to stay`"
+    );
+    let version = rig.package(|at| script_dir(at, "lost", MISSING_MODULE));
+    let failed = rig.install(&version).await.unwrap_err();
+    let text = failed.error.text;
+    assert!(
+        text.lines().next().unwrap().ends_with(
+            "Its last output: `ModuleNotFoundError: No module named 'no_such_module_anywhere'`"
+        ),
+        "{text}"
+    );
+    assert_eq!(rig.status("lost")["status"], "error", "fact 25");
+    assert_nothing_left(&rig, "lost");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_05_install_sh_is_bounded_and_both_streams_are_told() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.install_timeout = Span::millis(700)
+    });
+    let with = |script: &'static str| {
+        rig.package(move |at| {
+            script_dir(at, "scripted", EXITS_AT_ONCE)?;
+            std::fs::write(at.join("install.sh"), script)
+        })
+    };
+    let failed = rig
+        .install(&with("echo out; echo err >&2; exit 7\n"))
+        .await
+        .unwrap_err();
+    assert_eq!(failed.step, "build");
+    assert_eq!(
+        failed.error.text,
+        "err:exit status 7 stdout:out\n stderr:err\n"
+    );
+    let failed = rig
+        .install(&with("echo begun\nsleep 600 & wait\n"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        failed.error.text,
+        "err:not done within 700 ms stdout:begun\n stderr:"
+    );
+    assert_nothing_left(&rig, "scripted");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_11_a_plugin_that_keeps_crashing_fails_and_comes_back_when_asked() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.restart = RestartSettings {
+            initial: Span::millis(10),
+            max: Span::millis(20),
+            attempts: 3,
+            ..RestartSettings::default()
+        };
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    for n in 0..4 {
+        rig.until("toolbox", HealthState::Ready).await;
+        kill(rig.pid("toolbox"));
+        // Its end is noticed by its status, not by its pid.
+        let expected = if n == 3 {
+            HealthState::Failed
+        } else {
+            HealthState::Degraded
+        };
+        rig.until("toolbox", expected).await;
+    }
+    let health = rig.health("toolbox").await;
+    assert_eq!(health.reason, "signal: killed");
+    rig.change(Action::Restart, "toolbox", None).await.unwrap();
+    assert_eq!(rig.health("toolbox").await.state, HealthState::Ready);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_plugin_rests_and_an_uninstalled_one_is_gone() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let shown = rig.home.plugins().join("portable/toolbox");
+    assert!(shown.join("toolbox.json").is_file());
+    assert!(rig.home.etc().join("sources/numbers.yaml").is_file());
+    assert!(rig.home.data().join("sources/numbers.yaml").is_file());
+    let (source, inbox) = rig.source("numbers", "r").await;
+    inbox.more(1).await;
+
+    rig.change(Action::Disable, "toolbox", None).await.unwrap();
+    assert_eq!(rig.health("toolbox").await.state, HealthState::Stopped);
+    assert_eq!(rig.status("toolbox")["status"], "stop");
+    assert!(rig.catalog.source("numbers").is_none());
+    assert_eq!(inbox.exceptions(), ["plugin toolbox was stopped"]);
+
+    rig.change(Action::Enable, "toolbox", None).await.unwrap();
+    inbox.more(5).await;
+    source.stop().await.unwrap();
+
+    rig.change(Action::Uninstall, "toolbox", None)
+        .await
+        .unwrap();
+    assert!(rig.catalog.source("numbers").is_none());
+    assert!(std::fs::symlink_metadata(shown).is_err());
+    assert!(std::fs::symlink_metadata(rig.home.data().join("sources/numbers.yaml")).is_err());
+    assert!(
+        !rig.home
+            .versions(&"portable:toolbox".parse().unwrap())
+            .exists()
+    );
+    assert!(
+        rig.host.status("toolbox").is_some(),
+        "its status can still be asked"
+    );
+    assert!(rig.host.status("never").is_none());
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_06_after_a_restart_of_the_host_users_wait_for_the_plugin() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let installed = rig.installation("toolbox").unwrap();
+    rig.kind.shut_down().await;
+
+    let settings = plugyard_portable::PortableSettings {
+        python_bin: Some(python),
+        ..plugyard_portable::PortableSettings::default()
+    };
+    let host = plugyard_portable::PortableHost::new(settings, rig.home.clone());
+    let kind = host.kind();
+    kind.resume(&[installed]).await;
+    // At once, though the process needs its time.
+    let function = host
+        .catalog()
+        .function("revert")
+        .expect("registered before it is ready");
+    tokio::time::timeout(Duration::from_secs(20), function.validate(1))
+        .await
+        .unwrap()
+        .unwrap();
+    kind.shut_down().await;
+}

@@ -1,0 +1,211 @@
+//! Rows from sources, and messages to sinks.
+
+use plugyard_portable::testing::{pysam_dir, toolbox_dir};
+use plugyard_symbol::{Connection, ErrorClass};
+use serde_json::json;
+
+use crate::support::{Inbox, PATIENCE, Rig, message, numbers_in, python};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_27_rows_arrive_in_order_and_again_after_a_restart_of_the_source() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    for round in 0..3 {
+        let (source, inbox) = rig.source("numbers", "rule1").await;
+        inbox.more(50).await;
+        assert_eq!(inbox.connection(), Some(Connection::Connected));
+        assert_eq!(rig.status("toolbox")["refCount"], json!({"rule1": 1}));
+        source.stop().await.unwrap();
+        assert_eq!(
+            rig.status("toolbox")["refCount"],
+            json!({}),
+            "fact 24: gone at zero"
+        );
+        let rows = inbox.rows();
+        let first = rows[0]["n"].as_u64().unwrap();
+        for (row, n) in rows.iter().zip(first..) {
+            assert_eq!(row["n"].as_u64(), Some(n), "round {round}");
+        }
+        // HOST-21: all that was sent before the stop is here, so that the file agrees.
+        let next: u64 = std::fs::read_to_string(rig.data("toolbox", "numbers"))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        assert_eq!(next, first + rows.len() as u64);
+        assert!(inbox.metas()[0].as_ref().unwrap()["pid"].is_number());
+        assert!(inbox.exceptions().is_empty(), "{:?}", inbox.exceptions());
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_24_two_symbols_of_one_rule_are_counted_twice() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(pysam_dir)).await.unwrap();
+    let (source, inbox) = rig.source("pyjson", "rulePort1").await;
+    let (mut sink, _) = rig
+        .sink("print", "rulePort1", json!({"requireAck": true}))
+        .await;
+    inbox.more(1).await;
+    assert_eq!(inbox.rows()[0], json!({"name": "pyjson", "value": 2021}));
+    assert_eq!(inbox.metas()[0], None);
+    sink.send(message(1)).await.unwrap();
+    let status = serde_json::to_string(&rig.status("pysam")).unwrap();
+    assert!(
+        status.starts_with(r#"{"refCount":{"rulePort1":2},"status":"running","errMsg":"""#),
+        "{status}"
+    );
+    sink.stop().await.unwrap();
+    source.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_16_names_too_long_for_a_socket_are_refused_with_a_reason() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(pysam_dir)).await.unwrap();
+    let inbox = std::sync::Arc::new(Inbox::default());
+    let error = rig
+        .try_source("pyjson", &"r".repeat(100), &inbox)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.class, ErrorClass::Refused);
+    assert!(error.text.contains("too long"), "{error}");
+    let _kept = rig
+        .try_source("pyjson", &"r".repeat(60), &inbox)
+        .await
+        .unwrap();
+    let second = rig
+        .try_source("pyjson", &"r".repeat(60), &inbox)
+        .await
+        .err()
+        .unwrap();
+    assert!(second.text.contains("already"), "HOST-17: {second}");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_22_errors_of_a_source_are_exceptions() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let (source, inbox) = rig.source("errors", "r").await;
+    inbox
+        .until("an exception", |inbox| inbox.exceptions().len() >= 3)
+        .await;
+    assert_eq!(inbox.exceptions()[0], "no luck");
+    assert_eq!(inbox.count(), 0);
+    source.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_25_a_source_that_dies_is_started_again() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let before = rig.pid("toolbox");
+    let (source, inbox) = rig.source("raising", "r").await;
+    inbox.until("three lives", |inbox| inbox.count() >= 3).await;
+    assert!(
+        inbox.exceptions()[0].contains("raising"),
+        "{:?}",
+        inbox.exceptions()
+    );
+    assert!(
+        inbox.exceptions()[0].contains("ended by itself"),
+        "{:?}",
+        inbox.exceptions()
+    );
+    assert_eq!(
+        rig.pid("toolbox"),
+        before,
+        "only the symbol is started again"
+    );
+    source.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_26_acknowledgements_are_awaited_or_drained_as_wanted() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.recv_timeout = plugyard_portable::Span::millis(300);
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+
+    let (mut strict, _) = rig
+        .sink("notebook", "r1", json!({"requireAck": true, "file": "a"}))
+        .await;
+    for n in 0..50 {
+        strict.send(message(n)).await.unwrap();
+        // Acknowledged means written.
+        assert_eq!(numbers_in(&rig.data("toolbox", "a")).len(), n + 1);
+    }
+    strict.stop().await.unwrap();
+
+    // Nobody asks for them, and there are far more than any buffer holds.
+    let (mut loose, observer) = rig.sink("notebook", "r2", json!({"file": "b"})).await;
+    for n in 0..200 {
+        let batch: Vec<_> = (0..100).map(|m| message(n * 100 + m)).collect();
+        assert!(loose.send_many(batch).await.iter().all(Result::is_ok));
+    }
+    loose.stop().await.unwrap();
+    assert_eq!(
+        numbers_in(&rig.data("toolbox", "b")),
+        (0..20_000).collect::<Vec<_>>()
+    );
+    assert!(observer.exceptions().is_empty());
+
+    let (mut nack, _) = rig.sink("nack", "r3", json!({"requireAck": true})).await;
+    let error = nack.send(message(1)).await.unwrap_err();
+    assert_eq!(
+        (error.class, error.text.as_str()),
+        (ErrorClass::Io, "no room")
+    );
+    nack.stop().await.unwrap();
+
+    let (mut silent, _) = rig.sink("silent", "r4", json!({"requireAck": true})).await;
+    let error = silent.send(message(1)).await.unwrap_err();
+    assert!(
+        error.text.contains("did not acknowledge within 300 ms"),
+        "{error}"
+    );
+    silent.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_40_a_stop_during_open_is_not_lost() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let before = rig.pid("toolbox");
+    for _ in 0..2 {
+        // The second one would find the socket in use if the first had not really ended.
+        let (sink, _) = rig.sink("slow_open", "r", json!({})).await;
+        tokio::time::timeout(PATIENCE, sink.stop())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    let (source, _) = rig.source("numbers", "r").await;
+    source.stop().await.unwrap();
+    assert_eq!(rig.pid("toolbox"), before);
+    rig.end().await;
+}
