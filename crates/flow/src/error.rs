@@ -13,6 +13,9 @@ pub enum FlowError {
     /// A `CREATE STREAM` that cannot be read.
     #[error("{0}")]
     StreamSql(SqlError),
+    /// A body that carries no statement.
+    #[error("Error decoding the statement descriptor: {0}")]
+    StreamBody(String),
     /// A stream of that name is there.
     #[error("Create stream fails: Item {0} already exists.")]
     StreamExists(String),
@@ -92,7 +95,8 @@ impl FlowError {
             Self::StreamSql(_) | Self::RuleSql { .. } => 2001,
             Self::StreamExists(_) | Self::StreamUnknown(_) | Self::StreamNameDiffers { .. } => 3000,
             Self::StreamMissing(_) | Self::RuleMissing { typed: true, .. } => 1002,
-            Self::StreamReferenced(_)
+            Self::StreamBody(_)
+            | Self::StreamReferenced(_)
             | Self::RuleJson(_)
             | Self::RuleMissing { .. }
             | Self::Store { .. } => 1000,
@@ -126,6 +130,7 @@ impl FlowError {
             Self::RuleMissing { id, .. } => Problem::new(codes::RULE_NOT_FOUND).with("rule", id),
             Self::Store { .. } => Problem::new(codes::INTERNAL).with("request", ""),
             Self::StreamNameDiffers { .. }
+            | Self::StreamBody(_)
             | Self::RuleJson(_)
             | Self::RuleId(_)
             | Self::RuleOptions { .. }

@@ -258,16 +258,13 @@ fn holds(operator: Operator, left: &Value, right: &Value) -> Result<bool, Stop> 
             _ => false,
         });
     }
-    let ordering = match compare(left, right) {
-        Some(ordering) => ordering,
-        None => {
-            return fail(format!(
-                "invalid operation {} {} {}",
-                describe(left),
-                operator.sign(),
-                describe(right)
-            ));
-        }
+    let Some(ordering) = compare(left, right) else {
+        return fail(format!(
+            "invalid operation {} {} {}",
+            describe(left),
+            operator.sign(),
+            describe(right)
+        ));
     };
     if matches!(left, Value::Bool(_)) && !matches!(operator, Operator::Equal | Operator::NotEqual) {
         return fail(format!(

@@ -340,6 +340,7 @@ impl Feed {
             encode: stages.encode.clone(),
             queue: stages.queue.clone(),
             options: plan.options.clone(),
+            came: 0,
             batch: Vec::new(),
         }
     }

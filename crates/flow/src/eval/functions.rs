@@ -112,7 +112,7 @@ pub static BUILTINS: &[Builtin] = &[
         },
     ),
     builtin("lower", 1, 1, "the text in small letters", |a, _| {
-        text::one(&a[0], "lower", |text| text.to_lowercase())
+        text::one(&a[0], "lower", str::to_lowercase)
     }),
     builtin("ltrim", 1, 1, "the text without space before it", |a, _| {
         text::one(&a[0], "ltrim", |text| text.trim_start().to_owned())
@@ -219,7 +219,7 @@ pub static BUILTINS: &[Builtin] = &[
         |_, scope| Ok(Value::Int(scope.now)),
     ),
     builtin("upper", 1, 1, "the text in capital letters", |a, _| {
-        text::one(&a[0], "upper", |text| text.to_uppercase())
+        text::one(&a[0], "upper", str::to_uppercase)
     }),
 ];
 

@@ -46,7 +46,7 @@ impl IntoResponse for Failure {
 }
 
 /// `{"error":code,"message":"…"}` and a line end, as plain text.
-pub(super) fn failure(status: u16, code: u16, message: &str) -> Response {
+fn failure(status: u16, code: u16, message: &str) -> Response {
     let mut body = json!({ "error": code, "message": message }).to_string();
     body.push('\n');
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::reply::{During, Failure, document, failure, text};
-use crate::{FlowService, StreamSummary};
+use super::reply::{During, Failure, document, text};
+use crate::{FlowError, FlowService, StreamSummary};
 
 const COMMAND: &str = "Stream command error";
 
@@ -19,13 +19,11 @@ pub(super) struct Statement {
 }
 
 /// Takes the statement out of a body, whatever its media type, as eKuiper does.
-fn statement(body: &str) -> Result<String, Response> {
+fn statement(body: &str) -> Result<String, Failure> {
     serde_json::from_str::<Statement>(body)
         .map(|statement| statement.sql)
-        .map_err(|error| {
-            let message = format!("Invalid body: Error decoding the statement descriptor: {error}");
-            failure(400, 1000, &message)
-        })
+        .map_err(|error| FlowError::StreamBody(error.to_string()))
+        .during("Invalid body")
 }
 
 /// Names of all streams.
@@ -49,10 +47,7 @@ pub(super) async fn create(
     State(service): State<FlowService>,
     body: String,
 ) -> Result<Response, Failure> {
-    let sql = match statement(&body) {
-        Ok(sql) => sql,
-        Err(refusal) => return Ok(refusal),
-    };
+    let sql = statement(&body)?;
     let name = service.create_stream(&sql).await.during(COMMAND)?;
     Ok(text(
         StatusCode::CREATED,
@@ -91,10 +86,7 @@ pub(super) async fn replace(
     Path(name): Path<String>,
     body: String,
 ) -> Result<Response, Failure> {
-    let sql = match statement(&body) {
-        Ok(sql) => sql,
-        Err(refusal) => return Ok(refusal),
-    };
+    let sql = statement(&body)?;
     service.replace_stream(&name, &sql).await.during(COMMAND)?;
     Ok(text(StatusCode::OK, format!("Stream {name} is replaced.")))
 }
@@ -119,16 +111,11 @@ pub(super) async fn delete(
     Query(deletion): Query<Deletion>,
 ) -> Result<Response, Failure> {
     let force = ["1", "t", "T", "true", "TRUE", "True"].contains(&deletion.force.as_str());
-    let prefix = |error: &crate::FlowError| match error {
-        crate::FlowError::StreamReferenced(_) => "",
-        _ => "delete stream error",
-    };
     match service.drop_stream(&name, force).await {
         Ok(()) => Ok(text(StatusCode::OK, format!("Stream {name} is dropped."))),
-        Err(error) => {
-            let prefix = prefix(&error);
-            Err(error).during(prefix)
-        }
+        // The one refusal that eKuiper sends without words before it.
+        Err(error @ FlowError::StreamReferenced(_)) => Err(error.into()),
+        Err(error) => Err(error).during("delete stream error"),
     }
 }
 

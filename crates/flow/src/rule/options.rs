@@ -12,6 +12,10 @@ const BUFFER_LENGTH: usize = 1024;
 const MAX_BUFFER_LENGTH: usize = 1024 * 1024;
 
 /// How a rule runs.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each option of the format"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleOptions {
     /// `bufferLength`: how many messages wait before a node; 1 to 1 048 576.

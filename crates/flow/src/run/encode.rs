@@ -43,11 +43,11 @@ fn object(row: &Row, out: &mut Vec<u8>, depth: usize) -> Result<(), TooDeep> {
     Ok(())
 }
 
-fn value(value_: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), TooDeep> {
+fn value(it: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), TooDeep> {
     if depth > MAX_DEPTH {
         return Err(TooDeep);
     }
-    match value_ {
+    match it {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
@@ -57,7 +57,7 @@ fn value(value_: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), TooDeep>
         Value::Text(text) => string(text, out),
         Value::Bytes(_) => {
             // Base64 needs no escaping; writing into memory does not fail.
-            let _ = serde_json::to_writer(&mut *out, value_);
+            let _ = serde_json::to_writer(&mut *out, it);
         }
         Value::List(values) => {
             out.push(b'[');

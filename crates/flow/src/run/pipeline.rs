@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use plugyard_symbol::{Body, Row, Tuple, Value};
@@ -24,6 +24,8 @@ pub(super) struct Feed {
     pub(super) encode: Arc<Node>,
     pub(super) queue: Arc<Queue<Bytes>>,
     pub(super) options: SinkOptions,
+    /// Rows of the batch that have come here.
+    pub(super) came: u64,
     pub(super) batch: Vec<Bytes>,
 }
 
@@ -119,8 +121,9 @@ impl Pipeline {
                 self.process(tuple, now).await;
                 self.waiting -= 1;
             }
-            self.count(began);
-            self.hand_over().await;
+            let took = began.elapsed();
+            self.count(took);
+            self.hand_over(took).await;
             if batch.len() == BATCH {
                 // There is more: let others have their turn.
                 tokio::task::yield_now().await;
@@ -133,7 +136,7 @@ impl Pipeline {
     async fn process(&mut self, tuple: &Tuple, now: i64) {
         let plan = self.plan.clone();
         self.counts.came += 1;
-        let row = self.columns(&plan, tuple);
+        let row = columns(&plan, tuple);
         self.slots.fill(None);
         if let Some(filter) = &plan.select.filter {
             match self
@@ -169,19 +172,6 @@ impl Pipeline {
                 self.send(&Output::Row(Cow::Owned(row)));
             }
             Err(text) => self.fail(Some(&self.project.clone()), "run Select error", &text),
-        }
-    }
-
-    /// The columns the statement looks at, and no more.
-    fn columns<'a>(&self, plan: &Plan, tuple: &'a Tuple) -> Cow<'a, Row> {
-        let select = &plan.select;
-        let all = select.needs_all() && (!select.passes_through() || plan.rule.options.send_meta);
-        if all {
-            tuple.body.row()
-        } else if select.columns.is_empty() {
-            Cow::Owned(Row::new())
-        } else {
-            Cow::Owned(tuple.body.columns(&select.columns))
         }
     }
 
@@ -240,7 +230,7 @@ impl Pipeline {
             let _ = self.tail.send(line);
         }
         for feed in &mut self.feeds {
-            feed.transform.came_in(1);
+            feed.came += 1;
             match feed.encode(output, &mut self.buffer) {
                 Ok(Some(message)) => feed.batch.push(message),
                 Ok(None) => {}
@@ -249,8 +239,8 @@ impl Pipeline {
         }
     }
 
-    fn count(&mut self, began: Instant) {
-        let took = began.elapsed();
+    /// Writes what a batch did to the nodes. They work as one, so each shows the time of all.
+    fn count(&mut self, took: Duration) {
         let Counts {
             came,
             kept,
@@ -268,16 +258,19 @@ impl Pipeline {
         }
     }
 
-    async fn hand_over(&mut self) {
+    async fn hand_over(&mut self, took: Duration) {
         let block = self.plan.rule.options.block_when_full;
         for feed in &mut self.feeds {
+            let came = std::mem::take(&mut feed.came);
             let count = feed.batch.len() as u64;
-            if count == 0 {
+            if came == 0 {
                 continue;
             }
-            feed.transform.went_out(count);
-            feed.encode.came_in(count);
-            feed.encode.went_out(count);
+            for node in [&feed.transform, &feed.encode] {
+                node.came_in(came);
+                node.worked(came, took);
+                node.went_out(count);
+            }
             if block {
                 // One leaves the batch only when the queue has it, so that none is lost from sight.
                 feed.batch.reverse();
@@ -290,6 +283,19 @@ impl Pipeline {
                 feed.encode.dropped(dropped, last);
             }
         }
+    }
+}
+
+/// The columns the statement looks at, and no more.
+fn columns<'a>(plan: &Plan, tuple: &'a Tuple) -> Cow<'a, Row> {
+    let select = &plan.select;
+    let all = select.needs_all() && (!select.passes_through() || plan.rule.options.send_meta);
+    if all {
+        tuple.body.row()
+    } else if select.columns.is_empty() {
+        Cow::Owned(Row::new())
+    } else {
+        Cow::Owned(tuple.body.columns(&select.columns))
     }
 }
 

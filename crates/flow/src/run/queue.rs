@@ -17,7 +17,7 @@ pub(crate) struct Queue<T> {
 }
 
 struct Entries<T> {
-    entries: VecDeque<T>,
+    list: VecDeque<T>,
     capacity: usize,
     /// How many were ever taken out or dropped: the number of the oldest entry.
     first: u64,
@@ -29,7 +29,7 @@ impl<T> Queue<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             state: Mutex::new(Entries {
-                entries: VecDeque::new(),
+                list: VecDeque::new(),
                 capacity: capacity.max(1),
                 first: 0,
                 closed: false,
@@ -81,8 +81,8 @@ impl<T> Queue<T> {
                 if state.closed {
                     return false;
                 }
-                if state.entries.len() < state.capacity {
-                    state.entries.push_back(entry);
+                if state.list.len() < state.capacity {
+                    state.list.push_back(entry);
                     self.noted(&state);
                     break;
                 }
@@ -101,9 +101,9 @@ impl<T> Queue<T> {
         loop {
             {
                 let mut state = self.state.lock();
-                let count = state.entries.len().min(most);
+                let count = state.list.len().min(most);
                 if count > 0 {
-                    into.extend(state.entries.drain(..count));
+                    into.extend(state.list.drain(..count));
                     state.first += count as u64;
                     self.noted(&state);
                     break;
@@ -128,8 +128,8 @@ impl<T> Queue<T> {
     /// Throws away what is there; how many.
     pub(crate) fn clear(&self) -> usize {
         let mut state = self.state.lock();
-        let count = state.entries.len();
-        state.entries.clear();
+        let count = state.list.len();
+        state.list.clear();
         state.first += count as u64;
         self.noted(&state);
         drop(state);
@@ -138,22 +138,22 @@ impl<T> Queue<T> {
     }
 
     fn noted(&self, state: &Entries<T>) {
-        self.length.store(state.entries.len(), Ordering::Relaxed);
+        self.length.store(state.list.len(), Ordering::Relaxed);
     }
 }
 
 impl<T> Entries<T> {
     fn offer(&mut self, entry: T) -> Option<u64> {
         if self.closed {
-            return Some(self.first + self.entries.len() as u64);
+            return Some(self.first + self.list.len() as u64);
         }
-        let full = self.entries.len() >= self.capacity;
+        let full = self.list.len() >= self.capacity;
         let dropped = full.then(|| {
-            self.entries.pop_front();
+            self.list.pop_front();
             self.first += 1;
             self.first - 1
         });
-        self.entries.push_back(entry);
+        self.list.push_back(entry);
         dropped
     }
 }

@@ -35,7 +35,7 @@ impl RuleState {
 /// A state and since when.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
-    pub(crate) state: RuleState,
+    pub(crate) doing: RuleState,
     /// Why it is stopped by error; else empty.
     pub(crate) message: String,
     pub(crate) started_at: i64,
@@ -46,7 +46,7 @@ impl State {
     /// A rule that was never started.
     pub(crate) fn idle() -> Self {
         Self {
-            state: RuleState::Stopped,
+            doing: RuleState::Stopped,
             message: String::new(),
             started_at: 0,
             stopped_at: 0,
@@ -56,7 +56,7 @@ impl State {
     /// A rule that cannot be started.
     pub(crate) fn error(message: String, now: i64) -> Self {
         Self {
-            state: RuleState::StoppedByError,
+            doing: RuleState::StoppedByError,
             message,
             started_at: 0,
             stopped_at: now,
@@ -65,27 +65,27 @@ impl State {
 
     pub(super) fn starting(now: i64) -> Self {
         Self {
-            state: RuleState::Starting,
+            doing: RuleState::Starting,
             started_at: now,
             ..Self::idle()
         }
     }
 
     pub(super) fn running(&mut self) {
-        if self.state == RuleState::Starting {
-            self.state = RuleState::Running;
+        if self.doing == RuleState::Starting {
+            self.doing = RuleState::Running;
         }
     }
 
     pub(super) fn stopping(&mut self, now: i64) {
-        match self.state {
+        match self.doing {
             RuleState::Starting | RuleState::Running => {
-                self.state = RuleState::Stopping;
+                self.doing = RuleState::Stopping;
                 self.stopped_at = now;
             }
             // Whoever stops it has seen why.
             RuleState::StoppedByError => {
-                self.state = RuleState::Stopped;
+                self.doing = RuleState::Stopped;
                 self.message.clear();
             }
             RuleState::Stopped | RuleState::Stopping => {}
@@ -96,10 +96,10 @@ impl State {
         self.stopped_at = now;
         match failure {
             Some(message) => {
-                self.state = RuleState::StoppedByError;
+                self.doing = RuleState::StoppedByError;
                 self.message = message;
             }
-            None => self.state = RuleState::Stopped,
+            None => self.doing = RuleState::Stopped,
         }
     }
 }
@@ -107,7 +107,7 @@ impl State {
 /// The status document: the state, then every node's metrics in topology order.
 pub(crate) fn document(state: &State, run: Option<&Run>) -> Map<String, Json> {
     let mut document = Map::new();
-    document.insert("status".to_owned(), state.state.as_str().into());
+    document.insert("status".to_owned(), state.doing.as_str().into());
     document.insert("message".to_owned(), state.message.as_str().into());
     document.insert("lastStartTimestamp".to_owned(), state.started_at.into());
     document.insert("lastStopTimestamp".to_owned(), state.stopped_at.into());
@@ -128,7 +128,7 @@ pub(crate) fn summary(state: &State, run: Option<&Run>) -> Json {
         .max_by_key(|(_, time)| *time)
         .map_or(String::new(), |(text, _)| text);
     serde_json::json!({
-        "status": state.state.as_str(),
+        "status": state.doing.as_str(),
         "last_exception": last,
         "exceptions_total": total,
     })

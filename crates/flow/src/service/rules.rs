@@ -154,7 +154,7 @@ impl FlowService {
                 RuleSummary {
                     id: slot.id.clone(),
                     name: rule.map_or_else(String::new, |rule| rule.name.clone()),
-                    status: slot.state().state.as_str().to_owned(),
+                    status: slot.state().doing.as_str().to_owned(),
                     version: rule.map_or_else(String::new, |rule| rule.version.clone()),
                     trace: false,
                     tags: rule.map_or_else(Vec::new, |rule| rule.tags.clone()),
@@ -178,7 +178,7 @@ impl FlowService {
     /// # Errors
     /// [`FlowError::RuleMissing`].
     pub fn rule_state(&self, id: &str) -> Result<RuleState, FlowError> {
-        Ok(self.known(id)?.state().state)
+        Ok(self.known(id)?.state().doing)
     }
 
     /// A rule's status document: how it stands, then the metrics of its nodes.

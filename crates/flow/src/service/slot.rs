@@ -112,13 +112,13 @@ impl Slot {
         inner.wanted
             && inner.parsed.is_some()
             && matches!(
-                inner.state().state,
+                inner.state().doing,
                 RuleState::Stopped | RuleState::StoppedByError
             )
     }
 
     pub(super) fn is_running(&self) -> bool {
-        matches!(self.state().state, RuleState::Starting | RuleState::Running)
+        matches!(self.state().doing, RuleState::Starting | RuleState::Running)
     }
 
     pub(super) fn state(&self) -> State {
@@ -213,7 +213,7 @@ impl Contents {
     }
 
     fn run_state(&self) -> Option<RuleState> {
-        self.run.as_ref().map(|run| run.state().state)
+        self.run.as_ref().map(|run| run.state().doing)
     }
 
     fn state(&self) -> State {

@@ -258,7 +258,7 @@ impl StreamOptions {
             "TYPE" => self.source_type = value,
             "CONF_KEY" => self.conf_key = value,
             "KEY" => self.key = value,
-            "SHARED" => {
+            "SHARED" | "TEMP" => {
                 if flag(&value)? {
                     return Err(unsupported("=true"));
                 }
@@ -283,11 +283,6 @@ impl StreamOptions {
                 self.kind = value;
             }
             "VERSION" => self.version = value,
-            "TEMP" => {
-                if flag(&value)? {
-                    return Err(unsupported("=true"));
-                }
-            }
             "EXTRA" => {
                 let extra = serde_json::from_str(&value).map_err(|error| {
                     SqlError::at(format!("option EXTRA is no JSON object: {error}"), at)
@@ -441,8 +436,11 @@ impl Reader {
 
     fn value(&mut self) -> Result<String, SqlError> {
         let value = match self.peek() {
-            Some(Token::SingleQuotedString(text) | Token::DoubleQuotedString(text)) => text.clone(),
-            Some(Token::Number(text, _)) => text.clone(),
+            Some(
+                Token::SingleQuotedString(text)
+                | Token::DoubleQuotedString(text)
+                | Token::Number(text, _),
+            ) => text.clone(),
             Some(Token::Word(word))
                 if word.quote_style.is_none()
                     && ["true", "false"].contains(&word.value.to_ascii_lowercase().as_str()) =>
