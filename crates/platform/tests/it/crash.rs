@@ -266,9 +266,11 @@ async fn run(test: TestDatabase, scenario: Scenario) {
 }
 
 async fn run_everywhere(scenario: impl Fn() -> Scenario) {
-    for test in testing::databases().await {
-        run(test, scenario()).await;
-    }
+    let runs = testing::databases()
+        .await
+        .into_iter()
+        .map(|test| run(test, scenario()));
+    futures::future::join_all(runs).await;
 }
 
 #[tokio::test]
