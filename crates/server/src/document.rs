@@ -81,7 +81,9 @@ pub(crate) fn complete(
 
 /// Pages for people and their parts: served, but no operations of the API.
 fn is_page(path: &str) -> bool {
-    ["/docs", "/ui", "/openapi.json"].iter().any(|page| path.starts_with(page))
+    ["/docs", "/ui", "/openapi.json"]
+        .iter()
+        .any(|page| path.starts_with(page))
 }
 
 fn describe(operation: &mut Operation, entry: &RouteRight) {
