@@ -7,6 +7,7 @@
 mod rows;
 mod stage;
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub(crate) struct Arguments {
     /// Break the good upgrade too: the tour must notice and fail.
     #[arg(long)]
     break_good: bool,
+    /// Take this binary instead of building one.
+    #[arg(long, hide = true)]
+    binary: Option<PathBuf>,
 }
 
 /// The rule of the tour.
@@ -41,8 +45,13 @@ const PREVIOUS_RUNS: i32 = 9;
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     // Unoptimised: a newcomer waits half as long for it, `cargo xtask test` uses the same build, and
     // nothing here is about speed.
-    say("Building plugyard");
-    let plugyard = docs::build_plugyard(false)?;
+    let plugyard = match &arguments.binary {
+        Some(binary) => binary.clone(),
+        None => {
+            say("Building plugyard");
+            docs::build_plugyard(false)?
+        }
+    };
     let python = tools::python()?;
     let directory = workspace::target()?.join("demo");
     let mut stage = Stage::set(&plugyard, &python, &directory)?;
@@ -71,18 +80,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         "create",
         "CREATE STREAM counters () WITH (TYPE=\"counters\", FORMAT=\"json\")",
     ])?;
-    let sink = format!(
-        "file={{\"path\":{}}}",
-        serde_json::Value::from(stage.rows_file())
-    );
     stage.show(&[
         "rule",
         "create",
         RULE,
         "--sql",
-        "SELECT n, at, load1, percent(memory_used, memory_total) AS memory_percent, received, sent FROM counters",
+        "SELECT n, tstamp() AS at, load1, percent(mem_used, mem_total) AS memory_percent, net_received, net_sent FROM counters",
         "--sink",
-        &sink,
+        "file={\"path\":\"load.jsonl\"}",
     ])?;
 
     say("Rows of this machine, as they pass");

@@ -58,6 +58,22 @@ impl Problem {
         self.code.text(lang, &self.params)
     }
 
+    /// What to do next, in a language; may be empty.
+    ///
+    /// A parameter `similar` (names that may have been meant) is asked about first, whatever the code.
+    pub fn hint(&self, lang: Lang) -> String {
+        let hint = self.code.hint(lang, &self.params);
+        let Some(similar) = self.params.get("similar").filter(|names| !names.is_empty()) else {
+            return hint;
+        };
+        match lang {
+            Lang::En => format!("did you mean {similar}? {hint}"),
+            Lang::ZhCn => format!("是否想输入 {similar}？{hint}"),
+        }
+        .trim_end()
+        .to_owned()
+    }
+
     /// The document to send, in a language. `instance` is the path that was asked for, or empty.
     pub fn document(&self, lang: Lang, instance: &str) -> ProblemDocument {
         ProblemDocument {
@@ -67,7 +83,7 @@ impl Problem {
             detail: self.detail(lang),
             instance: instance.to_owned(),
             code: self.code.as_str().to_owned(),
-            hint: self.code.hint(lang, &self.params),
+            hint: self.hint(lang),
             plugin: self.plugin.clone(),
             findings: self
                 .findings
@@ -112,4 +128,20 @@ pub struct ProblemDocument {
     /// What was found in the package.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<FindingDocument>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes;
+
+    #[test]
+    fn names_that_may_have_been_meant_come_first_in_the_hint() {
+        let problem = Problem::new(codes::PLUGIN_NOT_FOUND).with("plugin", "pysan");
+        let plain = problem.hint(Lang::En);
+        assert_eq!(problem.clone().with("similar", "").hint(Lang::En), plain);
+        let asked = problem.with("similar", "portable:pysam");
+        assert_eq!(asked.hint(Lang::En), format!("did you mean portable:pysam? {plain}"));
+        assert!(asked.document(Lang::ZhCn, "").hint.starts_with("是否想输入 portable:pysam？"));
+    }
 }

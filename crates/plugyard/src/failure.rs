@@ -1,5 +1,6 @@
 //! How a command ends badly: a problem, said as `error:` and `hint:`, and an exit code.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use plugyard_model::{
@@ -126,17 +127,17 @@ pub(crate) fn finding_text(
         place.push_str(&finding.place.file);
     }
     if let Some(line) = finding.place.line {
-        place.push_str(&format!(":{line}:{}", finding.place.column.unwrap_or(1)));
+        let _ = write!(place, ":{line}:{}", finding.place.column.unwrap_or(1));
     }
     if !finding.place.pointer.is_empty() {
-        place.push_str(&format!(" ({})", finding.place.pointer));
+        let _ = write!(place, " ({})", finding.place.pointer);
     }
     if !place.is_empty() {
-        text.push_str(&format!("  --> {place}\n"));
+        let _ = writeln!(text, "  --> {place}");
     }
     if !finding.hint.is_empty() {
         let label = terminal.paint("1;36", word(lang, "hint"));
-        text.push_str(&format!("  {label}: {}\n", finding.hint));
+        let _ = writeln!(text, "  {label}: {}", finding.hint);
     }
     text
 }

@@ -15,8 +15,8 @@ pub(super) struct Rows {
     duplicates: u64,
     /// Rows out of order.
     backwards: u64,
-    /// Seconds between two rows, at most.
-    longest_pause: f64,
+    /// Milliseconds between two rows, at most.
+    longest_pause: u64,
 }
 
 impl Rows {
@@ -32,7 +32,7 @@ impl Rows {
     fn count_all(text: &str) -> Result<Self> {
         let mut rows = Self::default();
         let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
-        let mut last: Option<(u64, f64)> = None;
+        let mut last: Option<(u64, u64)> = None;
         // A line without its end is still being written.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in whole.lines() {
@@ -46,12 +46,12 @@ impl Rows {
                     .as_u64()
                     .with_context(|| format!("a row without `n`: {row}"))?;
                 let at = row["at"]
-                    .as_f64()
+                    .as_u64()
                     .with_context(|| format!("a row without `at`: {row}"))?;
                 rows.count += 1;
                 *seen.entry(number).or_default() += 1;
                 if let Some((before, then)) = last {
-                    rows.longest_pause = rows.longest_pause.max(at - then);
+                    rows.longest_pause = rows.longest_pause.max(at.saturating_sub(then));
                     rows.backwards += u64::from(number < before);
                 }
                 last = Some((number, at));
@@ -79,12 +79,8 @@ impl fmt::Display for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} rows, {} missing, {} doubled, {} out of order, longest pause between two rows {:.0} ms",
-            self.count,
-            self.gaps,
-            self.duplicates,
-            self.backwards,
-            self.longest_pause * 1000.0
+            "{} rows, {} missing, {} doubled, {} out of order, longest pause between two rows {} ms",
+            self.count, self.gaps, self.duplicates, self.backwards, self.longest_pause
         )
     }
 }
@@ -98,7 +94,7 @@ mod tests {
     fn check(numbers: &[u64], expect: &str) {
         let mut text = String::new();
         for (index, n) in numbers.iter().enumerate() {
-            let _ = writeln!(text, "{{\"n\":{n},\"at\":{index}.0}}");
+            let _ = writeln!(text, "{{\"n\":{n},\"at\":{index}}}");
         }
         assert!(
             Rows::count_all(&text)
@@ -119,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_still_being_written_does_not_count() {
-        let rows = Rows::count_all("{\"n\":1,\"at\":1.0}\n{\"n\":2,\"a").unwrap();
+        let rows = Rows::count_all("{\"n\":1,\"at\":1}\n{\"n\":2,\"a").unwrap();
         assert_eq!(rows.count(), 1);
     }
 }

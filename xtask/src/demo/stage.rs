@@ -72,8 +72,7 @@ impl Stage {
     /// Where the rule's sink writes.
     pub(super) fn rows_file(&self) -> String {
         self.home()
-            .join("data")
-            .join("load.jsonl")
+            .join("data/files/load.jsonl")
             .display()
             .to_string()
     }

@@ -29,7 +29,7 @@ pub(super) async fn install(
     .await?;
     let body = json!({
         "package": package["sha256"],
-        "options": Map::from_iter(arguments.options.iter().cloned()),
+        "options": options(&arguments.options),
         "wanted": if arguments.stopped { "stopped" } else { "running" },
     });
     let request = client
@@ -52,7 +52,7 @@ pub(super) async fn upgrade(
         send_package(&arguments.package, Some(&kind), Some(&key), client, context).await?;
     let mut body = json!({ "package": package["sha256"] });
     if !arguments.options.is_empty() {
-        body["options"] = Map::from_iter(arguments.options.iter().cloned()).into();
+        body["options"] = options(&arguments.options);
     }
     let request = client
         .request(
@@ -125,6 +125,10 @@ pub(super) async fn each(
         ));
     }
     Ok(worst)
+}
+
+fn options(given: &[(String, Json)]) -> Json {
+    given.iter().cloned().collect::<Map<_, _>>().into()
 }
 
 /// Says a failure and goes on with its exit code.

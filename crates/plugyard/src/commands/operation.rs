@@ -1,5 +1,6 @@
 //! `operation …`, and following an operation to its end.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -212,7 +213,7 @@ fn text(operation: &Json, context: &Context) -> String {
     ));
     let detail = text_at(operation, "/error/detail");
     if !detail.is_empty() {
-        text.push_str(&format!("\n\n{detail}"));
+        let _ = write!(text, "\n\n{detail}");
     }
     text
 }

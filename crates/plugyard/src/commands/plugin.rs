@@ -1,5 +1,7 @@
 //! Commands that look at plugins.
 
+use std::fmt::Write as _;
+
 use futures::StreamExt as _;
 use plugyard_model::ExitCode;
 use serde_json::Value as Json;
@@ -128,7 +130,7 @@ fn text(body: &Json, context: &Context) -> String {
     ] {
         if !value.is_empty() {
             let label = word(lang, label);
-            text.push_str(&format!("  {label}: {}\n", value.replace('\n', "\n    ")));
+            let _ = writeln!(text, "  {label}: {}", value.replace('\n', "\n    "));
         }
     }
     for (name, value) in body
@@ -169,13 +171,15 @@ fn detail(text: &mut String, name: &str, value: &Json, depth: usize) {
     match value {
         Json::Null => {}
         Json::Object(fields) => {
-            text.push_str(&format!("{indent}{name}:\n"));
+            let _ = writeln!(text, "{indent}{name}:");
             for (name, value) in fields {
                 detail(text, name, value, depth + 1);
             }
         }
         Json::Array(items) if items.is_empty() => {}
-        other => text.push_str(&format!("{indent}{name}: {}\n", shown(other))),
+        other => {
+            let _ = writeln!(text, "{indent}{name}: {}", shown(other));
+        }
     }
 }
 

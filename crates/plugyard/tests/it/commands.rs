@@ -302,9 +302,7 @@ fn a_plugin_goes_through_its_whole_life() {
 
     let listed = server.cli_ok(&["list", "-o", "name"]);
     assert_eq!(listed.stdout, "portable:pysam\n");
-    let shown: Json =
-        serde_json::from_str(&server.cli_ok(&["show", "pysam", "-o", "json"]).stdout).unwrap();
-    assert_eq!(shown["health"]["state"], "ready");
+    assert_eq!(server.shown("pysam")["health"]["state"], "ready");
     let wrong = server.cli(&["show", "pysan"]);
     assert_eq!(wrong.code, 3);
     assert!(
@@ -318,9 +316,7 @@ fn a_plugin_goes_through_its_whole_life() {
         ("restart", "running"),
     ] {
         server.cli_ok(&[verb, "pysam"]);
-        let shown: Json =
-            serde_json::from_str(&server.cli_ok(&["show", "pysam", "-o", "json"]).stdout).unwrap();
-        assert_eq!(shown["wanted"], wanted, "{verb}");
+        assert_eq!(server.shown("pysam")["wanted"], wanted, "{verb}");
     }
     let nothing = server.cli(&["rollback", "pysam"]);
     assert_eq!(nothing.code, 5, "{nothing:?}");

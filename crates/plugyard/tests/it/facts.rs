@@ -18,7 +18,7 @@ struct Stage {
 impl Stage {
     fn new() -> Option<Self> {
         python()?;
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("a temporary directory");
         let plugin = plugins::pysam(directory.path());
         let zip = plugins::zip(&plugin, &directory.path().join("pysam.zip"));
         Some(Self {
@@ -74,7 +74,7 @@ impl Stage {
     fn status(&self, rule: &str) -> Json {
         let answer = answer(self.server.get(&format!("/rules/{rule}/status")));
         assert_eq!(answer.status, 200, "{answer:?}");
-        serde_json::from_str(&answer.body).unwrap()
+        serde_json::from_str(&answer.body).expect("JSON")
     }
 
     /// Fact 33, asked until it holds.

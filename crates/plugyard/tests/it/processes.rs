@@ -4,7 +4,7 @@ use crate::support::{Server, is_alive, plugins, python, wait_for};
 
 fn with_plugin() -> Option<(tempfile::TempDir, Server)> {
     python()?;
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let plugin = plugins::pysam(directory.path());
     let server = Server::start_in(&directory.path().join("home"), |_| {});
     server.cli_ok(&["install", &plugin.display().to_string()]);

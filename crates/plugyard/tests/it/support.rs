@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{Client, RequestBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 
@@ -133,6 +133,8 @@ impl Server {
             }
         };
         thread::spawn(move || lines.for_each(drop));
+        // The HTTP client has none of its own; every test may come first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
             .no_proxy()
             .timeout(PATIENCE)
@@ -199,17 +201,20 @@ impl Server {
         self.child.id()
     }
 
-    /// Processes of plugins, as the plugin's own status tells them.
-    pub(crate) fn plugin_pid(&self, key: &str) -> u32 {
-        let status: Json = self
-            .get(&format!("/plugins/portables/{key}/status"))
-            .send()
-            .and_then(Response::json)
-            .expect("a status");
-        status["pid"]
-            .as_u64()
-            .and_then(|pid| u32::try_from(pid).ok())
-            .expect("a pid")
+    /// What `show` says of a plugin.
+    #[track_caller]
+    pub(crate) fn shown(&self, plugin: &str) -> Json {
+        let shown = self.cli_ok(&["show", plugin, "-o", "json"]).stdout;
+        serde_json::from_str(&shown).expect("JSON")
+    }
+
+    /// The process of a plugin.
+    #[track_caller]
+    pub(crate) fn plugin_pid(&self, plugin: &str) -> u32 {
+        let shown = self.shown(plugin);
+        let pid = shown["details"]["process"]["pid"].as_u64();
+        pid.and_then(|pid| u32::try_from(pid).ok())
+            .unwrap_or_else(|| panic!("no pid in {shown}"))
     }
 
     /// Asks the server to end and waits for it.
