@@ -1,4 +1,23 @@
 //! Streams and rules: SQL to running pipelines over symbols.
+//!
+//! A *stream* names a source and how to start it; a *rule* is a `SELECT` over a stream and the sinks its rows go
+//! to. Both are eKuiper's, in the part that is here; what is not is refused by name, never accepted in silence:
+//!
+//! | there | not there |
+//! |---|---|
+//! | columns, aliases, `*`, `* EXCEPT(…)`, `->`, `[ ]`, arithmetic, comparison, `AND OR NOT`, `IN`, `BETWEEN`, `LIKE`, `IS`, `CASE`, `CAST` | `GROUP BY`, windows, aggregates, joins, `ORDER BY`, `LIMIT`, `UNION` |
+//! | functions of ours ([`BUILTINS`]), of plugins, `meta(key)` | functions that remember rows (`lag`, …) |
+//! | options `bufferLength`, `disableBufferFullDiscard`, `sendMetaToSink`, `sendNilField`, `sendError` | event time, `qos` > 0, schedules, restart strategies, workers |
+//! | sink properties `sendSingle`, `fields`, `excludeFields`, `omitIfEmpty`, `bufferLength` | templates, batches, caches, other formats than JSON |
+//! | streams with declared or free columns | shared and temporary streams, tables, graph rules |
+//!
+//! Entry points: [`FlowService`] is the whole interface for programs; [`routes`] and [`rights`] put it on HTTP;
+//! [`migrations`] make its tables. Symbols come from a [`plugyard_symbol::Catalog`]: the wiring joins [`Builtins`]
+//! and the plugins' by [`Combined`]. Which plugin a symbol belongs to is not known here.
+//!
+//! What holds: a row touches neither the database nor a lock that another rule uses; each hand-over is a bounded
+//! queue that counts what it drops; a plugin that hangs holds up its own rule only; bad input is answered with
+//! place and expectation, and changes nothing.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 

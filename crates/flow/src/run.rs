@@ -280,7 +280,7 @@ impl Supervisor {
             self.stages.inbox.clone(),
             self.stages.source.clone(),
         ));
-        let source = tokio::spawn(source::run(source::SourceTask {
+        let mut source = tokio::spawn(source::run(source::SourceTask {
             plan: self.plan.clone(),
             inbox,
             node: self.stages.source.clone(),
@@ -295,15 +295,20 @@ impl Supervisor {
         self.stop.cancel();
 
         // From the source to the sinks, so that nothing on the way is lost.
-        let mut panicked = join(source).await;
+        // A source that takes longer to stop than the rest may wait loses what it still sends.
+        let source_ended = timeout(DRAIN, &mut source).await;
         self.stages.inbox.close();
-        panicked |= drain(pipeline, &cut).await;
+        let mut panicked = drain(pipeline, &cut).await;
         for stages in &self.stages.sinks {
             stages.queue.close();
         }
         for sink in sinks {
             panicked |= drain(sink, &cut).await;
         }
+        panicked |= match source_ended {
+            Ok(result) => result.is_err(),
+            Err(_) => join(source).await,
+        };
         failure.or_else(|| panicked.then(|| "a fault in the rule's own tasks".to_owned()))
     }
 }

@@ -36,6 +36,8 @@ struct Inner {
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
     registry: Mutex<Registry>,
+    /// Held while streams are being changed; no plugin has a part in that.
+    streams_changing: tokio::sync::Mutex<()>,
     /// Runs of deleted rules that have not ended: the next rule of that id waits for them.
     ending: Mutex<HashMap<String, watch::Receiver<bool>>>,
 }
@@ -85,6 +87,7 @@ impl FlowService {
             catalog,
             clock,
             registry: Mutex::default(),
+            streams_changing: tokio::sync::Mutex::default(),
             ending: Mutex::default(),
         }))
     }

@@ -1,5 +1,6 @@
 //! Answers in eKuiper's form.
 
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -61,6 +62,27 @@ fn failure(status: u16, code: u16, message: &str) -> Response {
         HeaderValue::from_static("nosniff"),
     );
     response
+}
+
+/// A body that is a text, whatever its media type, as eKuiper takes it.
+pub(super) struct Text(pub(super) String);
+
+impl<S: Send + Sync> FromRequest<S> for Text {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        String::from_request(request, state)
+            .await
+            .map(Self)
+            .map_err(|rejection| {
+                let status = rejection.status().as_u16();
+                failure(
+                    status,
+                    1000,
+                    &format!("Invalid body: {}", rejection.body_text()),
+                )
+            })
+    }
 }
 
 /// A JSON document without a line end.

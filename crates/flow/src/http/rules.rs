@@ -1,15 +1,15 @@
 //! `/rules`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use plugyard_http::ProblemResponse;
 use plugyard_http::sse::{Closing, SseEvent, events};
+use plugyard_http::{Path, ProblemResponse};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::reply::{During, Failure, document, text, text_as_json};
+use super::reply::{During, Failure, Text, document, text, text_as_json};
 use crate::{FlowService, RuleSummary, Tail, TailEvent};
 
 /// All rules.
@@ -26,7 +26,7 @@ pub(super) async fn list(State(service): State<FlowService>) -> Response {
         (status = 400, description = "Why it is not possible", body = String)))]
 pub(super) async fn create(
     State(service): State<FlowService>,
-    body: String,
+    Text(body): Text,
 ) -> Result<Response, Failure> {
     let id = service.create_rule(&body).await?;
     Ok(text(
@@ -40,7 +40,7 @@ pub(super) async fn create(
     request_body(content = Object, description = "As for creating one"),
     responses((status = 200, description = "It could; the streams it reads", body = Object),
         (status = 422, description = "Why not", body = String)))]
-pub(super) async fn validate(State(service): State<FlowService>, body: String) -> Response {
+pub(super) async fn validate(State(service): State<FlowService>, Text(body): Text) -> Response {
     match service.validate_rule(&body).await {
         Ok(sources) => document(&json!({ "sources": sources, "valid": true })),
         Err(error) => text(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
@@ -76,7 +76,7 @@ pub(super) async fn show(
 pub(super) async fn replace(
     State(service): State<FlowService>,
     Path(id): Path<String>,
-    body: String,
+    Text(body): Text,
 ) -> Result<Response, Failure> {
     let result = service.put_rule(&id, &body).await;
     result.during("Update rule error")?;

@@ -1,11 +1,12 @@
 //! `/streams`.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use plugyard_http::{Path, Query};
 use serde::Deserialize;
 
-use super::reply::{During, Failure, document, text};
+use super::reply::{During, Failure, Text, document, text};
 use crate::{FlowError, FlowService, StreamSummary};
 
 const COMMAND: &str = "Stream command error";
@@ -45,7 +46,7 @@ pub(super) async fn list(State(service): State<FlowService>) -> Response {
         (status = 400, description = "Not understood, or there already", body = String)))]
 pub(super) async fn create(
     State(service): State<FlowService>,
-    body: String,
+    Text(body): Text,
 ) -> Result<Response, Failure> {
     let sql = statement(&body)?;
     let name = service.create_stream(&sql).await.during(COMMAND)?;
@@ -84,7 +85,7 @@ pub(super) async fn describe(
 pub(super) async fn replace(
     State(service): State<FlowService>,
     Path(name): Path<String>,
-    body: String,
+    Text(body): Text,
 ) -> Result<Response, Failure> {
     let sql = statement(&body)?;
     service.replace_stream(&name, &sql).await.during(COMMAND)?;

@@ -151,7 +151,20 @@ impl Node {
     /// An attempt to connect begins.
     pub(crate) fn trying(&self) {
         if let Some(link) = &self.link {
-            link.lock().tried_at = self.clock.now_ms();
+            let mut link = link.lock();
+            link.status = 0;
+            link.tried_at = self.clock.now_ms();
+        }
+    }
+
+    /// The attempt has succeeded. What its provider has said about the connection meanwhile stands.
+    pub(crate) fn started(&self) {
+        let silent = self
+            .link
+            .as_ref()
+            .is_some_and(|link| link.lock().status == 0);
+        if silent {
+            self.link_changed(Connection::Connected);
         }
     }
 

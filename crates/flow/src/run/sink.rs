@@ -28,7 +28,7 @@ pub(super) async fn run(task: SinkTask) {
         task.count_undelivered(0);
         return;
     };
-    task.stages.sink.link_changed(Connection::Connected);
+    task.stages.sink.started();
     task.shared.symbol_started();
     let mut under_way = 0;
     let cut_short = tokio::select! {

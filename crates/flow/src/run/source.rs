@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
 use super::metrics::Node;
-use super::{BACKOFF, DRAIN, Shared, pause};
+use super::{BACKOFF, SYMBOL_STOP, Shared, pause};
 use crate::plan::Plan;
 
 pub(super) struct SourceTask {
@@ -23,15 +23,15 @@ pub(super) async fn run(task: SourceTask) {
     let Some(handle) = task.start().await else {
         return;
     };
-    task.node.link_changed(Connection::Connected);
+    task.node.started();
     task.shared.symbol_started();
     task.stop.cancelled().await;
-    match timeout(DRAIN, handle.stop()).await {
+    match timeout(SYMBOL_STOP, handle.stop()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => task.node.failed(error.text),
         Err(_) => task.node.failed(format!(
-            "the source did not stop within {} ms",
-            DRAIN.as_millis()
+            "the source did not stop within {} s",
+            SYMBOL_STOP.as_secs()
         )),
     }
 }
@@ -80,5 +80,5 @@ impl SourceTask {
 /// Some time after the stop.
 pub(super) async fn cut_off(stop: &CancellationToken) {
     stop.cancelled().await;
-    tokio::time::sleep(DRAIN).await;
+    tokio::time::sleep(SYMBOL_STOP).await;
 }

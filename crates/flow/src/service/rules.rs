@@ -55,7 +55,11 @@ impl FlowService {
         let Some(slot) = self.slot(id) else {
             return self.insert_rule(json, parsed, plan).await;
         };
-        let _changing = slot.changing.lock().await;
+        let changing = slot.changing.lock().await;
+        if slot.is_deleted() {
+            drop(changing);
+            return self.insert_rule(json, parsed, plan).await;
+        }
         let wanted = parsed.rule.triggered;
         self.0
             .store
@@ -72,10 +76,12 @@ impl FlowService {
     /// # Errors
     /// [`FlowError::RuleMissing`], [`FlowError::Store`].
     pub async fn delete_rule(&self, id: &str) -> Result<(), FlowError> {
-        let slot = self
-            .slot(id)
-            .ok_or_else(|| missing(id, format!("rule {id} not found"), false))?;
+        let missing = || missing(id, format!("rule {id} not found"), false);
+        let slot = self.slot(id).ok_or_else(missing)?;
         let _changing = slot.changing.lock().await;
+        if slot.is_deleted() {
+            return Err(missing());
+        }
         self.0.store.rule_delete(id).await?;
         let ending = slot.delete();
         if let Some(ending) = ending {

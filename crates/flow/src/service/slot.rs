@@ -117,6 +117,10 @@ impl Slot {
             )
     }
 
+    pub(super) fn is_deleted(&self) -> bool {
+        self.inner.lock().deleted
+    }
+
     pub(super) fn is_running(&self) -> bool {
         matches!(self.state().doing, RuleState::Starting | RuleState::Running)
     }

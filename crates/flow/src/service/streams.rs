@@ -28,8 +28,8 @@ impl FlowService {
     pub async fn create_stream(&self, sql: &str) -> Result<String, FlowError> {
         let definition = StreamDefinition::parse(sql).map_err(FlowError::StreamSql)?;
         let name = definition.name.clone();
+        let _changing = self.0.streams_changing.lock().await;
         {
-            // Reserved before it is stored, so that of two at once only one goes on.
             let mut registry = self.0.registry.lock();
             if registry.streams.contains_key(&name) {
                 return Err(FlowError::StreamExists(name));
@@ -51,6 +51,7 @@ impl FlowService {
     /// [`FlowError::StreamSql`], [`FlowError::StreamMissing`], [`FlowError::StreamNameDiffers`], [`FlowError::Store`].
     pub async fn replace_stream(&self, name: &str, sql: &str) -> Result<(), FlowError> {
         let definition = StreamDefinition::parse(sql).map_err(FlowError::StreamSql)?;
+        let _changing = self.0.streams_changing.lock().await;
         if definition.name != name {
             return Err(FlowError::StreamNameDiffers {
                 expected: name.to_owned(),
@@ -72,6 +73,7 @@ impl FlowService {
     /// # Errors
     /// [`FlowError::StreamMissing`], [`FlowError::StreamReferenced`], [`FlowError::Store`].
     pub async fn drop_stream(&self, name: &str, force: bool) -> Result<(), FlowError> {
+        let _changing = self.0.streams_changing.lock().await;
         let removed = {
             let mut registry = self.0.registry.lock();
             let referenced = registry.rules.values().any(|slot| {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sqlparser::ast::{
     self, GroupByExpr, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
 };
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::expr::{Expr, PluginCall};
 use super::translate::{Scope, Translator};
@@ -45,6 +46,7 @@ impl Select {
         let mut tokens = tokenize(sql)?;
         demote_keywords(&mut tokens);
         check_operators(&tokens)?;
+        check_selection(&tokens)?;
         let mut parser = Parser::new(&RuleDialect).with_tokens_with_locations(tokens);
         let query = parser.parse_query().map_err(parser_error)?;
         while parser.consume_token(&Token::SemiColon) {}
@@ -77,6 +79,17 @@ fn parser_error(error: ParserError) -> SqlError {
             SqlError::new(text.replace("found: EOF", "found: the end of the statement"))
         }
         ParserError::RecursionLimitExceeded => SqlError::new("the statement is nested too deep"),
+    }
+}
+
+/// Says where something to select is missing: the parser would point behind FROM.
+fn check_selection(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
+    let keyword = |index: usize, wanted| matches!(tokens.get(index).map(|it| &it.token), Some(Token::Word(word)) if word.keyword == wanted);
+    match tokens.get(1) {
+        Some(from) if keyword(0, Keyword::SELECT) && keyword(1, Keyword::FROM) => Err(
+            SqlError::at("Expected: an expression, found: FROM", from.span.start),
+        ),
+        _ => Ok(()),
     }
 }
 

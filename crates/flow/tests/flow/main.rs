@@ -1,4 +1,5 @@
 //! Streams and rules as their users see them: through the routes, over symbols that the tests play.
+#![expect(clippy::unwrap_used, reason = "what the tests share is test code, too")]
 
 mod builtins;
 mod delivery;

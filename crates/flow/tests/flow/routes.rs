@@ -558,3 +558,13 @@ async fn a_plugin_that_is_not_there_is_told_from_one_that_is() {
         .await
         .fails(400, 2201, "sink print is not defined");
 }
+
+#[tokio::test]
+async fn a_body_that_is_no_text_is_refused_in_the_same_envelope() {
+    let app = App::new().await;
+    for path in ["/streams", "/rules"] {
+        app.post_bytes(path, &[0xff, 0xfe])
+            .await
+            .fails(400, 1000, "Invalid body: Request body didn't contain valid UTF-8: invalid utf-8 sequence of 1 bytes from index 0");
+    }
+}

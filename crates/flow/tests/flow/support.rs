@@ -24,9 +24,9 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 /// A time that stands still.
-pub const NOW: i64 = 1_795_248_000_000;
+pub(crate) const NOW: i64 = 1_795_248_000_000;
 
-pub struct TestClock(AtomicI64);
+pub(crate) struct TestClock(AtomicI64);
 
 impl Clock for TestClock {
     fn now_ms(&self) -> i64 {
@@ -35,32 +35,31 @@ impl Clock for TestClock {
 }
 
 /// What a test has in its hands.
-pub struct App {
-    pub service: FlowService,
-    pub plugins: Arc<Plugins>,
-    pub builtins: Builtins,
-    pub database: TestDatabase,
+pub(crate) struct App {
+    pub(crate) service: FlowService,
+    pub(crate) plugins: Arc<Plugins>,
+    pub(crate) builtins: Builtins,
+    pub(crate) database: TestDatabase,
     router: Router,
 }
 
 impl App {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::over(sqlite().await).await
     }
 
-    pub async fn over(database: TestDatabase) -> Self {
+    pub(crate) async fn over(database: TestDatabase) -> Self {
         database.database.migrate(migrations()).await.unwrap();
-        let files = tempfile::tempdir().unwrap().keep();
-        Self::again(database, Arc::new(Plugins::default()), files)
+        Self::again(database, Arc::new(Plugins::default()))
     }
 
     /// The program started once more over the same database.
-    pub fn restarted(self, plugins: Arc<Plugins>) -> Self {
-        Self::again(self.database, plugins, std::env::temp_dir())
+    pub(crate) fn restarted(self, plugins: Arc<Plugins>) -> Self {
+        Self::again(self.database, plugins)
     }
 
-    fn again(database: TestDatabase, plugins: Arc<Plugins>, files: std::path::PathBuf) -> Self {
-        let builtins = Builtins::new(Some(files));
+    fn again(database: TestDatabase, plugins: Arc<Plugins>) -> Self {
+        let builtins = Builtins::new(None);
         let catalog = Combined::new(
             Arc::new(builtins.clone()),
             Arc::new(PluginsCatalog(plugins.clone())),
@@ -81,7 +80,7 @@ impl App {
     }
 
     /// With the stream `demo` of the plugin's source `pyjson`.
-    pub async fn with_stream() -> Self {
+    pub(crate) async fn with_stream() -> Self {
         let app = Self::new().await;
         app.post(
             "/streams",
@@ -92,7 +91,15 @@ impl App {
         app
     }
 
-    pub async fn send(&self, method: Method, path: &str, body: &str) -> Answer {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &str) -> Answer {
+        self.send_bytes(method, path, body.as_bytes()).await
+    }
+
+    pub(crate) async fn post_bytes(&self, path: &str, body: &[u8]) -> Answer {
+        self.send_bytes(Method::POST, path, body).await
+    }
+
+    async fn send_bytes(&self, method: Method, path: &str, body: &[u8]) -> Answer {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -117,29 +124,29 @@ impl App {
     }
 
     /// The answer as it comes, for streams of events.
-    pub async fn open(&self, path: &str) -> axum::response::Response {
+    pub(crate) async fn open(&self, path: &str) -> axum::response::Response {
         let request = Request::get(path).body(HttpBody::empty()).unwrap();
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, "").await
     }
 
-    pub async fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         self.send(Method::POST, path, body).await
     }
 
-    pub async fn put(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: &str) -> Answer {
         self.send(Method::PUT, path, body).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, "").await
     }
 
     /// Creates a rule and waits until it runs.
-    pub async fn run(&self, json: Json) {
+    pub(crate) async fn run(&self, json: Json) {
         let id = json["id"].as_str().unwrap().to_owned();
         self.post("/rules", &json.to_string())
             .await
@@ -147,7 +154,7 @@ impl App {
         self.until_state(&id, RuleState::Running).await;
     }
 
-    pub async fn until_state(&self, id: &str, state: RuleState) {
+    pub(crate) async fn until_state(&self, id: &str, state: RuleState) {
         until(&format!("rule {id} is {state:?}"), || {
             self.service.rule_state(id).unwrap() == state
         })
@@ -155,7 +162,7 @@ impl App {
     }
 
     /// A metric of a rule.
-    pub fn metric(&self, id: &str, name: &str) -> Json {
+    pub(crate) fn metric(&self, id: &str, name: &str) -> Json {
         let status = self.service.rule_status(id).unwrap();
         status
             .get(name)
@@ -163,13 +170,13 @@ impl App {
             .clone()
     }
 
-    pub fn count(&self, id: &str, name: &str) -> u64 {
+    pub(crate) fn count(&self, id: &str, name: &str) -> u64 {
         self.metric(id, name).as_u64().unwrap()
     }
 }
 
 /// Waits for something to become true.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let waiting = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -183,22 +190,22 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     );
 }
 
-pub struct Answer {
-    pub status: StatusCode,
-    pub content_type: String,
-    pub options: String,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: String,
+    pub(crate) options: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
     #[track_caller]
-    pub fn is(&self, status: u16, body: &str) {
+    pub(crate) fn is(&self, status: u16, body: &str) {
         assert_eq!((self.status.as_u16(), self.body.as_str()), (status, body));
     }
 
     /// An error in eKuiper's envelope.
     #[track_caller]
-    pub fn fails(&self, status: u16, code: u16, message: &str) {
+    pub(crate) fn fails(&self, status: u16, code: u16, message: &str) {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         assert_eq!(self.content_type, "text/plain; charset=utf-8");
         assert_eq!(self.options, "nosniff");
@@ -209,7 +216,7 @@ impl Answer {
     }
 
     #[track_caller]
-    pub fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
         assert_eq!(self.content_type, "application/json");
         assert!(!self.body.ends_with('\n'));
@@ -219,25 +226,25 @@ impl Answer {
 
 /// How a symbol answers its next starts.
 #[derive(Clone)]
-pub enum Starts {
+pub(crate) enum Starts {
     Well,
     Fails(SymbolError),
 }
 
 /// The plugins' catalogue: source `pyjson`, sinks `print`, `gated`, `broken`, functions `revert`, `fail`,
 /// `none`, `total` (an aggregate).
-pub struct Plugins {
+pub(crate) struct Plugins {
     missing: Mutex<Vec<&'static str>>,
-    pub source_starts: Mutex<Starts>,
-    pub sink_starts: Mutex<Starts>,
+    pub(crate) source_starts: Mutex<Starts>,
+    pub(crate) sink_starts: Mutex<Starts>,
     sources: Mutex<HashMap<String, Arc<dyn SourceInbox>>>,
-    pub source_requests: Mutex<Vec<SourceRequest>>,
-    pub sink_requests: Mutex<Vec<SinkRequest>>,
-    pub sites: Mutex<Vec<CallSite>>,
+    pub(crate) source_requests: Mutex<Vec<SourceRequest>>,
+    pub(crate) sink_requests: Mutex<Vec<SinkRequest>>,
+    pub(crate) sites: Mutex<Vec<CallSite>>,
     /// What was delivered, with the sink's `op_id`.
-    pub delivered: Mutex<Vec<(String, String)>>,
+    pub(crate) delivered: Mutex<Vec<(String, String)>>,
     /// How many messages `gated` may still take.
-    pub gate: Semaphore,
+    pub(crate) gate: Semaphore,
 }
 
 impl Default for Plugins {
@@ -258,27 +265,27 @@ impl Default for Plugins {
 
 impl Plugins {
     /// As if the plugin with this symbol were not installed.
-    pub fn without(symbol: &'static str) -> Arc<Self> {
+    pub(crate) fn without(symbol: &'static str) -> Arc<Self> {
         let plugins = Self::default();
         plugins.missing.lock().push(symbol);
         Arc::new(plugins)
     }
 
     /// Installs what was missing.
-    pub fn install(&self) {
+    pub(crate) fn install(&self) {
         self.missing.lock().clear();
     }
 
     /// Lets the source of a rule emit.
-    pub fn emit(&self, rule: &str, json: &str) {
+    pub(crate) fn emit(&self, rule: &str, json: &str) {
         self.inbox(rule).offer(tuple(json));
     }
 
-    pub fn inbox(&self, rule: &str) -> Arc<dyn SourceInbox> {
+    pub(crate) fn inbox(&self, rule: &str) -> Arc<dyn SourceInbox> {
         self.sources.lock()[rule].clone()
     }
 
-    pub fn delivered(&self) -> Vec<String> {
+    pub(crate) fn delivered(&self) -> Vec<String> {
         let delivered = self.delivered.lock();
         delivered
             .iter()
@@ -287,7 +294,7 @@ impl Plugins {
     }
 
     /// Waits until so many messages have been delivered.
-    pub async fn until_delivered(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn until_delivered(&self, count: usize) -> Vec<String> {
         until(&format!("{count} messages delivered"), || {
             self.delivered.lock().len() >= count
         })
@@ -300,7 +307,7 @@ impl Plugins {
     }
 }
 
-pub fn tuple(json: &str) -> Tuple {
+pub(crate) fn tuple(json: &str) -> Tuple {
     Tuple {
         body: Body::from_json_object(json.as_bytes().to_vec().into()).unwrap(),
         meta: Some(JsonText::parse(br#"{"topic":"t"}"#.to_vec().into()).unwrap()),
