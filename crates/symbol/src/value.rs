@@ -54,6 +54,14 @@ impl JsonText {
         Ok(Self(text))
     }
 
+    /// The text of a value that a parse of `bytes` came across, which therefore need not be checked again.
+    ///
+    /// # Panics
+    /// When `raw` was not borrowed from `bytes`.
+    pub fn within(bytes: &Bytes, raw: &RawValue) -> Self {
+        Self(bytes.slice_ref(raw.get().as_bytes()))
+    }
+
     /// The text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
