@@ -541,14 +541,10 @@ impl BoundFunction for Bound {
             return failure_text(answer.result)
                 .map_or(Ok(None), |text| Err(SymbolError::refused(text)));
         }
-        Ok(Some(match answer.result.map(RawValue::get) {
-            None | Some("null") => Value::Null,
-            Some(text) => {
-                let text = body.slice_ref(text.as_bytes());
-                Value::Json(
-                    JsonText::parse(text).map_err(|error| unreadable(&self.symbol, &error))?,
-                )
-            }
+        Ok(Some(match answer.result {
+            None => Value::Null,
+            Some(result) if result.get() == "null" => Value::Null,
+            Some(result) => Value::Json(JsonText::within(&body, result)),
         }))
     }
 }

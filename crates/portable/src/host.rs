@@ -147,6 +147,10 @@ impl PortableHost {
     pub async fn host_report(&self) -> Result<HostReport, String> {
         Ok(self.inner.shared.launcher().await?.host().await)
     }
+
+    pub(crate) fn inner(&self) -> &Arc<Host> {
+        &self.inner
+    }
 }
 
 impl Host {

@@ -8,6 +8,7 @@
 //!
 //! * [`PortableHost`]: the entry point; gives the platform its [kind](PortableHost::kind) and rules their
 //!   [catalogue](PortableHost::catalog).
+//! * [`PortableHost::routes`] and [`rights`]: eKuiper's routes.
 //! * [`package`]: what a package says and everything wrong with it; pure.
 //! * [`manifest`]: the manifest in normal form.
 //! * [`PortableSettings`]: the section `portable` of the configuration.
@@ -22,6 +23,7 @@ mod config;
 mod control;
 mod function;
 mod host;
+mod http;
 mod kind;
 mod logs;
 pub mod manifest;
@@ -38,5 +40,6 @@ mod token;
 mod versions;
 
 pub use host::PortableHost;
+pub use http::rights;
 pub use manifest::Manifest;
 pub use settings::{PortableSettings, RestartSettings, Span};

@@ -403,9 +403,9 @@ fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -
     spec
 }
 
-/// What no plugin may see.
+/// What no plugin may see: everything of the server, except what is shown to it by name.
 pub(crate) fn hidden(home: &Home) -> Vec<PathBuf> {
-    vec![home.run(), home.keys(), home.database()]
+    vec![home.root().to_owned()]
 }
 
 /// What `PYTHONPATH` and `LD_LIBRARY_PATH` name, as far as it is there.

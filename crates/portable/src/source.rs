@@ -313,14 +313,12 @@ fn read(frame: &Bytes, received_at: i64) -> Result<Tuple, String> {
             None => undecodable(serde::de::Error::custom("there is no `message` in it")),
         });
     };
-    let body =
-        Body::from_json_object(frame.slice_ref(content.get().as_bytes())).map_err(undecodable)?;
-    let meta = message
-        .meta
-        .filter(|meta| meta.get() != "null")
-        .map(|meta| JsonText::parse(frame.slice_ref(meta.get().as_bytes())))
-        .transpose()
-        .map_err(undecodable)?;
+    if !content.get().starts_with('{') {
+        return Err(undecodable(serde::de::Error::custom("expected an object")));
+    }
+    let meta = message.meta.filter(|meta| meta.get() != "null");
+    let body = Body::Json(JsonText::within(frame, content));
+    let meta = meta.map(|meta| JsonText::within(frame, meta));
     Ok(Tuple {
         body,
         meta,

@@ -106,7 +106,10 @@ impl Plugin {
         };
         let launch = self.launch();
         // What an earlier change left here cannot be gone back to any more.
-        let stale = lifecycle.previous.take().and_then(|previous| previous.worker);
+        let stale = lifecycle
+            .previous
+            .take()
+            .and_then(|previous| previous.worker);
         if let Some(worker) = stale {
             worker.stop(self.shared.settings.stop_grace.0).await;
         }

@@ -5,5 +5,6 @@
 mod calls;
 mod changes;
 mod failures;
+mod routes;
 mod rows;
 mod support;

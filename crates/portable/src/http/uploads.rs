@@ -1,0 +1,193 @@
+//! `/config/uploads`: files that a client sends ahead of a request that names them.
+
+use std::path::{Component, Path as FilePath, PathBuf};
+
+use axum::RequestExt as _;
+use axum::extract::multipart::Field;
+use axum::extract::{Multipart, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::Response;
+use plugyard_http::Unhurried;
+use plugyard_platform::Home;
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt as _;
+
+use super::reply::{Failure, document, text};
+use super::{Routes, shown};
+
+/// Files listed at most; directories are searched no deeper than eKuiper makes them.
+const LISTED: usize = 10_000;
+
+/// All uploaded files.
+#[utoipa::path(get, path = "/config/uploads", tag = "portable", operation_id = "uploads_list",
+    responses((status = 200, description = "Absolute paths, sorted", body = Vec<String>)))]
+pub(super) async fn list(State(routes): State<Routes>) -> Result<Response, Failure> {
+    let root = routes.platform.home().uploads();
+    let files = tokio::task::spawn_blocking(move || {
+        let mut files = Vec::new();
+        collect(&root, &mut files);
+        files.sort();
+        files
+    });
+    let files = files
+        .await
+        .map_err(|error| Failure::Bad(error.to_string()))?;
+    Ok(document(&files))
+}
+
+fn collect(directory: &FilePath, files: &mut Vec<String>) {
+    // A directory that cannot be read has nothing to show.
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => collect(&entry.path(), files),
+            Ok(kind) if kind.is_file() && files.len() < LISTED => files.push(shown(&entry.path())),
+            _ => {}
+        }
+    }
+}
+
+/// Uploads a file.
+#[utoipa::path(post, path = "/config/uploads", tag = "portable", operation_id = "uploads_create",
+    request_body(content = Object, description = "Multipart with `uploadFile`, or JSON with `name` and `content`"),
+    responses((status = 201, description = "The absolute path of the file", body = String),
+        (status = 400, description = "Why not", body = String)))]
+pub(super) async fn create(
+    State(routes): State<Routes>,
+    _: Unhurried,
+    request: Request,
+) -> Result<Response, Failure> {
+    let home = routes.platform.home();
+    let path = if is_multipart(&request) {
+        from_multipart(home, request).await?
+    } else {
+        from_json(home, request).await?
+    };
+    Ok(text(StatusCode::CREATED, shown(&path)))
+}
+
+/// Deletes an uploaded file.
+#[utoipa::path(delete, path = "/config/uploads/{name}", tag = "portable", operation_id = "uploads_delete",
+    params(("name" = String, Path, description = "Name of the file below the directory of uploads")),
+    responses((status = 200, description = "`ok`", body = String),
+        (status = 400, description = "Why not", body = String)))]
+pub(super) async fn delete(
+    State(routes): State<Routes>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    let path = target(routes.platform.home(), &name)?;
+    tokio::fs::remove_file(&path)
+        .await
+        .map_err(|error| Failure::Bad(format!("Error deleting the file: {name}: {error}")))?;
+    Ok(text(StatusCode::OK, "ok".to_owned()))
+}
+
+/// Whether a request carries a form with files.
+pub(super) fn is_multipart(request: &Request) -> bool {
+    request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim_start().starts_with("multipart/form-data"))
+}
+
+/// Writes a field of a form to a file, as it comes.
+pub(super) async fn save(field: &mut Field<'_>, path: &FilePath) -> Result<(), String> {
+    let mut file = tokio::fs::File::create(path)
+        .await
+        .map_err(|error| error.to_string())?;
+    while let Some(chunk) = field.chunk().await.map_err(|error| error.body_text())? {
+        file.write_all(&chunk)
+            .await
+            .map_err(|error| error.to_string())?;
+    }
+    file.sync_all().await.map_err(|error| error.to_string())
+}
+
+async fn from_multipart(home: &Home, request: Request) -> Result<PathBuf, Failure> {
+    let unreadable = |reason: String| Failure::Bad(format!("Error Retrieving the File: {reason}"));
+    let mut form: Multipart = request.extract().await.map_err(
+        |error: axum::extract::multipart::MultipartRejection| unreadable(error.to_string()),
+    )?;
+    while let Some(mut field) = form
+        .next_field()
+        .await
+        .map_err(|error| unreadable(error.body_text()))?
+    {
+        if field.name() != Some("uploadFile") {
+            continue;
+        }
+        let name = field.file_name().unwrap_or_default().to_owned();
+        let path = target(home, &name)?;
+        let passing = tempfile::NamedTempFile::new_in(home.staging())
+            .map_err(|error| unreadable(error.to_string()))?
+            .into_temp_path();
+        save(&mut field, &passing).await.map_err(unreadable)?;
+        return keep(passing, path).await;
+    }
+    Err(unreadable("http: no such file".to_owned()))
+}
+
+async fn from_json(home: &Home, request: Request) -> Result<PathBuf, Failure> {
+    #[derive(Deserialize)]
+    struct File {
+        #[serde(default)]
+        name: String,
+        content: Option<String>,
+        file: Option<String>,
+    }
+    let body: String =
+        request
+            .extract()
+            .await
+            .map_err(|error: axum::extract::rejection::StringRejection| {
+                Failure::Bad(format!("Invalid body: {error}"))
+            })?;
+    let file: File = serde_json::from_str(&body).map_err(|error| {
+        Failure::Bad(format!("Invalid body: Error decoding file json: {error}"))
+    })?;
+    let path = target(home, &file.name)?;
+    let Some(content) = file.content else {
+        return Err(Failure::Bad(match file.file {
+            Some(_) => "Invalid body: `file` is not fetched here; send the content".to_owned(),
+            None => "Invalid body: name and content or file are required".to_owned(),
+        }));
+    };
+    let passing = tempfile::NamedTempFile::new_in(home.staging())
+        .map_err(|error| Failure::Bad(error.to_string()))?
+        .into_temp_path();
+    tokio::fs::write(&passing, content)
+        .await
+        .map_err(|error| Failure::Bad(error.to_string()))?;
+    keep(passing, path).await
+}
+
+/// Where a file of that name goes; never out of the directory of uploads.
+fn target(home: &Home, name: &str) -> Result<PathBuf, Failure> {
+    let clean = FilePath::new(name);
+    let inside = !name.is_empty()
+        && clean
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+        && !name.contains('\0');
+    if !inside {
+        return Err(Failure::Bad(format!(
+            "invalid file name {name:?}: path escapes from parent"
+        )));
+    }
+    Ok(home.uploads().join(clean))
+}
+
+async fn keep(passing: tempfile::TempPath, path: PathBuf) -> Result<PathBuf, Failure> {
+    let kept = path.clone();
+    let done = tokio::task::spawn_blocking(move || {
+        if let Some(parent) = kept.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        passing.persist(&kept).map_err(|error| error.error)
+    });
+    match done.await {
+        Ok(Ok(())) => Ok(path),
+        Ok(Err(error)) => Err(Failure::Bad(format!("Error Saving the File: {error}"))),
+        Err(error) => Err(Failure::Bad(error.to_string())),
+    }
+}
