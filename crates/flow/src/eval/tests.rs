@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect};
 use plugyard_symbol::{Body, JsonText, Row, Tuple, Value};
+use proptest::prelude::*;
 
 use super::project::{Keep, project};
 use super::{Scope, Slot, Stop, keeps};
@@ -534,5 +535,83 @@ fn mistakes_are_answered_with_place_and_expectation() {
         ),
     ] {
         check(sql, "", expect);
+    }
+}
+
+/// Expressions of every shape, also ones that make no sense.
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "a",
+        "b",
+        "c->x",
+        "l[0]",
+        "l[a]",
+        "1",
+        "-1",
+        "0",
+        "2.5",
+        "9223372036854775807",
+        "'t'",
+        "NULL",
+        "true",
+        "170141183460469231731687303715884105727",
+        "1e300",
+        "''",
+        "'%'",
+        "meta(*)",
+    ])
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let operator = prop::sample::select(vec![
+            "+", "-", "*", "/", "%", "=", "!=", "<", "<=", ">", ">=", "AND", "OR", "LIKE",
+        ]);
+        let builtin = prop::sample::select(crate::BUILTINS.iter().collect::<Vec<_>>());
+        prop_oneof![
+            (inner.clone(), operator, inner.clone())
+                .prop_map(|(l, op, r)| format!("({l} {op} {r})")),
+            (builtin, prop::collection::vec(inner.clone(), 3)).prop_map(|(function, arguments)| {
+                let count = function.max.min(arguments.len());
+                format!("{}({})", function.name, arguments[..count].join(", "))
+            }),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("CASE WHEN {a} THEN {b} ELSE {c} END")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("({a} BETWEEN {b} AND {c})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("(- {a} IN ({b}, 1))")),
+            inner.prop_map(|a| format!("(NOT ({a}) IS NULL)")),
+        ]
+    })
+}
+
+fn row() -> impl Strategy<Value = String> {
+    let value = prop::sample::select(vec![
+        "null",
+        "true",
+        "0",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "18446744073709551615",
+        "1.5",
+        "-1e308",
+        "\"\"",
+        "\"温度\"",
+        "[1,null]",
+        "[]",
+        "{\"x\":1}",
+        "1e999",
+        "123456789012345678901234567890123456789012345",
+    ]);
+    (value.clone(), value.clone(), value.clone(), value)
+        .prop_map(|(a, b, c, l)| format!(r#"{{"a":{a},"b":{b},"c":{c},"l":{l}}}"#))
+}
+
+proptest! {
+    #[test]
+    fn no_expression_makes_the_evaluation_panic(expr in expression(), row in row()) {
+        let sql = format!("SELECT {expr} AS r, f({expr}) AS f FROM s WHERE {expr} OR true");
+        let select = Select::parse(&sql).unwrap();
+        if let Some(out) = run(&select, &row, Keep::default()) {
+            prop_assert!(out.starts_with('{') || out.starts_with("error: "), "{}", out);
+        }
     }
 }

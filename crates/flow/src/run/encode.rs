@@ -308,3 +308,132 @@ fn reorder(out: &mut Vec<u8>, start: usize, mut members: Vec<Member<'_>>) {
         out.extend_from_slice(&written[member.from - start..member.to - start]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value as Json};
+
+    use super::*;
+
+    fn rewritten(text: &str) -> Result<String, TooDeep> {
+        let body = Body::from_json_object(Bytes::from(text.to_owned())).unwrap();
+        let mut out = Vec::new();
+        super::body(&body, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn names_are_sorted_at_every_level_and_the_last_of_equal_ones_stays() {
+        assert_eq!(
+            rewritten(r#"{"b":{"z":1,"a":[{"d":1,"c":2}]},"a":1,"b":2,"a":{"y":1,"x":2}}"#),
+            Ok(r#"{"a":{"x":2,"y":1},"b":2}"#.to_owned())
+        );
+        assert_eq!(
+            rewritten(r#"{"\u0062":1,"a":2,"b":3}"#),
+            Ok(r#"{"a":2,"b":3}"#.to_owned())
+        );
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_passes_as_it_came() {
+        assert_eq!(
+            rewritten(r#"{"a" : "\ud800"}"#),
+            Ok(r#"{"a":"\ud800"}"#.to_owned())
+        );
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_not_followed() {
+        let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
+        assert_eq!(rewritten(&deep), Err(TooDeep));
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(5000), "}".repeat(5000));
+        assert_eq!(rewritten(&deep), Err(TooDeep));
+    }
+
+    #[test]
+    fn floats_are_written_as_go_does() {
+        for (number, text) in [
+            (2.0, "2"),
+            (-0.5, "-0.5"),
+            (0.0, "0"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (1.5e300, "1.5e+300"),
+            (1e-6, "0.000001"),
+            (1.25e-7, "1.25e-7"),
+        ] {
+            let mut out = Vec::new();
+            float(number, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::from),
+            any::<i64>().prop_map(Json::from),
+            (-1e9..1e9_f64).prop_map(Json::from),
+            "[a-z<>&\"\\\\\n\u{1}\u{e9}\u{2028}\u{4f60}\u{1f980}]{0,6}".prop_map(Json::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
+                prop::collection::hash_map("[a-c<\"é]{0,2}", inner, 0..4)
+                    .prop_map(|map| Json::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// What serde_json writes with names in order, escaped as Go does.
+    fn model(tree: &Json) -> String {
+        fn sorted(tree: &Json) -> Json {
+            match tree {
+                Json::Array(list) => list.iter().map(sorted).collect(),
+                Json::Object(map) => {
+                    let mut entries: Vec<_> = map.iter().collect();
+                    entries.sort_by_key(|(name, _)| *name);
+                    entries
+                        .into_iter()
+                        .map(|(name, value)| (name.clone(), sorted(value)))
+                        .collect::<Map<_, _>>()
+                        .into()
+                }
+                other => other.clone(),
+            }
+        }
+        serde_json::to_string(&sorted(tree))
+            .unwrap()
+            .replace('<', "\\u003c")
+            .replace('>', "\\u003e")
+            .replace('&', "\\u0026")
+            .replace('\u{2028}', "\\u2028")
+    }
+
+    proptest! {
+        #[test]
+        fn rewriting_says_the_same_in_canonical_form(tree in any_json(), pretty: bool) {
+            let tree = Json::Object(Map::from_iter([("k".to_owned(), tree)]));
+            let text = if pretty {
+                serde_json::to_string_pretty(&tree).unwrap()
+            } else {
+                serde_json::to_string(&tree).unwrap()
+            };
+            prop_assert_eq!(rewritten(&text).unwrap(), model(&tree));
+            let decoded = Body::from_json_object(Bytes::from(text)).unwrap();
+            let mut out = Vec::new();
+            row(&decoded.row(), &mut out).unwrap();
+            let back: Json = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(back, tree);
+        }
+
+        #[test]
+        fn no_object_makes_it_panic(text in "\\{[\\{\\}\\[\\]\":,a\\\\u0-9 ]{0,40}\\}") {
+            if let Ok(body) = Body::from_json_object(Bytes::from(text)) {
+                let _ = super::body(&body, &mut Vec::new());
+            }
+        }
+    }
+}

@@ -126,3 +126,50 @@ async fn a_rule_that_was_stopped_in_error_is_not_tried_again() {
         .is(200, "Rule runs was started");
     app.until_state("runs", RuleState::Running).await;
 }
+
+#[tokio::test]
+async fn a_database_that_fails_is_said_and_nothing_is_kept() {
+    let app = App::with_stream().await;
+    app.run(json!({"id":"r","sql":"SELECT * FROM demo","actions":[{"print":{}}]}))
+        .await;
+    app.database.database.close().await.unwrap();
+    app.post("/streams", r#"{"sql":"CREATE STREAM other ()"}"#)
+        .await
+        .fails(
+            500,
+            1000,
+            "Stream command error: the database failed while storing a stream",
+        );
+    app.get("/streams").await.is(200, r#"["demo"]"#);
+    app.delete("/streams/demo?force=true").await.fails(
+        500,
+        1000,
+        "delete stream error: the database failed while deleting a stream",
+    );
+    app.get("/streams").await.is(200, r#"["demo"]"#);
+    app.post(
+        "/rules",
+        r#"{"id":"q","sql":"SELECT * FROM demo","actions":[{"print":{}}]}"#,
+    )
+    .await
+    .fails(500, 1000, "the database failed while storing a rule");
+    app.put(
+        "/rules/r",
+        r#"{"sql":"SELECT 1 FROM demo","actions":[{"print":{}}]}"#,
+    )
+    .await
+    .fails(
+        500,
+        1000,
+        "Update rule error: the database failed while storing a rule",
+    );
+    app.delete("/rules/r").await.fails(
+        500,
+        1000,
+        "Delete rule error: the database failed while deleting a rule",
+    );
+    // What runs needs no database.
+    app.plugins.emit("r", r#"{"a":1}"#);
+    assert_eq!(app.plugins.until_delivered(1).await, [r#"[{"a":1}]"#]);
+    assert!(app.service.rule_state("q").is_err());
+}
