@@ -20,6 +20,21 @@ pub const RIGHT_EXTENSION: &str = "x-plugyard-right";
 /// Name of the security scheme.
 const BEARER: &str = "bearer";
 
+/// Merges two documents. Schemas of one name must be one schema: otherwise the later would quietly
+/// take the place of the earlier.
+pub(crate) fn merge(document: &mut OpenApi, other: OpenApi) -> Result<(), WiringError> {
+    let (ours, theirs) = (&document.components, &other.components);
+    if let (Some(ours), Some(theirs)) = (ours, theirs) {
+        for (name, schema) in &theirs.schemas {
+            if ours.schemas.get(name).is_some_and(|same| same != schema) {
+                return Err(WiringError::Schema { name: name.clone() });
+            }
+        }
+    }
+    document.merge(other);
+    Ok(())
+}
+
 /// Gives a merged document its head, and each operation its right, its security requirement and the
 /// answer it fails with; checks that operations and rights belong together.
 pub(crate) fn complete(

@@ -28,6 +28,12 @@ pub enum WiringError {
         /// The path as in the table.
         path: String,
     },
+    /// Two schemas with one name.
+    #[error("the schema `{name}` is declared twice, each time as something else")]
+    Schema {
+        /// The name.
+        name: String,
+    },
     /// Two operations with the same id, or one without.
     #[error("the operation id `{id}` of {method} {path} is empty or used twice")]
     OperationId {

@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{App, layered};
 use crate::audit_log::record;
-use crate::document::complete;
+use crate::document::{complete, merge};
 use crate::error::{StartError, WiringError};
 use crate::listen::{Socket, bind_tcp, bind_unix, serve_tcp, serve_unix};
 use crate::settings::ServerSettings;
@@ -67,19 +67,17 @@ impl Server {
     /// Merges the native routes with those of kinds and flow.
     ///
     /// # Errors
-    /// When an operation has no right, a right no operation, or two operations the same id.
+    /// When an operation has no right, a right no operation, or two operations or schemas one name.
     pub fn new(
         settings: ServerSettings,
         platform: Platform,
         others: Vec<Routes>,
     ) -> Result<Self, WiringError> {
-        let (own, own_rights) = own_routes();
-        let (own, mut document) = own.split_for_parts();
-        let mut rights = own_rights;
+        let (own, mut document, mut rights) = own_routes()?;
         let mut foreign = Router::new();
         for other in others {
             let (router, described) = other.router.split_for_parts();
-            document.merge(described);
+            merge(&mut document, described)?;
             foreign = foreign.merge(router);
             rights.extend(other.rights);
         }
@@ -215,20 +213,23 @@ pub fn openapi(
     version: &str,
     others: impl IntoIterator<Item = (OpenApi, Vec<RouteRight>)>,
 ) -> Result<OpenApi, WiringError> {
-    let (own, mut rights) = own_routes();
-    let mut document = own.into_openapi();
+    let (_, mut document, mut rights) = own_routes()?;
     for (described, their_rights) in others {
-        document.merge(described);
+        merge(&mut document, described)?;
         rights.extend(their_rights);
     }
     complete(document, &Rights::new(rights)?, version)
 }
 
-/// The routes of this crate.
-fn own_routes() -> (OpenApiRouter<App>, Vec<RouteRight>) {
-    let router = OpenApiRouter::new()
-        .merge(system::router())
-        .merge(v1::router());
+/// The routes of this crate, their document and their rights.
+fn own_routes() -> Result<(Router<App>, OpenApi, Vec<RouteRight>), WiringError> {
+    let mut merged = Router::new();
+    let mut document = OpenApi::default();
+    for router in [vec![system::router()], v1::routers()].concat() {
+        let (router, described) = router.split_for_parts();
+        merge(&mut document, described)?;
+        merged = merged.merge(router);
+    }
     let rights = [system::rights(), pages::rights(), v1::rights()].concat();
-    (router, rights)
+    Ok((merged, document, rights))
 }

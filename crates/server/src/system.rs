@@ -50,6 +50,7 @@ pub(crate) fn rights() -> Vec<RouteRight> {
 
 /// What eKuiper tells about itself.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EkuiperAbout)]
 #[serde(rename_all = "camelCase")]
 struct About {
     /// The program's version.

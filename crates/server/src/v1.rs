@@ -22,17 +22,18 @@ use crate::app::App;
 /// Method, path and right of one operation.
 type Entry = (Method, &'static str, Right);
 
-/// All native routes.
-pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .merge(session::router())
-        .merge(packages::router())
-        .merge(installations::router())
-        .merge(logs::router())
-        .merge(operations::router())
-        .merge(events::router())
-        .merge(tokens::router())
-        .merge(audit::router())
+/// All native routes, resource by resource.
+pub(crate) fn routers() -> Vec<OpenApiRouter<App>> {
+    vec![
+        session::router(),
+        packages::router(),
+        installations::router(),
+        logs::router(),
+        operations::router(),
+        events::router(),
+        tokens::router(),
+        audit::router(),
+    ]
 }
 
 /// Their rights.

@@ -206,8 +206,16 @@ struct Planned {
     /// Whose.
     #[schema(value_type = String)]
     plugin: PluginName,
-    /// The steps in order.
-    plan: Vec<PlannedStep>,
+    /// What would be done.
+    plan: PlannedSteps,
+}
+
+/// Steps that would be done.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Plan)]
+struct PlannedSteps {
+    /// In order.
+    steps: Vec<PlannedStep>,
 }
 
 /// A step that would be done.
@@ -456,7 +464,9 @@ async fn begin(
         let Plan { steps } = app.platform.plan_only(plugin, change).await?;
         let planned = Planned {
             plugin: plugin.clone(),
-            plan: steps.into_iter().map(Into::into).collect(),
+            plan: PlannedSteps {
+                steps: steps.into_iter().map(Into::into).collect(),
+            },
         };
         return Ok(Json(planned).into_response());
     }

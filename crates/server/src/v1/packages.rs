@@ -1,5 +1,6 @@
 //! `/v1/packages` and `/v1/plugins`: what was handed in, and the catalogue made of it.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -18,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -78,6 +81,46 @@ struct Reference {
     path: Option<PathBuf>,
 }
 
+/// The schema of a zip as a body.
+struct ZipBody;
+
+impl PartialSchema for ZipBody {
+    fn schema() -> RefOr<Schema> {
+        binary().description(Some("The zip itself")).into()
+    }
+}
+
+impl ToSchema for ZipBody {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("PackageZip")
+    }
+}
+
+/// The schema of a form with a zip.
+struct FormBody;
+
+impl PartialSchema for FormBody {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .description(Some("A form; its first file is taken"))
+            .property("file", binary().description(Some("The zip")))
+            .required("file")
+            .into()
+    }
+}
+
+impl ToSchema for FormBody {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("PackageForm")
+    }
+}
+
+fn binary() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+}
+
 /// What a package says, and what is wrong with it.
 #[derive(Debug, Serialize, ToSchema)]
 struct Inspection {
@@ -123,7 +166,8 @@ struct PackageAccepted {
     post, path = "/v1/packages", tag = "packages", operation_id = "package_upload",
     params(About),
     request_body(content(
-        (Vec<u8> = "application/zip"),
+        (ZipBody = "application/zip"),
+        (FormBody = "multipart/form-data"),
         (Reference = "application/json"),
     )),
     responses((status = 201, description = "Taken in", body = PackageAccepted)),
@@ -163,7 +207,8 @@ async fn upload(
     post, path = "/v1/packages/inspect", tag = "packages", operation_id = "package_inspect",
     params(About),
     request_body(content(
-        (Vec<u8> = "application/zip"),
+        (ZipBody = "application/zip"),
+        (FormBody = "multipart/form-data"),
         (Reference = "application/json"),
     )),
     responses((status = 200, description = "What it says; that it is bad is no error here", body = Inspection)),

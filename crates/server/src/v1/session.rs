@@ -41,6 +41,7 @@ struct Session {
 
 /// The server that answers.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Server)]
 struct About {
     /// The program's version.
     version: String,

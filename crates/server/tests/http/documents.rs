@@ -5,7 +5,7 @@ use plugyard_http::{Envelope, RouteRight};
 use plugyard_model::rights::Right;
 use plugyard_server::{WiringError, openapi};
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem};
-use utoipa::openapi::{OpenApi, OpenApiBuilder, PathsBuilder};
+use utoipa::openapi::{ComponentsBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, PathsBuilder};
 
 use crate::support::World;
 
@@ -15,6 +15,14 @@ fn document(path: &str, id: Option<&str>) -> OpenApi {
     OpenApiBuilder::new()
         .paths(PathsBuilder::new().path(path, item))
         .build()
+}
+
+fn document_with_problem() -> OpenApi {
+    let mut described = document("/b", Some("b"));
+    let problem = ObjectBuilder::new().description(Some("another"));
+    let components = ComponentsBuilder::new().schema("Problem", problem);
+    described.components = Some(components.build());
+    described
 }
 
 fn right(path: &'static str) -> RouteRight {
@@ -72,6 +80,15 @@ fn an_operation_without_a_right_stops_the_program() {
             .unwrap();
         assert!(matches!(error, WiringError::OperationId { .. }), "{error}");
     }
+    let mut described = document("/a", Some("a"));
+    let other = ComponentsBuilder::new().schema("Problem", ObjectBuilder::new());
+    described.components = Some(other.build());
+    let twice = [
+        (described.clone(), vec![right("/a")]),
+        (document_with_problem(), vec![right("/b")]),
+    ];
+    let error = openapi("1", twice).err().unwrap();
+    assert!(matches!(error, WiringError::Schema { .. }), "{error}");
     let twice = vec![right("/a"), right("/a")];
     let error = openapi("1", [(document("/a", Some("a")), twice)])
         .err()

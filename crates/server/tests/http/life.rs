@@ -184,7 +184,7 @@ async fn a_dry_run_says_the_steps_and_does_nothing() {
     let body = json!({ "package": sha256 });
     let planned = owner.post("/v1/installations?dry_run=true", &body).await;
     assert_eq!(planned.status, 200);
-    let names: Vec<Value> = planned.json()["plan"]
+    let names: Vec<Value> = planned.json()["plan"]["steps"]
         .as_array()
         .unwrap()
         .iter()

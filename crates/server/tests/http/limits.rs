@@ -135,6 +135,43 @@ async fn more_requests_than_allowed_are_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_change_goes_on_when_its_client_hangs_up() {
+    let world = World::start(|_| {}).await;
+    let owner = world.owner().await;
+    let token = owner.token.clone().unwrap();
+    let head = format!(
+        "POST /v1/test/write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    );
+    let mut client = TcpStream::connect(world.address).await.unwrap();
+    client.write_all(head.as_bytes()).await.unwrap();
+    while world.fake.lines() != ["begun"] {
+        tokio::task::yield_now().await;
+    }
+    drop(client);
+    // The server has noticed when the connection is gone from its metrics.
+    let counted = || async { owner.get("/metrics").await.text().to_owned() };
+    while !counted()
+        .await
+        .contains("plugyard_http_connections{listener=\"tcp\"} 1")
+    {}
+    world.fake.go_on.notify_one();
+    while world.fake.lines() != ["begun", "done"] {
+        tokio::task::yield_now().await;
+    }
+    let row = loop {
+        let log = owner.get("/v1/audit").await.json();
+        if let Some(row) = log["items"].get(0) {
+            break row.clone();
+        }
+    };
+    assert_eq!(
+        (&row["action"], &row["result"]),
+        (&json!("POST /v1/test/write"), &json!("ok"))
+    );
+}
+
+#[tokio::test]
 async fn a_watcher_who_does_not_read_holds_nobody_up() {
     let world = World::start(|_| {}).await;
     let owner = world.owner().await;

@@ -5,7 +5,7 @@ use axum::http::Method;
 use plugyard_model::Code;
 use serde_json::json;
 
-use crate::support::World;
+use crate::support::{World, logged};
 
 #[tokio::test]
 async fn problems_speak_the_readers_language() {
@@ -190,4 +190,44 @@ async fn metrics_count_by_template() {
         );
     }
     assert!(!text.text().contains("fake:a"));
+}
+
+#[tokio::test]
+async fn a_request_is_one_line_in_the_log_without_its_secrets() {
+    let world = World::start(|_| {}).await;
+    let owner = world.owner().await;
+    let secret = owner.token.clone().unwrap();
+    let secret = secret.rsplit('_').next().unwrap();
+    let answer = owner
+        .get(&format!("/v1/installations/nobody?token={secret}"))
+        .await;
+    let id = answer.header("x-request-id").to_owned();
+    let made = owner
+        .post("/v1/tokens", &json!({ "name": "x", "roles": ["viewer"] }))
+        .await
+        .json();
+    let new = made["secret"]
+        .as_str()
+        .unwrap()
+        .rsplit('_')
+        .next()
+        .unwrap()
+        .to_owned();
+
+    let text = logged();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains(&id) && line.contains(" INFO "))
+        .collect();
+    let [line] = lines[..] else {
+        panic!("{lines:?}")
+    };
+    for part in [
+        "GET /v1/installations/{plugin} answered 404",
+        "http.status=404",
+        "user.name=\"owner\"",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!text.contains(secret) && !text.contains(&new));
 }

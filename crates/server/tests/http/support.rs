@@ -2,11 +2,13 @@
 
 mod client;
 mod fake;
+mod log;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::http::Method;
 use plugyard_archive::build::Archive;
 use plugyard_http::{Envelope, RouteRight, Unhurried};
@@ -23,6 +25,7 @@ use utoipa_axum::routes;
 
 pub(crate) use client::{Event, Persona, Target, raw};
 pub(crate) use fake::Fake;
+pub(crate) use log::logged;
 
 /// A running server.
 pub(crate) struct World {
@@ -58,6 +61,7 @@ impl World {
         database: TestDatabase,
         change: impl FnOnce(&mut ServerSettings),
     ) -> (Self, Bound) {
+        log::begin();
         let home = tempfile::tempdir().unwrap();
         database
             .database
@@ -72,7 +76,12 @@ impl World {
         settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         settings.socket = Some(socket.clone());
         change(&mut settings);
-        let server = Server::new(settings, platform.clone(), vec![foreign_routes()]).unwrap();
+        let server = Server::new(
+            settings,
+            platform.clone(),
+            vec![foreign_routes(fake.clone())],
+        )
+        .unwrap();
         let bound = server.bind().await.unwrap();
         let world = Self {
             platform,
@@ -177,7 +186,7 @@ pub(crate) fn ourselves() -> PluginCheck {
 }
 
 /// Routes as another crate brings them, some of them badly behaved.
-fn foreign_routes() -> Routes {
+fn foreign_routes(fake: Arc<Fake>) -> Routes {
     let right = |path, right, envelope| RouteRight {
         method: Method::GET,
         path,
@@ -190,13 +199,21 @@ fn foreign_routes() -> Routes {
             .routes(routes!(panics))
             .routes(routes!(stuck))
             .routes(routes!(patient))
+            .routes(routes!(slow_write))
             // No operation of the document, so no right: refused to everybody.
-            .route("/v1/forgotten", axum::routing::get(|| async { "never" })),
+            .route("/v1/forgotten", axum::routing::get(|| async { "never" }))
+            .layer(Extension(fake)),
         rights: vec![
             right("/rules/{id}", Right::FlowRead, Envelope::Ekuiper),
             right("/v1/test/panics", Right::Public, Envelope::Native),
             right("/v1/test/stuck", Right::Public, Envelope::Native),
             right("/v1/test/patient", Right::Public, Envelope::Native),
+            RouteRight {
+                method: Method::POST,
+                path: "/v1/test/write",
+                right: Right::Admin,
+                envelope: Envelope::Native,
+            },
         ],
     }
 }
@@ -220,4 +237,13 @@ async fn stuck() -> &'static str {
 #[utoipa::path(get, path = "/v1/test/patient", operation_id = "test_patient", responses((status = 200)))]
 async fn patient(_: Unhurried) -> &'static str {
     std::future::pending().await
+}
+
+/// Begins, waits, and only then takes effect: the effect is a line in the log.
+#[utoipa::path(post, path = "/v1/test/write", operation_id = "test_write", responses((status = 200)))]
+async fn slow_write(Extension(fake): Extension<Arc<Fake>>) -> &'static str {
+    fake.write("begun");
+    fake.go_on.notified().await;
+    fake.write("done");
+    "written"
 }

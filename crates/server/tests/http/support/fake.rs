@@ -43,6 +43,15 @@ impl Default for Fake {
 }
 
 impl Fake {
+    /// What was written.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines
+            .lock()
+            .iter()
+            .map(|line| line.text.clone())
+            .collect()
+    }
+
     /// Writes a line into the log of every plugin.
     pub(crate) fn write(&self, text: &str) {
         let mut lines = self.lines.lock();
