@@ -23,11 +23,13 @@ pub(crate) struct Order {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Meta<'a> {
-    rule_id: &'a str,
-    op_id: &'a str,
-    instance_id: u32,
+    #[serde(rename = "ruleId")]
+    rule: &'a str,
+    #[serde(rename = "opId")]
+    op: &'a str,
+    #[serde(rename = "instanceId")]
+    instance: u32,
 }
 
 #[derive(Serialize)]
@@ -63,9 +65,9 @@ impl Order {
         let arg = Arg {
             symbol_name: symbol,
             meta: Meta {
-                rule_id: &node.rule_id,
-                op_id: &node.op_id,
-                instance_id: node.instance_id,
+                rule: &node.rule_id,
+                op: &node.op_id,
+                instance: node.instance_id,
             },
             plugin_type,
             data_source: datasource,

@@ -492,18 +492,21 @@ impl FunctionSymbol for PortableFunction {
 
     fn bind(&self, site: CallSite) -> Arc<dyn BoundFunction> {
         #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
         struct Context<'a> {
-            rule_id: &'a str,
-            op_id: &'a str,
-            instance_id: u32,
-            func_id: u32,
+            #[serde(rename = "ruleId")]
+            rule: &'a str,
+            #[serde(rename = "opId")]
+            op: &'a str,
+            #[serde(rename = "instanceId")]
+            instance: u32,
+            #[serde(rename = "funcId")]
+            function: u32,
         }
         let context = Context {
-            rule_id: &site.node.rule_id,
-            op_id: &site.node.op_id,
-            instance_id: site.node.instance_id,
-            func_id: site.func_id,
+            rule: &site.node.rule_id,
+            op: &site.node.op_id,
+            instance: site.node.instance_id,
+            function: site.func_id,
         };
         let context = serde_json::to_string(&context).expect("texts and numbers can be written");
         let mut end = serde_json::to_string(&context).expect("a text can be written");

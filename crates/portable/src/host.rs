@@ -75,10 +75,10 @@ impl Shared {
                     None => Launcher::new(&directory),
                 }
             };
-            let made = tokio::task::spawn_blocking(make)
+            let done = tokio::task::spawn_blocking(make)
                 .await
                 .map_err(|error| error.to_string())?;
-            made.map_err(|error| format!("no process can be started: {error}"))
+            done.map_err(|error| format!("no process can be started: {error}"))
         };
         self.launcher.get_or_try_init(make).await
     }

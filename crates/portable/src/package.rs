@@ -191,7 +191,8 @@ fn missing_manifest(names: &Listing, name: Option<&str>) -> Vec<Finding> {
                 .strip_prefix(directory)
                 .and_then(|rest| rest.strip_prefix('/'))
                 .is_some_and(|rest| {
-                    !rest.contains('/') && name.map_or(rest.ends_with(".json"), |_| rest == file)
+                    !rest.contains('/')
+                        && name.map_or(rest.strip_suffix(".json").is_some(), |_| rest == file)
                 })
         });
         if let Some(inside) = inside {

@@ -330,7 +330,7 @@ impl Plugin {
         let stopped = attachment
             .detach(self.shared.settings.command_timeout.0)
             .await;
-        self.recycle_if_stuck(&worker, stopped)
+        recycle_if_stuck(&worker, stopped)
     }
 
     pub(crate) async fn start_sink(
@@ -363,23 +363,7 @@ impl Plugin {
         let stopped = attachment
             .detach(settings.stop_grace.0, settings.command_timeout.0)
             .await;
-        self.recycle_if_stuck(&worker, stopped)
-    }
-
-    /// A symbol that cannot be stopped ends with its process (HOST-40), which is started again with
-    /// everything else that runs in it.
-    fn recycle_if_stuck(
-        &self,
-        worker: &Worker,
-        stopped: Result<(), SymbolError>,
-    ) -> Result<(), SymbolError> {
-        if let Err(error) = &stopped
-            && error.class == ErrorClass::Timeout
-        {
-            worker.recycle(&error.text);
-            return Ok(());
-        }
-        stopped
+        recycle_if_stuck(&worker, stopped)
     }
 
     fn refuse_second(&self, key: &InstanceKey) -> Result<(), SymbolError> {
@@ -837,4 +821,16 @@ impl Instance {
             Self::Function(_) => {}
         }
     }
+}
+
+/// A symbol that cannot be stopped ends with its process (HOST-40), which is started again with
+/// everything else that runs in it.
+fn recycle_if_stuck(worker: &Worker, stopped: Result<(), SymbolError>) -> Result<(), SymbolError> {
+    if let Err(error) = &stopped
+        && error.class == ErrorClass::Timeout
+    {
+        worker.recycle(&error.text);
+        return Ok(());
+    }
+    stopped
 }

@@ -132,13 +132,13 @@ impl Worker {
         if let Some(pipe) = process.stdout.take() {
             let logs = Arc::clone(logs);
             output.push(tokio::spawn(async move {
-                logs.drain("stdout", pid, pipe).await
+                logs.drain("stdout", pid, pipe).await;
             }));
         }
         if let Some(pipe) = process.stderr.take() {
             let logs = Arc::clone(logs);
             output.push(tokio::spawn(async move {
-                logs.drain("stderr", pid, pipe).await
+                logs.drain("stderr", pid, pipe).await;
             }));
         }
         Ok(Arc::new(Self {
@@ -391,7 +391,10 @@ fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -
     };
     let mut spec = Spec::new(format!("portable-{}", manifest.name), program);
     spec.args = args;
-    spec.cwd = executable.parent().unwrap_or(&launch.directory).to_owned();
+    executable
+        .parent()
+        .unwrap_or(&launch.directory)
+        .clone_into(&mut spec.cwd);
     spec.env = environment(settings, &launch.data, &manifest.name);
     spec.isolation = Isolation::Required;
     spec.limits = settings.limits.clone();
@@ -520,7 +523,7 @@ mod tests {
 
     #[test]
     fn spans_read_like_people_say_them() {
-        assert_eq!(seconds(Duration::from_secs(60)), "60 s");
+        assert_eq!(seconds(Duration::from_mins(1)), "60 s");
         assert_eq!(seconds(Duration::from_millis(1500)), "1.5 s");
         assert_eq!(seconds(Duration::from_millis(250)), "250 ms");
     }

@@ -286,8 +286,8 @@ impl Reading {
 
 #[derive(Deserialize)]
 struct Message<'a> {
-    #[serde(borrow, default)]
-    message: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "message")]
+    content: Option<&'a RawValue>,
     #[serde(borrow, default)]
     meta: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -307,7 +307,7 @@ fn read(frame: &Bytes, received_at: i64) -> Result<Tuple, String> {
         format!("Invalid data format, cannot decode {shown} to json format with error {error}")
     };
     let message: Message<'_> = serde_json::from_slice(frame).map_err(undecodable)?;
-    let Some(content) = message.message else {
+    let Some(content) = message.content else {
         return Err(match message.error {
             Some(error) => error_text(error),
             None => undecodable(serde::de::Error::custom("there is no `message` in it")),

@@ -129,7 +129,7 @@ async fn from_multipart(home: &Home, request: Request) -> Result<PathBuf, Failur
 
 async fn from_json(home: &Home, request: Request) -> Result<PathBuf, Failure> {
     #[derive(Deserialize)]
-    struct File {
+    struct Upload {
         #[serde(default)]
         name: String,
         content: Option<String>,
@@ -142,7 +142,7 @@ async fn from_json(home: &Home, request: Request) -> Result<PathBuf, Failure> {
             .map_err(|error: axum::extract::rejection::StringRejection| {
                 Failure::Bad(format!("Invalid body: {error}"))
             })?;
-    let file: File = serde_json::from_str(&body).map_err(|error| {
+    let file: Upload = serde_json::from_str(&body).map_err(|error| {
         Failure::Bad(format!("Invalid body: Error decoding file json: {error}"))
     })?;
     let path = target(home, &file.name)?;

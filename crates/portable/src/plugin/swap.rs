@@ -17,7 +17,7 @@ enum Moved {
     Function(Instance, Option<Arc<Pool>>),
     Source(Instance),
     /// The old sink, which has taken everything and waits to be stopped or taken up again.
-    Sink(Instance, Option<SinkAttachment>),
+    Sink(Instance, Option<Box<SinkAttachment>>),
 }
 
 impl Plugin {
@@ -332,10 +332,10 @@ impl Plugin {
                 match sink.attach(new, self.sink_ended(sink)).await {
                     Ok(attachment) => {
                         sink.set(Some(attachment)).await;
-                        Ok(Moved::Sink(instance.clone(), before))
+                        Ok(Moved::Sink(instance.clone(), before.map(Box::new)))
                     }
                     Err(error) => {
-                        self.return_to(Moved::Sink(instance.clone(), before), old)
+                        self.return_to(Moved::Sink(instance.clone(), before.map(Box::new)), old)
                             .await;
                         Err(error)
                     }
@@ -367,7 +367,7 @@ impl Plugin {
                 let back = match (before, &instance) {
                     (Some(mut before), Instance::Sink(sink)) => match before.redial().await {
                         Ok(()) => {
-                            sink.set(Some(before)).await;
+                            sink.set(Some(*before)).await;
                             Ok(())
                         }
                         Err(error) => Err(error),

@@ -117,7 +117,7 @@ async fn values_pass_without_losing_a_digit_and_failures_are_the_callers() {
 async fn host_31_a_call_over_its_deadline_fails_alone_and_the_channel_comes_back() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
-        settings.recv_timeout = Span::millis(400)
+        settings.recv_timeout = Span::millis(400);
     });
     rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
         .await

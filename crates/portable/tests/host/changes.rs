@@ -135,7 +135,7 @@ async fn host_35_messages_to_a_sink_neither_get_lost_nor_doubled() {
 async fn a_broken_upgrade_leaves_everything_with_the_old_version() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
-        settings.init_timeout = Span::millis(2500)
+        settings.init_timeout = Span::millis(2500);
     });
     let first = rig.package(|at| toolbox_dir(at, "v1"));
     rig.install(&first).await.unwrap();

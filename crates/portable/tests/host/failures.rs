@@ -24,7 +24,7 @@ fn assert_nothing_left(rig: &Rig, key: &str) {
 async fn a_plugin_that_never_shakes_hands_fails_with_its_last_words() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
-        settings.init_timeout = Span::millis(1500)
+        settings.init_timeout = Span::millis(1500);
     });
     let version = rig.package(|at| script_dir(at, "mute", NEVER_HANDSHAKES));
     let failed = rig.install(&version).await.unwrap_err();
@@ -65,7 +65,7 @@ async fn a_plugin_that_exits_fails_at_once_with_its_exit_status() {
 async fn host_05_install_sh_is_bounded_and_both_streams_are_told() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
-        settings.install_timeout = Span::millis(700)
+        settings.install_timeout = Span::millis(700);
     });
     let with = |script: &'static str| {
         rig.package(move |at| {

@@ -2,9 +2,15 @@
 //!
 //! They run where `PLUGYARD_TEST_PYTHON` names a Python with the SDK, and say so where it does not.
 
+#[cfg(test)]
 mod calls;
+#[cfg(test)]
 mod changes;
+#[cfg(test)]
 mod failures;
+#[cfg(test)]
 mod routes;
+#[cfg(test)]
 mod rows;
+#[cfg(test)]
 mod support;

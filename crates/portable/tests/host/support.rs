@@ -229,12 +229,9 @@ impl Rig {
                 events.next().await.unwrap();
             }
         };
-        if tokio::time::timeout(PATIENCE, reached).await.is_err() {
-            panic!(
-                "{key} did not become {state:?}: {:?}",
-                self.health(key).await
-            );
-        }
+        let came = tokio::time::timeout(PATIENCE, reached).await.is_ok();
+        let health = self.health(key).await;
+        assert!(came, "{key} did not become {state:?}: {health:?}");
     }
 
     pub(crate) fn status(&self, key: &str) -> Json {
@@ -388,13 +385,12 @@ impl Inbox {
                 changed.await;
             }
         };
-        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!(
-                "not {what}: {} rows, exceptions {:?}",
-                self.count(),
-                self.exceptions()
-            );
-        }
+        assert!(
+            tokio::time::timeout(PATIENCE, wait).await.is_ok(),
+            "not {what}: {} rows, exceptions {:?}",
+            self.count(),
+            self.exceptions()
+        );
     }
 
     /// Waits for so many more rows than there are.
