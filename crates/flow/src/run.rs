@@ -64,22 +64,22 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Symbols that have not been started yet.
     pending: Mutex<usize>,
-    fatal: mpsc::UnboundedSender<String>,
+    fatal: mpsc::Sender<String>,
 }
 
 /// Ends when what came before it on the same sockets has ended.
 pub(crate) type Predecessor = Option<watch::Receiver<bool>>;
 
 impl Run {
-    /// Starts a planned rule. Rows go to `tail` besides, while somebody listens. `pinned_source` and other
-    /// particulars come from the plan. Nothing is started before `predecessor` has ended.
+    /// Starts a planned rule. Rows go to `tail` besides, while somebody listens. Nothing is started before
+    /// `predecessor` has ended.
     pub(crate) fn start(
         plan: Plan,
         clock: Arc<dyn Clock>,
         tail: broadcast::Sender<Bytes>,
         predecessor: Predecessor,
     ) -> Self {
-        let (fatal, fatal_events) = mpsc::unbounded_channel();
+        let (fatal, fatal_events) = mpsc::channel(1);
         let stages = Stages::new(&plan, &clock);
         let shared = Arc::new(Shared {
             nodes: stages.in_order(),
@@ -138,8 +138,8 @@ impl Shared {
 
     /// The rule cannot go on.
     fn fail(&self, text: String) {
-        // Nobody listens any more only when the rule is ending anyway.
-        let _ = self.fatal.send(text);
+        // The first reason is the one that counts; without a listener the rule is ending anyway.
+        let _ = self.fatal.try_send(text);
     }
 }
 
@@ -221,7 +221,7 @@ struct Supervisor {
     stages: Stages,
     tail: broadcast::Sender<Bytes>,
     stop: CancellationToken,
-    fatal: mpsc::UnboundedReceiver<String>,
+    fatal: mpsc::Receiver<String>,
     ended: watch::Sender<bool>,
 }
 

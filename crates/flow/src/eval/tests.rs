@@ -397,7 +397,7 @@ fn built_in_names_win_whatever_their_case_and_plugin_names_are_exact() {
 }
 
 #[test]
-fn amendment_an_aggregate_without_a_window_is_refused() {
+fn host_30_an_aggregate_without_a_window_is_refused() {
     check(
         "SELECT count(*) FROM s",
         "",

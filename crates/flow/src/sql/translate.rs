@@ -394,7 +394,7 @@ impl Translator {
     }
 }
 
-/// The text of amendment to HOST-30: there are no windows, so nothing to aggregate over.
+/// There are no windows, so nothing to aggregate over (HOST-30).
 pub(crate) fn aggregate_refused(name: &str) -> SqlError {
     SqlError::new(format!(
         "aggregate function {name} needs a window: an aggregate without a window is refused"
