@@ -4,7 +4,7 @@ use plugyard_http::Principal;
 use plugyard_model::rights::Role;
 use plugyard_model::{AccountId, Problem};
 use plugyard_store::StoreError;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -29,32 +29,22 @@ pub struct Account {
 }
 
 impl Platform {
-    /// Makes the owner's account and token when there is no account yet: the program prints the
-    /// token, once. `None` at every later start.
+    /// Makes the owner's account and token when there never was an owner's token: the program prints
+    /// it, once. `None` at every later start.
     ///
     /// # Errors
     /// The problem `store_unavailable`.
     pub async fn first_start(&self) -> Result<Option<NewToken>, Problem> {
-        if account_count(self).await? > 0 {
+        if self.owner_token_exists().await? {
             return Ok(None);
         }
-        let id = AccountId(Uuid::now_v7());
-        let row = account::ActiveModel {
-            id: Set(id.0),
-            name: Set(OWNER.to_owned()),
-            roles: Set(roles_to_json(&[Role::Owner])),
-            created_at: Set(self.now()),
-        };
         let token = TokenRequest {
             name: "first start".to_owned(),
             roles: vec![Role::Owner],
             expires_at: None,
         };
         let transaction = self.database().begin().await?;
-        account::Entity::insert(row)
-            .exec_without_returning(&*transaction)
-            .await
-            .map_err(StoreError::from)?;
+        let id = self.owner_fetch_or_insert(&*transaction).await?;
         let token = self.token_insert(&*transaction, id, token).await?;
         transaction.commit().await?;
         Ok(Some(token))
@@ -75,16 +65,20 @@ impl Platform {
 
     /// The account a principal speaks for; the owner's for those without one, such as the local
     /// command line.
-    pub(crate) async fn account_of(&self, who: &Principal) -> Result<AccountId, Problem> {
-        for name in [who.name.as_str(), OWNER] {
-            let row = account::Entity::find()
-                .filter(account::Column::Name.eq(name))
-                .one(self.database().conn())
-                .await
-                .map_err(StoreError::from)?;
-            if let Some(row) = row {
-                return Ok(AccountId(row.id));
-            }
+    pub(crate) async fn account_of(&self, who: &Principal) -> Result<AccountId, StoreError> {
+        let connection = self.database().conn();
+        match account_fetch(connection, &who.name).await? {
+            Some(id) => Ok(id),
+            None => self.owner_fetch_or_insert(connection).await,
+        }
+    }
+
+    async fn owner_fetch_or_insert(
+        &self,
+        connection: &impl ConnectionTrait,
+    ) -> Result<AccountId, StoreError> {
+        if let Some(id) = account_fetch(connection, OWNER).await? {
+            return Ok(id);
         }
         let id = AccountId(Uuid::now_v7());
         let row = account::ActiveModel {
@@ -94,11 +88,21 @@ impl Platform {
             created_at: Set(self.now()),
         };
         account::Entity::insert(row)
-            .exec_without_returning(self.database().conn())
-            .await
-            .map_err(StoreError::from)?;
+            .exec_without_returning(connection)
+            .await?;
         Ok(id)
     }
+}
+
+async fn account_fetch(
+    connection: &impl ConnectionTrait,
+    name: &str,
+) -> Result<Option<AccountId>, StoreError> {
+    let row = account::Entity::find()
+        .filter(account::Column::Name.eq(name))
+        .one(connection)
+        .await?;
+    Ok(row.map(|row| AccountId(row.id)))
 }
 
 impl From<account::Model> for Account {
@@ -110,12 +114,6 @@ impl From<account::Model> for Account {
             created_at: row.created_at,
         }
     }
-}
-
-async fn account_count(platform: &Platform) -> Result<u64, StoreError> {
-    Ok(account::Entity::find()
-        .count(platform.database().conn())
-        .await?)
 }
 
 pub(crate) fn roles_to_json(roles: &[Role]) -> serde_json::Value {

@@ -148,6 +148,12 @@ impl Platform {
                 ],
             );
         }
+        if new {
+            let (platform, plugin) = (self.clone(), plugin.clone());
+            self.0
+                .changes
+                .spawn(async move { platform.make_room(&plugin).await });
+        }
         let Staged { digest, size, .. } = staged;
         Ok(Intake {
             digest,

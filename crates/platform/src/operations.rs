@@ -18,7 +18,7 @@
 mod change;
 mod driver;
 mod follow;
-mod journal;
+pub(crate) mod journal;
 mod log;
 mod recover;
 mod view;

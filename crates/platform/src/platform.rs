@@ -1,6 +1,7 @@
 //! [`Platform`]: what it holds, how it begins and how it ends.
 
 use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -260,7 +261,6 @@ fn prepare(home: &Home) -> Result<(), (PathBuf, std::io::Error)> {
         std::fs::create_dir_all(&directory).map_err(|error| (directory.clone(), error))?;
     }
     let keys = home.keys();
-    use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

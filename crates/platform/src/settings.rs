@@ -37,7 +37,7 @@ impl Settings {
             clock: Clock::system(),
             package_limit: ByteSize::mib(512),
             allow_private_urls: false,
-            fetch_timeout: Duration::from_secs(600),
+            fetch_timeout: Duration::from_mins(10),
             keep_versions: 3,
             stop_grace: Duration::from_secs(30),
         }

@@ -177,6 +177,14 @@ impl Platform {
         }))
     }
 
+    /// Whether an owner's token was ever made, revoked ones included: losing one is no way to get another.
+    pub(crate) async fn owner_token_exists(&self) -> Result<bool, StoreError> {
+        let rows = token::Entity::find().all(self.database().conn()).await?;
+        Ok(rows
+            .iter()
+            .any(|row| roles_from_json(&row.roles).contains(&Role::Owner)))
+    }
+
     pub(crate) async fn token_insert(
         &self,
         connection: &impl ConnectionTrait,

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::Platform;
 use crate::entity::{installation, package, version};
 use crate::kind::Version;
+use crate::operations::journal;
 
 /// A version as it is listed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -92,6 +93,13 @@ impl Platform {
             .ok_or_else(not_found)
     }
 
+    /// Prunes versions, which nobody waits for.
+    pub(crate) async fn make_room(&self, plugin: &PluginName) {
+        if let Err(problem) = self.versions_prune(plugin).await {
+            tracing::warn!(%problem, plugin.name = %plugin, "Cannot prune versions of `{plugin}`");
+        }
+    }
+
     pub(crate) async fn versions_of_package(
         &self,
         digest: &Digest,
@@ -107,17 +115,27 @@ impl Platform {
 
     /// Takes away versions of a plugin that are neither in force, nor the one before, nor among the
     /// latest; and packages that then have no version left.
-    pub(crate) async fn versions_prune(&self, plugin: &PluginName) -> Result<(), Problem> {
+    async fn versions_prune(&self, plugin: &PluginName) -> Result<(), Problem> {
         let _keeping = self.0.keeping.lock().await;
         let transaction = self.database().begin().await?;
-        let used = installation_of(&*transaction, plugin).await?;
-        let used = used
-            .map(|row| [row.current_version, row.previous_version])
-            .unwrap_or_default();
+        let installation = installation_of(&*transaction, plugin).await?;
+        let mut used: Vec<Uuid> = installation
+            .into_iter()
+            .flat_map(|row| [row.current_version, row.previous_version])
+            .flatten()
+            .collect();
+        for change in journal::change_list_open(&*transaction, plugin).await? {
+            used.extend(
+                [change.current, change.target]
+                    .into_iter()
+                    .flatten()
+                    .map(|it| it.id.0),
+            );
+        }
         let rows = version_rows(&*transaction, plugin).await?;
         let mut gone = Vec::new();
         for row in rows.into_iter().skip(self.0.settings.keep_versions) {
-            if !used.contains(&Some(row.id)) {
+            if !used.contains(&row.id) {
                 version::Entity::delete_by_id(row.id)
                     .exec(&*transaction)
                     .await

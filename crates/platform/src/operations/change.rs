@@ -175,15 +175,18 @@ impl Platform {
         request: ChangeRequest,
         who: &str,
     ) -> Result<Change, Problem> {
+        // Versions must not be pruned between being chosen and being claimed.
+        let _keeping = self.0.keeping.lock().await;
         let transaction = self.database().begin().await?;
         let change = decide(&transaction, kind, plugin, request).await?;
         let now = self.now();
         let claimed = journal::operation_insert(&*transaction, &change, who, now).await;
         if let Err(error) = claimed {
             drop(transaction);
-            return Err(match lost_race(&error) {
-                true => self.in_progress(plugin).await?,
-                false => error.into(),
+            return Err(if lost_race(&error) {
+                self.in_progress(plugin).await?
+            } else {
+                error.into()
             });
         }
         let row = installation_of(&*transaction, plugin).await?;

@@ -89,7 +89,7 @@ impl Driver {
             .map(|index| {
                 journal
                     .get(index)
-                    .is_some_and(|row| row.begun && !row.undone)
+                    .is_some_and(|row| row.begun() && !row.undone)
             })
             .collect();
         let commit = plan
@@ -111,10 +111,10 @@ impl Driver {
     /// Goes to one of the ends, and tells everybody. Without an answer from the database there is no
     /// end: then the operation waits for the next start.
     pub(super) fn drive(self, begin: Begin) -> BoxFuture<'static, Option<Outcome>> {
-        Box::pin(self.to_the_end(begin))
+        Box::pin(self.walk(begin))
     }
 
-    async fn to_the_end(mut self, begin: Begin) -> Option<Outcome> {
+    async fn walk(mut self, begin: Begin) -> Option<Outcome> {
         let log = self.running.log.clone();
         let storing = tokio::spawn(async move { log.keep_storing().await });
         let result = match begin {
@@ -316,9 +316,7 @@ impl Driver {
         if let Err(error) = pruned {
             self.warn(&error, "Cannot prune operations");
         }
-        if let Err(problem) = self.platform.versions_prune(plugin).await {
-            tracing::warn!(%problem, plugin.name = %plugin, "Cannot prune versions");
-        }
+        self.platform.make_room(plugin).await;
     }
 
     async fn run_step(&self, index: usize) -> Result<StepOutput, StepError> {

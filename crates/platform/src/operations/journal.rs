@@ -17,17 +17,29 @@ use crate::versions::version_touch;
 /// Operations kept of each plugin; older ones go.
 const KEPT: u64 = 100;
 
-/// How far a step is, as journalled.
-#[derive(Debug, Clone, PartialEq)]
+/// How far a step came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Not begun.
+    Pending,
+    /// Begun, and perhaps in effect, in part or as a whole.
+    Running,
+    /// It ended, well or badly.
+    Ended,
+}
+
+/// A row of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StepRow {
-    /// It began (and may have ended).
-    pub(super) begun: bool,
-    /// It ended well.
-    pub(super) done: bool,
-    /// It ended badly.
-    pub(super) failed: bool,
+    pub(super) progress: Progress,
     /// It was taken back.
     pub(super) undone: bool,
+}
+
+impl StepRow {
+    pub(super) fn begun(self) -> bool {
+        self.progress != Progress::Pending
+    }
 }
 
 /// Claims the plugin for an operation: fails on the unique index when there is another.
@@ -107,6 +119,25 @@ pub(super) async fn operation_running(
         .one(connection)
         .await?;
     Ok(row.map(|row| OperationId(row.id)))
+}
+
+/// The changes of a plugin whose versions may still be needed: under way, or not undone.
+pub(crate) async fn change_list_open(
+    connection: &impl ConnectionTrait,
+    plugin: &PluginName,
+) -> Result<Vec<Change>, StoreError> {
+    let rows = of_plugin(plugin)
+        .filter(
+            operation::Column::EndedAt
+                .is_null()
+                .or(operation::Column::Unresolved.eq(true)),
+        )
+        .all(connection)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| serde_json::from_value(row.change).ok())
+        .collect())
 }
 
 /// Operations that are not at one of their ends: interrupted, or with something not undone.
@@ -227,9 +258,11 @@ pub(super) async fn step_list(
     Ok(rows
         .into_iter()
         .map(|row| StepRow {
-            begun: row.state != "pending",
-            done: row.state == "done",
-            failed: row.state == "failed",
+            progress: match row.state.as_str() {
+                "pending" => Progress::Pending,
+                "running" => Progress::Running,
+                _ => Progress::Ended,
+            },
             undone: row.undo.as_deref() == Some("undone"),
         })
         .collect())

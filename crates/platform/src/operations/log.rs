@@ -4,6 +4,8 @@
 //! the stored rows, see every event once and in order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use plugyard_model::OperationId;
@@ -21,6 +23,8 @@ const BYTES: usize = 4 << 20;
 const LINE: usize = 8 << 10;
 /// Rows stored with one statement: SQLite bounds the number of values.
 const BATCH: usize = 500;
+/// How long storing rests after it failed.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The log of one operation.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub(super) struct OperationLog {
     /// The last sequence number that is stored.
     stored: watch::Sender<i64>,
     writing: tokio::sync::Mutex<()>,
+    /// Storing failed last time, so the numbers may be taken.
+    suspect: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -50,12 +56,7 @@ impl OperationLog {
         database: Database,
         clock: Clock,
     ) -> Result<Arc<Self>, StoreError> {
-        let last = operation_event::Entity::find()
-            .filter(operation_event::Column::OperationId.eq(operation.0))
-            .order_by_desc(operation_event::Column::Sequence)
-            .one(database.conn())
-            .await?
-            .map_or(0, |row| row.sequence);
+        let last = last_stored(database.conn(), operation).await?;
         Ok(Arc::new(Self {
             operation,
             database,
@@ -67,6 +68,7 @@ impl OperationLog {
             wake: Notify::new(),
             stored: watch::Sender::new(last),
             writing: tokio::sync::Mutex::default(),
+            suspect: AtomicBool::new(false),
         }))
     }
 
@@ -109,9 +111,10 @@ impl OperationLog {
     pub(super) async fn keep_storing(&self) {
         loop {
             self.wake.notified().await;
-            if let Err(error) = self.flush(self.database.conn()).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, operation.id = %self.operation, "Cannot store log lines");
+            if let Err(error) = self.flush().await {
+                self.warn(&error);
+                tokio::time::sleep(PAUSE).await;
+                self.wake.notify_one();
             }
         }
     }
@@ -122,6 +125,9 @@ impl OperationLog {
         &self,
         connection: &impl ConnectionTrait,
     ) -> Result<i64, StoreError> {
+        if self.suspect.swap(true, Ordering::SeqCst) {
+            self.renumber(last_stored(connection, self.operation).await?);
+        }
         let (waiting, last) = {
             let buffer = self.buffer.lock();
             (buffer.waiting.clone(), buffer.last)
@@ -131,6 +137,7 @@ impl OperationLog {
                 .exec_without_returning(connection)
                 .await?;
         }
+        self.suspect.store(false, Ordering::SeqCst);
         Ok(last)
     }
 
@@ -153,11 +160,32 @@ impl OperationLog {
         self.writing.lock().await
     }
 
-    async fn flush(&self, connection: &impl ConnectionTrait) -> Result<(), StoreError> {
+    async fn flush(&self) -> Result<(), StoreError> {
         let _one = self.writing().await;
-        let last = self.flush_in(connection).await?;
+        let transaction = self.database.begin().await?;
+        let last = self.flush_in(&*transaction).await?;
+        transaction.commit().await?;
         self.told(last);
         Ok(())
+    }
+
+    fn warn(&self, error: &StoreError) {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(error, operation.id = %self.operation, "Log lines wait for the database");
+    }
+
+    /// Makes room for rows that came in between: the last ones of a process that was killed can become
+    /// visible after this one has looked.
+    fn renumber(&self, stored: i64) {
+        let mut buffer = self.buffer.lock();
+        let first = buffer.waiting.first().map(|event| *event.sequence.as_ref());
+        if let Some(first) = first.filter(|first| *first <= stored) {
+            let shift = stored - first + 1;
+            for event in &mut buffer.waiting {
+                event.sequence = Set(event.sequence.as_ref() + shift);
+            }
+            buffer.last += shift;
+        }
     }
 
     fn add(&self, buffer: &mut Buffer, name: &str, data: Json) {
@@ -169,5 +197,79 @@ impl OperationLog {
             data: Set(data),
             at: Set(self.clock.now()),
         });
+    }
+}
+
+async fn last_stored(
+    connection: &impl ConnectionTrait,
+    operation: OperationId,
+) -> Result<i64, StoreError> {
+    let row = operation_event::Entity::find()
+        .filter(operation_event::Column::OperationId.eq(operation.0))
+        .order_by_desc(operation_event::Column::Sequence)
+        .one(connection)
+        .await?;
+    Ok(row.map_or(0, |row| row.sequence))
+}
+
+#[cfg(test)]
+mod tests {
+    use plugyard_store::testing;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn numbers_that_were_taken_meanwhile_are_passed_over() {
+        for test in testing::databases().await {
+            test.database.migrate(crate::migrations()).await.unwrap();
+            let id = Uuid::now_v7();
+            let row = crate::entity::operation::ActiveModel {
+                id: Set(id),
+                installation_id: Set(id),
+                kind: Set("fake".to_owned()),
+                key: Set("a".to_owned()),
+                action: Set("install".to_owned()),
+                state: Set("running".to_owned()),
+                change: Set(json!({})),
+                plan: Set(None),
+                undoing: Set(false),
+                unresolved: Set(false),
+                failure: Set(None),
+                created_by: Set(String::new()),
+                created_at: Set(0),
+                ended_at: Set(None),
+            };
+            crate::entity::operation::Entity::insert(row)
+                .exec_without_returning(test.database.conn())
+                .await
+                .unwrap();
+            let open =
+                || OperationLog::open(OperationId(id), test.database.clone(), Clock::system());
+            let (killed, next) = (open().await.unwrap(), open().await.unwrap());
+            killed.line("the last of the old process");
+            killed.flush().await.unwrap();
+            next.line("the first of the new one");
+            assert!(next.flush().await.is_err());
+            next.line("the second");
+            next.flush().await.unwrap();
+            let rows = operation_event::Entity::find()
+                .order_by_asc(operation_event::Column::Sequence)
+                .all(test.database.conn())
+                .await
+                .unwrap();
+            let rows: Vec<_> = rows
+                .iter()
+                .map(|row| (row.sequence, row.data["line"].as_str().unwrap()))
+                .collect();
+            assert_eq!(
+                rows,
+                [
+                    (1, "the last of the old process"),
+                    (2, "the first of the new one"),
+                    (3, "the second"),
+                ]
+            );
+        }
     }
 }

@@ -5,7 +5,7 @@ use plugyard_model::{OperationId, Params, codes};
 use plugyard_store::StoreError;
 
 use super::driver::{Begin, Driver};
-use super::journal::{self, StepRow};
+use super::journal::{self, Progress, StepRow};
 use super::log::OperationLog;
 use super::view::Failure;
 use super::{Outcome, Running};
@@ -74,14 +74,17 @@ fn direction(
     failure: Option<serde_json::Value>,
 ) -> Begin {
     let commit = plan.steps.iter().position(|step| step.commit);
-    let committing = commit.is_some_and(|commit| steps.get(commit).is_some_and(|it| it.begun));
+    let committing = commit.is_some_and(|commit| steps.get(commit).is_some_and(|it| it.begun()));
     if committing && !undoing {
-        let ended = steps.iter().take_while(|it| it.done || it.failed).count();
+        let ended = steps
+            .iter()
+            .take_while(|it| it.progress == Progress::Ended)
+            .count();
         return Begin::Forward(ended);
     }
     let stored = failure.and_then(|it| serde_json::from_value(it).ok());
     Begin::Back(stored.unwrap_or_else(|| {
-        let last = steps.iter().rposition(|it| it.begun);
+        let last = steps.iter().rposition(|it| it.begun());
         Failure {
             step: last.and_then(|index| Some(plan.steps.get(index)?.name)),
             text: "the server was stopped while the change was under way".to_owned(),

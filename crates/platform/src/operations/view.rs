@@ -242,14 +242,18 @@ impl Platform {
     /// `operation_not_found`; `store_unavailable`, also when the operation could not go on because the
     /// database was away: the next start brings it to its end.
     pub async fn wait(&self, id: OperationId) -> Result<Outcome, Problem> {
-        let running = self.0.running.lock().get(&id).cloned();
-        if let Some(running) = running {
-            let mut outcome = running.outcome.subscribe();
-            if let Ok(outcome) = outcome.wait_for(Option::is_some).await
-                && let Some(outcome) = outcome.clone()
-            {
-                return Ok(outcome);
-            }
+        // Only its receiver is held: an operation that is given up is dropped, which wakes it.
+        let outcome = self
+            .0
+            .running
+            .lock()
+            .get(&id)
+            .map(|running| running.outcome.subscribe());
+        if let Some(mut outcome) = outcome
+            && let Ok(outcome) = outcome.wait_for(Option::is_some).await
+            && let Some(outcome) = outcome.clone()
+        {
+            return Ok(outcome);
         }
         let view = self.operation(id).await?;
         view.outcome()

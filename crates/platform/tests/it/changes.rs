@@ -2,7 +2,7 @@
 
 use plugyard_http::PageQuery;
 use plugyard_model::{HealthState, StepName, Wanted, codes};
-use plugyard_platform::operations::{OperationFilter, OperationState, StepState};
+use plugyard_platform::operations::{InstallOptions, OperationFilter, OperationState, StepState};
 use plugyard_platform::{ChangeRequest, OperationView, Outcome};
 use serde_json::json;
 
@@ -108,7 +108,7 @@ async fn a_first_installation_that_fails_leaves_nothing() {
         let name = plugin("a");
         let id = bench
             .platform
-            .install(&operator(), &name, bad.id, Default::default())
+            .install(&operator(), &name, bad.id, InstallOptions::default())
             .await;
         let id = id.unwrap();
         let outcome = bench.platform.wait(id).await.unwrap();
@@ -330,7 +330,7 @@ async fn a_plugin_whose_way_back_fails_can_still_be_taken_away() {
         let name = plugin("a");
         let id = bench
             .platform
-            .install(&operator(), &name, bad.id, Default::default())
+            .install(&operator(), &name, bad.id, InstallOptions::default())
             .await;
         let outcome = bench.platform.wait(id.unwrap()).await.unwrap();
         assert!(matches!(outcome, Outcome::UndoFailed(_)));

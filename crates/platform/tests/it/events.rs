@@ -3,6 +3,7 @@
 use futures::StreamExt as _;
 use plugyard_platform::Outcome;
 use plugyard_platform::events::{codes, plugin_topic};
+use plugyard_platform::operations::InstallOptions;
 use serde_json::json;
 
 use crate::support::{benches, operator, plugin};
@@ -76,7 +77,7 @@ async fn a_reader_that_does_not_read_delays_no_operation() {
         let name = plugin("a");
         let id = bench
             .platform
-            .install(&operator(), &name, version.id, Default::default())
+            .install(&operator(), &name, version.id, InstallOptions::default())
             .await;
         let id = id.unwrap();
         let _idle = bench.platform.operation_events(id, None).await.unwrap();
@@ -96,7 +97,7 @@ async fn a_log_that_grows_without_end_is_cut_and_says_so() {
         let name = plugin("a");
         let id = bench
             .platform
-            .install(&operator(), &name, version.id, Default::default())
+            .install(&operator(), &name, version.id, InstallOptions::default())
             .await;
         let id = id.unwrap();
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);

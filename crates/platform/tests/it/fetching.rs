@@ -140,7 +140,7 @@ async fn a_site_that_points_in_circles_or_fails_is_told_from_others() {
         "/file" => redirect("file:///etc/passwd"),
         "/cut" => b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nshort".to_vec(),
         "/large" => b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n".to_vec(),
-        "/endless" => [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &[0; 2 << 20]].concat(),
+        "/endless" => [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![0; 2 << 20]].concat(),
         _ => b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec(),
     })
     .await;

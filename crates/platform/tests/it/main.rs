@@ -11,4 +11,5 @@ mod crash;
 mod events;
 mod fetching;
 mod intake;
+mod sequences;
 mod support;

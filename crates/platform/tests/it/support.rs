@@ -18,6 +18,7 @@ use plugyard_platform::kind::{
     Action, Change, HealthEvent, Installation, KindError, Likeness, LogLine, Plan, StepCx,
     StepError, StepOutput, StepSpec, Version,
 };
+use plugyard_platform::operations::InstallOptions;
 use plugyard_platform::{Home, Kind, Platform, Settings, Source, TakeIn};
 use plugyard_store::testing::{self, TestDatabase};
 use serde_json::{Value as Json, json};
@@ -285,9 +286,10 @@ impl Kind for Fake {
         if fails(&cx.change, "fail", &step.action) {
             return Err(error(&format!("\n{} went wrong\nsecond line", step.action)));
         }
-        if fails(&cx.change, "panic", &step.action) {
-            panic!("a mistake in the kind");
-        }
+        assert!(
+            !fails(&cx.change, "panic", &step.action),
+            "a mistake in the kind"
+        );
         Ok(json!({ "did": step.action }))
     }
 
@@ -391,7 +393,7 @@ impl Bench {
         let who = operator();
         let id = self
             .platform
-            .install(&who, &plugin(key), version.id, Default::default())
+            .install(&who, &plugin(key), version.id, InstallOptions::default())
             .await
             .unwrap();
         self.platform.wait(id).await.unwrap().into_result().unwrap();
