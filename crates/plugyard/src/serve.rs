@@ -141,13 +141,23 @@ async fn listen(home: &Home, settings: &Settings, parts: &Parts) -> Result<Bound
         grace: settings.server.stop_grace.0,
         ..HttpLimits::default()
     };
-    let routes = vec![Routes {
-        router: plugyard_flow::routes(parts.flow.clone()),
-        rights: plugyard_flow::rights(),
-    }];
-    Server::new(own, parts.platform.clone(), routes)?
+    Server::new(own, parts.platform.clone(), routes(parts))?
         .bind()
         .await
+}
+
+/// The routes that are not the server's own.
+fn routes(parts: &Parts) -> Vec<Routes> {
+    vec![
+        Routes {
+            router: plugyard_flow::routes(parts.flow.clone()),
+            rights: plugyard_flow::rights(),
+        },
+        Routes {
+            router: parts.portable.routes(parts.platform.clone()),
+            rights: plugyard_portable::rights(),
+        },
+    ]
 }
 
 /// Symbols come and go; rules that waited for one are tried again.
@@ -208,18 +218,19 @@ fn log(settings: &LogSection) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The OpenAPI document of everything above, without starting any of it.
-pub(crate) fn openapi() -> Result<String, String> {
-    // Routes only need to exist to be described; nothing is asked of this service.
-    let flow = FlowService::new(
-        sea_orm::DatabaseConnection::default(),
-        Arc::new(Builtins::new(None)),
-    );
-    let others = vec![(
-        plugyard_flow::routes(flow).into_openapi(),
-        plugyard_flow::rights(),
-    )];
-    let document = plugyard_server::openapi(env!("CARGO_PKG_VERSION"), others)
-        .map_err(|error| error.to_string())?;
-    serde_json::to_string_pretty(&document).map_err(|error| error.to_string())
+/// The OpenAPI document of a server put together like any other, on a home that goes away again.
+pub(crate) fn openapi() -> Result<String, Problem> {
+    let wrong = |reason: String| Problem::new(codes::CONFIGURATION_INVALID).with("reason", reason);
+    let directory = tempfile::tempdir().map_err(|error| wrong(error.to_string()))?;
+    let home = Home::new(directory.path());
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| home::unusable(&home, &error))?;
+    runtime.block_on(async {
+        let parts = assemble(&home, &Settings::default()).await?;
+        let others = routes(&parts)
+            .into_iter()
+            .map(|it| (it.router.into_openapi(), it.rights));
+        let document = plugyard_server::openapi(env!("CARGO_PKG_VERSION"), others)
+            .map_err(|error| wrong(error.to_string()))?;
+        serde_json::to_string_pretty(&document).map_err(|error| wrong(error.to_string()))
+    })
 }
