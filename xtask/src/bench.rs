@@ -1,10 +1,143 @@
-//! `cargo xtask bench`.
+//! `cargo xtask bench`: runs the benches on one and on two cores, prints a table, and keeps the figures.
+//!
+//! A figure says nothing by itself: each row is the ratio of ours to a minimal loop that does the same
+//! work in the same run. Nothing here decides a test.
 
-use anyhow::Result;
+use std::fs;
+use std::process::Stdio;
 
+use anyhow::{Context, Result};
+use serde_json::{Value as Json, json};
+
+use crate::{process, tools, workspace};
+
+/// What `bench` takes.
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Only works whose title contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Seconds of one measurement.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Turns of ours and the limit.
+    #[arg(long, default_value_t = 7)]
+    turns: usize,
+}
 
-pub(crate) fn run(_arguments: &Arguments) -> Result<()> {
+/// Runs them and writes `target/bench.json`.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let python = tools::python()?;
+    process::run(process::cargo().args(["build", "--release", "--package", "plugyard-benches"]))?;
+    let target = workspace::target()?;
+    let (mut rows, mut latencies) = (Vec::new(), Vec::new());
+    // Across cores a wake-up costs more than the work: both are worth knowing.
+    for cores in ["2", "1"] {
+        let mut bench = process::command(target.join("release/plugyard-bench"));
+        bench
+            .args(["--cores", cores, "--turns", &arguments.turns.to_string()])
+            .args(["--seconds", &arguments.seconds.to_string()])
+            .arg("--python")
+            .arg(&python)
+            .stderr(Stdio::inherit());
+        if let Some(only) = &arguments.only {
+            bench.args(["--only", only]);
+        }
+        let printed = process::read_shown(&mut bench)?;
+        let mut found: Json = serde_json::from_str(&printed).context("cannot read the figures")?;
+        for (name, into) in [("rows", &mut rows), ("latencies", &mut latencies)] {
+            if let Json::Array(items) = found[name].take() {
+                into.extend(items);
+            }
+        }
+    }
+    println!("{}", table(&rows));
+    if !latencies.is_empty() {
+        println!("\n{}", latency_table(&latencies));
+    }
+    let path = target.join("bench.json");
+    let figures = json!({ "rows": rows, "latencies": latencies });
+    fs::write(&path, serde_json::to_string_pretty(&figures)?)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    println!("\nwritten to {}", path.display());
     Ok(())
+}
+
+fn table(rows: &[Json]) -> String {
+    let mut lines = vec![
+        "| work | cores | unit | ours | limit | ratio | target | reached |".to_owned(),
+        "|---|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    for row in rows {
+        let number = |name: &str| row[name].as_f64();
+        let text = |name: &str| row[name].as_str().unwrap_or_default();
+        // Of times the ratio is what ours takes more: less is better.
+        let less = text("unit") == "ms";
+        let reached = number("ratio")
+            .zip(number("target"))
+            .map(|(ratio, target)| {
+                if less {
+                    ratio <= target
+                } else {
+                    ratio >= target
+                }
+            });
+        lines.push(format!(
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            text("work"),
+            row["cores"],
+            text("unit"),
+            figure(number("ours")),
+            figure(number("limit")),
+            figure(number("ratio")),
+            figure(number("target")),
+            reached.map_or("", |reached| if reached { "yes" } else { "NO" }),
+        ));
+    }
+    lines.join("\n")
+}
+
+fn latency_table(rows: &[Json]) -> String {
+    let mut lines = vec![
+        "| latency of | cores | per second | ours p50 µs | ours p99 µs | limit p50 µs | limit p99 µs |"
+            .to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    for row in rows {
+        let number = |name: &str| figure(row[name].as_f64());
+        lines.push(format!(
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            row["work"].as_str().unwrap_or_default(),
+            row["cores"],
+            row["rate"],
+            number("ours_p50"),
+            number("ours_p99"),
+            number("limit_p50"),
+            number("limit_p99"),
+        ));
+    }
+    lines.join("\n")
+}
+
+/// Three digits that matter.
+fn figure(number: Option<f64>) -> String {
+    match number {
+        None => String::new(),
+        Some(number) if number.abs() >= 100.0 => format!("{number:.0}"),
+        Some(number) => format!("{number:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_to_stay_below_their_target_and_rates_above() {
+        let row = |unit: &str, ratio: f64| json!({"work": "w", "cores": 1, "unit": unit, "ours": 1.0, "limit": 1.0, "ratio": ratio, "target": 0.9});
+        assert!(table(&[row("messages/s", 0.95)]).ends_with("| yes |"));
+        assert!(table(&[row("messages/s", 0.85)]).ends_with("| NO |"));
+        assert!(table(&[row("ms", 0.85)]).ends_with("| yes |"));
+        assert!(table(&[row("ms", 1.5)]).ends_with("| NO |"));
+    }
 }

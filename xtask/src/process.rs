@@ -185,6 +185,17 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     Ok(output.stdout)
 }
 
+/// The same, with what the program says beside its output shown as it comes.
+pub(crate) fn read_shown(command: &mut Command) -> Result<String> {
+    let mut group = Group::start(command.stdout(Stdio::piped()))?;
+    let stdout = drain(group.child().stdout.take());
+    let status = group.wait()?;
+    if !status.success() {
+        bail!("{} ended with {status}", describe(command));
+    }
+    Ok(stdout.join().unwrap_or_default())
+}
+
 /// The command line, for messages.
 pub(crate) fn describe(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
