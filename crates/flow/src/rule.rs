@@ -11,6 +11,8 @@ use crate::FlowError;
 
 /// Largest rule that is read, in bytes.
 const MAX_RULE: usize = 1024 * 1024;
+/// A word of the routes below `/rules/`: a rule of that id could not be shown.
+const RESERVED: &str = "validate";
 /// Longest id.
 const MAX_ID: usize = 128;
 
@@ -114,6 +116,11 @@ fn rule_id(body: &str, address: Option<&str>) -> Result<String, FlowError> {
     if !id.bytes().all(plain) {
         return Err(FlowError::RuleId(format!(
             "id '{id}' contains invalid characters: only alphanumeric, hyphens and underscores are allowed"
+        )));
+    }
+    if id == RESERVED {
+        return Err(FlowError::RuleId(format!(
+            "id '{id}' is a word of the routes and cannot be a rule's"
         )));
     }
     if id.len() > MAX_ID {

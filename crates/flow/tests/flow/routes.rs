@@ -222,6 +222,12 @@ async fn mistakes_with_rules_are_answered_all_by_name() {
     )
     .await;
     refused(
+        json!({"id":"validate"}),
+        4000,
+        "id 'validate' is a word of the routes and cannot be a rule's",
+    )
+    .await;
+    refused(
         json!({"id":"r"}),
         1000,
         "invalid rule json: Missing rule SQL",
