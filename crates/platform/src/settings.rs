@@ -24,6 +24,9 @@ pub struct Settings {
     pub fetch_timeout: Duration,
     /// How many versions of a plugin stay besides the current and the previous one. Default 3.
     pub keep_versions: usize,
+    /// How long an operation under way waits for a database that does not answer, before it is set
+    /// aside; it is taken up again every time as long has passed. Default 45 s.
+    pub store_patience: Duration,
     /// How long a stopping server waits for changes to be taken back. Default 30 s.
     pub stop_grace: Duration,
 }
@@ -39,6 +42,7 @@ impl Settings {
             allow_private_urls: false,
             fetch_timeout: Duration::from_mins(10),
             keep_versions: 3,
+            store_patience: Duration::from_secs(45),
             stop_grace: Duration::from_secs(30),
         }
     }

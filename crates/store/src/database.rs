@@ -85,12 +85,19 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// A pool of connections. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Database {
     connection: DatabaseConnection,
     /// SQLite lets one transaction write at a time. Waiting for this lock is fair and wakes at once;
     /// SQLite's own waiting is neither.
     writer: Option<Arc<Mutex<()>>>,
+}
+
+impl fmt::Debug for Database {
+    /// Without the options of the connection, which hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({:?})", self.backend())
+    }
 }
 
 impl Database {

@@ -17,16 +17,8 @@ use crate::events::{self, codes as event_codes};
 use crate::kind::{Change, Installation, Plan, StepCx, StepError, StepOutput, StepSpec};
 use crate::{Kind, Platform, failpoint};
 
-/// How long the journal is tried again when the database does not answer. After that the operation
-/// stays where it is until the next start.
-const PATIENCE: [Duration; 6] = [
-    Duration::from_millis(50),
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(10),
-    Duration::from_secs(30),
-];
+/// How long the journal rests after it could not be written; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where to begin.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +101,7 @@ impl Driver {
     }
 
     /// Goes to one of the ends, and tells everybody. Without an answer from the database there is no
-    /// end: then the operation waits for the next start.
+    /// end: then the operation is set aside and recovered later, as after a crash.
     pub(super) fn drive(self, begin: Begin) -> BoxFuture<'static, Option<Outcome>> {
         Box::pin(self.walk(begin))
     }
@@ -125,20 +117,18 @@ impl Driver {
         let outcome = match result {
             Ok(outcome) => Some(outcome),
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(
-                    error,
-                    operation.id = %self.running.id,
-                    "Operation {} waits for the next start: its journal cannot be written",
-                    self.running.id
+                self.warn(
+                    &error,
+                    "The operation is set aside: its journal cannot be written",
                 );
                 None
             }
         };
         self.platform.0.running.lock().remove(&self.running.id);
         self.running.outcome.send_replace(outcome.clone());
-        if outcome.is_some() {
-            self.afterwards().await;
+        match outcome {
+            Some(_) => self.afterwards().await,
+            None => self.platform.recover_later(self.running.id),
         }
         outcome
     }
@@ -368,12 +358,16 @@ impl Driver {
 
     /// Writes to the journal, again and again while the database does not answer.
     async fn journal(&self, entry: Entry) -> Result<(), StoreError> {
-        for pause in PATIENCE {
+        let (mut pause, mut left) = (FIRST_PAUSE, self.platform.settings().store_patience);
+        while !left.is_zero() {
             match self.write(&entry).await {
                 Ok(()) => return Ok(()),
                 Err(error) => self.warn(&error, "The journal waits for the database"),
             }
+            pause = pause.min(left);
             tokio::time::sleep(pause).await;
+            left -= pause;
+            pause *= 2;
         }
         self.write(&entry).await
     }

@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use tokio::sync::watch;
 
-use super::not_found;
+use super::{journal, not_found};
 use crate::Platform;
-use crate::entity::{operation, operation_event};
+use crate::entity::operation_event;
 
 /// Rows read at once.
 const BATCH: u64 = 256;
@@ -43,13 +43,8 @@ impl Platform {
     ) -> Result<BoxStream<'static, OperationEvent>, Problem> {
         // Before the row is read: an operation that ends between the two is then seen as ended.
         let running = self.0.running.lock().get(&id).cloned();
-        let exists = operation::Entity::find_by_id(id.0)
-            .one(self.database().conn())
-            .await
-            .map_err(plugyard_store::StoreError::from)?;
-        if exists.is_none() {
-            return Err(not_found(id));
-        }
+        let row = journal::operation_fetch(self.database().conn(), id).await?;
+        row.ok_or_else(|| not_found(id))?;
         let follower = Follower {
             database: self.database().clone(),
             operation: id,

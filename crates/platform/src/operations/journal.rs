@@ -109,6 +109,14 @@ pub(super) async fn operation_delete(
     Ok(())
 }
 
+/// One operation.
+pub(super) async fn operation_fetch(
+    connection: &impl ConnectionTrait,
+    id: OperationId,
+) -> Result<Option<operation::Model>, StoreError> {
+    Ok(operation::Entity::find_by_id(id.0).one(connection).await?)
+}
+
 /// The operation of a plugin that is under way.
 pub(super) async fn operation_running(
     connection: &impl ConnectionTrait,

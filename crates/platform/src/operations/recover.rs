@@ -24,6 +24,33 @@ impl Platform {
             .try_for_each(|result| result.map(|_| ()))
     }
 
+    /// Takes an operation up again that was set aside because the database did not answer.
+    pub(super) fn recover_later(&self, id: OperationId) {
+        let (platform, pause) = (self.clone(), self.settings().store_patience);
+        tokio::spawn(
+            self.0
+                .closing
+                .clone()
+                .run_until_cancelled_owned(async move {
+                    loop {
+                        tokio::time::sleep(pause).await;
+                        let Ok(row) =
+                            journal::operation_fetch(platform.database().conn(), id).await
+                        else {
+                            continue;
+                        };
+                        let Some(row) = row.filter(|row| row.ended_at.is_none()) else {
+                            break;
+                        };
+                        // Once it is walking again, it sets itself aside when it has to.
+                        if platform.recover_operation(row).await.is_ok() {
+                            break;
+                        }
+                    }
+                }),
+        );
+    }
+
     /// Brings one to an end. `None` when there was nothing to do, or the journal could not be written.
     pub(super) async fn recover_operation(
         &self,
@@ -55,7 +82,7 @@ impl Platform {
             change.plugin
         );
         let log = OperationLog::open(id, self.database().clone(), self.clock().clone()).await?;
-        log.line("The server was stopped while this change was under way; it goes on now");
+        log.line("This change was interrupted; it goes on now");
         let running = Running::new(id, change.plugin.clone(), log);
         if matches!(begin, Begin::Forward(_)) {
             running.enter_commit();
@@ -87,7 +114,7 @@ fn direction(
         let last = steps.iter().rposition(|it| it.begun());
         Failure {
             step: last.and_then(|index| Some(plan.steps.get(index)?.name)),
-            text: "the server was stopped while the change was under way".to_owned(),
+            text: "the change was interrupted".to_owned(),
             code: codes::STEP_FAILED.as_str().to_owned(),
             params: Params::new(),
             undo: None,

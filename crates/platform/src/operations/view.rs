@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{Outcome, not_found, past_commit};
+use super::{Outcome, journal, not_found, past_commit};
 use crate::Platform;
 use crate::entity::{operation, operation_step};
 use crate::kind::{Action, Change, Plan};
@@ -188,10 +188,8 @@ impl Platform {
     /// # Errors
     /// `operation_not_found`; `store_unavailable`.
     pub async fn operation(&self, id: OperationId) -> Result<OperationView, Problem> {
-        let row = operation::Entity::find_by_id(id.0)
-            .one(self.database().conn())
-            .await
-            .map_err(StoreError::from)?
+        let row = journal::operation_fetch(self.database().conn(), id)
+            .await?
             .ok_or_else(|| not_found(id))?;
         self.operation_views(vec![row])
             .await?
@@ -239,8 +237,8 @@ impl Platform {
     /// Waits until an operation has ended, and says how.
     ///
     /// # Errors
-    /// `operation_not_found`; `store_unavailable`, also when the operation could not go on because the
-    /// database was away: the next start brings it to its end.
+    /// `operation_not_found`; `store_unavailable`, also when the operation was set aside because the
+    /// database does not answer: it is brought to its end when it answers again.
     pub async fn wait(&self, id: OperationId) -> Result<Outcome, Problem> {
         // Only its receiver is held: an operation that is given up is dropped, which wakes it.
         let outcome = self

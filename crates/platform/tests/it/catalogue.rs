@@ -1,12 +1,15 @@
 //! Finding what there is, and making room.
 
+use std::sync::Arc;
+
 use plugyard_http::PageQuery;
-use plugyard_model::{HealthState, codes};
-use plugyard_platform::Outcome;
+use plugyard_model::{HealthState, KindId, codes};
 use plugyard_platform::installations::InstallationFilter;
+use plugyard_platform::operations::InstallOptions;
+use plugyard_platform::{Kind, Outcome, Platform, Source, TakeIn};
 use serde_json::json;
 
-use crate::support::{benches, operator, plugin};
+use crate::support::{Fake, KIND, benches, operator, package, plugin};
 
 #[tokio::test]
 async fn a_name_that_is_nearly_right_is_answered_with_what_may_be_meant() {
@@ -97,5 +100,47 @@ async fn old_versions_go_but_never_the_current_and_the_previous() {
         assert_eq!(gone.code, codes::PACKAGE_NOT_FOUND);
         let objects = bench.home.path().join("objects/packages");
         assert_eq!(std::fs::read_dir(objects).unwrap().count(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_two_kinds_have_needs_its_kind() {
+    for bench in benches().await {
+        bench.installed("a").await;
+        let other = KindId::from_static("other");
+        let kinds: Vec<Arc<dyn Kind>> = vec![
+            bench.kind.clone(),
+            Fake::called(bench.home.path(), other.clone()),
+        ];
+        let settings = bench.platform.settings().clone();
+        let platform = Platform::open(settings, kinds).await.unwrap();
+        let directory = package("a", "1", json!({}));
+        let source = || Source::Path(directory.path().to_owned());
+        // Both recognise it; without a word the one registered first has it.
+        let first = platform.take_in(source(), TakeIn::default()).await.unwrap();
+        assert_eq!(first.plugin.kind, KIND);
+        let hinted = TakeIn {
+            kind: Some(other.clone()),
+            ..TakeIn::default()
+        };
+        let second = platform.take_in(source(), hinted).await.unwrap();
+        assert_eq!(second.plugin.kind, other);
+        let id = platform
+            .install(
+                &operator(),
+                &second.plugin,
+                second.version.id,
+                InstallOptions::default(),
+            )
+            .await
+            .unwrap();
+        assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
+        let problem = platform.installation("a").await.unwrap_err();
+        assert_eq!(problem.code, codes::PLUGIN_AMBIGUOUS);
+        assert_eq!(problem.params["candidates"], "`fake:a`, `other:a`");
+        assert_eq!(
+            platform.installation("other:a").await.unwrap().plugin.kind,
+            other
+        );
     }
 }

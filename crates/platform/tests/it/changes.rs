@@ -1,9 +1,12 @@
 //! Changes that go well, badly, at once, and that are stopped.
 
+use futures::StreamExt as _;
 use plugyard_http::PageQuery;
 use plugyard_model::{HealthState, StepName, Wanted, codes};
+use plugyard_platform::events::{Event, codes as event_codes};
 use plugyard_platform::operations::{InstallOptions, OperationFilter, OperationState, StepState};
 use plugyard_platform::{ChangeRequest, OperationView, Outcome};
+use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 
 use crate::support::{Bench, benches, operator, plugin, world};
@@ -445,5 +448,65 @@ async fn a_stopping_server_takes_back_what_is_under_way() {
             .await
             .unwrap_err();
         assert_eq!(refused.code, codes::SHUTTING_DOWN);
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_database_goes_away_is_taken_up_when_it_is_back() {
+    for test in plugyard_store::testing::databases().await {
+        let store_patience = std::time::Duration::from_millis(100);
+        let change = |settings| plugyard_platform::Settings {
+            store_patience,
+            ..settings
+        };
+        let bench = Bench::with(test, change).await;
+        let old = bench.installed("a").await;
+        let new = bench.version("a", "2", json!({})).await;
+        bench.kind.gate.closed_for.lock().push("start".to_owned());
+        let id = bench
+            .platform
+            .upgrade(&operator(), &plugin("a"), new.id)
+            .await
+            .unwrap();
+        bench.kind.gate.arrived.notified().await;
+        bench.kind.gate.closed_for.lock().clear();
+
+        let sql = async |text: &str| {
+            bench
+                .test
+                .database
+                .conn()
+                .execute_unprepared(text)
+                .await
+                .unwrap();
+        };
+        sql("ALTER TABLE operation_steps RENAME TO gone").await;
+        let waiting = tokio::spawn({
+            let platform = bench.platform.clone();
+            async move { platform.wait(id).await }
+        });
+        bench.kind.gate.open.notify_one();
+        // Nobody waits for ever; and the plugin stays claimed.
+        assert_eq!(
+            waiting.await.unwrap().unwrap_err().code,
+            codes::STORE_UNAVAILABLE
+        );
+        let busy = bench
+            .platform
+            .restart(&operator(), &plugin("a"))
+            .await
+            .unwrap_err();
+        assert_eq!(busy.code, codes::OPERATION_IN_PROGRESS);
+
+        sql("ALTER TABLE gone RENAME TO operation_steps").await;
+        let mut events = bench.platform.events(Some(0)).await.unwrap();
+        let ended = |event: &Event| {
+            event.code == event_codes::OPERATION_ENDED
+                && event.params["operation"] == id.to_string()
+        };
+        while !ended(&events.next().await.unwrap()) {}
+        let state = bench.platform.operation(id).await.unwrap().state;
+        assert_eq!(state, OperationState::RolledBack);
+        assert_eq!(bench.kind.effects("a"), world(&old, &[&old]));
     }
 }

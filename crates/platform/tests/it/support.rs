@@ -51,6 +51,7 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 pub(crate) struct Fake {
     root: PathBuf,
+    id: KindId,
     pub(crate) gate: Gate,
     /// Undo fails while this names its action.
     pub(crate) broken_undo: Mutex<Option<String>>,
@@ -58,9 +59,14 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn new(home: &Path) -> Arc<Self> {
+        Self::called(home, KIND)
+    }
+
+    pub(crate) fn called(home: &Path, id: KindId) -> Arc<Self> {
         let root = home.join("effects");
         Arc::new(Self {
             root,
+            id,
             gate: Gate::default(),
             broken_undo: Mutex::default(),
         })
@@ -179,7 +185,7 @@ fn fails(change: &Change, list: &str, action: &str) -> bool {
 #[async_trait]
 impl Kind for Fake {
     fn id(&self) -> KindId {
-        KIND
+        self.id.clone()
     }
 
     fn recognise(&self, names: &Listing) -> Likeness {
@@ -199,7 +205,7 @@ impl Kind for Fake {
         let Some(manifest) = manifest else {
             let place = Place::file("fake.json");
             findings.push(Finding::error(codes::MANIFEST_FIELD_TYPE, place));
-            return Inspection::failed(Some(KIND), findings);
+            return Inspection::failed(Some(self.id.clone()), findings);
         };
         let text = |name: &str| manifest[name].as_str().map(str::to_owned);
         if let (Some(expected), Some(actual)) = (expected, text("name"))
@@ -215,7 +221,7 @@ impl Kind for Fake {
             );
         }
         Inspection {
-            kind: Some(KIND),
+            kind: Some(self.id.clone()),
             key: text("name"),
             version: text("version"),
             manifest,
