@@ -15,13 +15,13 @@ use plugyard_platform::kind::HealthEvent;
 use plugyard_symbol::{Connection, ErrorClass, NodeId, SymbolError, SymbolKind};
 use serde::Serialize;
 use serde_json::Value as Json;
-use tokio::sync::watch;
+use tokio::sync::{MutexGuard, watch};
 use tokio::time::Instant;
 
 use crate::function::FunctionInstance;
 use crate::host::Shared;
 use crate::logs::{Logs, now};
-use crate::manifest::word;
+use crate::manifest::{Language, word};
 use crate::process::{Launch, Worker, describe, seconds, shown};
 use crate::sink::{SinkInstance, SinkTimes};
 use crate::source::SourceInstance;
@@ -353,7 +353,7 @@ impl Plugin {
         self: &Arc<Self>,
         instance: &Arc<SinkInstance>,
     ) -> Result<(), SymbolError> {
-        let _lifecycle = self.lifecycle.lock().await;
+        let lifecycle = self.lifecycle.lock().await;
         self.instances.lock().shift_remove(&instance.key());
         let Some(attachment) = instance.set(None).await else {
             return Ok(());
@@ -363,7 +363,31 @@ impl Plugin {
         let stopped = attachment
             .detach(settings.stop_grace.0, settings.command_timeout.0)
             .await;
+        let unused = self.instances.lock().is_empty();
+        if worker.launch.manifest.language == Language::Go && unused && stopped.is_ok() {
+            self.renew(lifecycle).await;
+            return Ok(());
+        }
         recycle_if_stuck(&worker, stopped)
+    }
+
+    /// Puts a new process in the place of one that nobody uses: after a sink was stopped, the Go SDK
+    /// spins on its closed socket for ever (HOST-29).
+    async fn renew(self: &Arc<Self>, mut lifecycle: MutexGuard<'_, Lifecycle>) {
+        let Some(worker) = lifecycle.current.take() else {
+            return;
+        };
+        let epoch = lifecycle.epoch;
+        {
+            let mut state = self.state.lock();
+            state.status = Status::Initializing;
+            state.pid = None;
+        }
+        self.phase.send_replace(Phase::Coming);
+        self.tell();
+        worker.stop(self.shared.settings.stop_grace.0).await;
+        drop(lifecycle);
+        self.bring_up(worker.launch.clone(), epoch);
     }
 
     fn refuse_second(&self, key: &InstanceKey) -> Result<(), SymbolError> {

@@ -239,7 +239,7 @@ impl SinkInstance {
             tokio::pin!(arrived);
             arrived.as_mut().enable();
             let mut attachment = self.attachment.lock().await;
-            if let Some(attachment) = &mut *attachment {
+            if let Some(attachment) = attachment.as_mut().filter(|it| !it.has_ended()) {
                 return attachment
                     .send(messages, self.require_ack, self.times)
                     .await;
@@ -287,6 +287,11 @@ impl Line {
 }
 
 impl SinkAttachment {
+    /// Whether the plugin's side is gone, so that only a new start helps.
+    fn has_ended(&self) -> bool {
+        self.ack_reader.is_finished()
+    }
+
     async fn send(
         &mut self,
         messages: &[Bytes],

@@ -35,16 +35,19 @@ pub fn pysam_dir(directory: &Path) -> io::Result<()> {
 /// | source `numbers` | counts, `interval` ms apart, the next number kept in the data directory |
 /// | source `raising` | emits one row, then raises |
 /// | source `errors` | reports the error `no luck`, again and again |
+/// | source `blocking` | its `configure` takes 30 s |
 /// | sink `notebook` | appends to `{file}` in the data directory, acknowledges |
 /// | sink `nack` | rejects everything with `no room` |
 /// | sink `silent` | takes everything, acknowledges nothing |
 /// | sink `slow_open` | needs 1 s to open |
+/// | sink `fragile` | as `notebook`, but ends at a message that contains `crash` |
 /// | function `version` | its version |
 /// | function `revert` | a text backwards |
 /// | function `fail` | raises `ValueError: as you wish` |
 /// | function `sleep` | sleeps so many ms, then returns them |
 /// | function `same` | its argument |
 /// | function `total` | an aggregate: the sum |
+/// | function `quit` | `true` ends its channel in the middle of the call, anything else comes back |
 ///
 /// # Errors
 /// When the files cannot be written.
@@ -69,9 +72,9 @@ fn toolbox(directory: &Path, version: &str, functions: &str) -> io::Result<()> {
         "version": version,
         "language": "python",
         "executable": "toolbox.py",
-        "sources": ["numbers", "raising", "errors"],
-        "sinks": ["notebook", "nack", "silent", "slow_open"],
-        "functions": ["version", "revert", "fail", "sleep", "same", "total"],
+        "sources": ["numbers", "raising", "errors", "blocking"],
+        "sinks": ["notebook", "nack", "silent", "slow_open", "fragile"],
+        "functions": ["version", "revert", "fail", "sleep", "same", "total", "quit"],
     });
     let script = TOOLBOX
         .replace("@VERSION@", version)
@@ -250,6 +253,11 @@ class Errors(Source):
         self.wanted.set()
 
 
+class Blocking(Errors):
+    def configure(self, datasource, conf):
+        time.sleep(30)
+
+
 class Quiet(Sink):
     def configure(self, conf):
         self.conf = conf
@@ -284,6 +292,13 @@ class SlowOpen(Notebook):
         Notebook.open(self, ctx)
 
 
+class Fragile(Notebook):
+    def collect(self, ctx, data):
+        if b"crash" in data:
+            raise RuntimeError("as told")
+        Notebook.collect(self, ctx, data)
+
+
 class Tool(Function):
     def __init__(self, run, aggregate=False):
         self.run = run
@@ -303,6 +318,12 @@ def fail(*_):
     raise ValueError("as you wish")
 
 
+def quit(end):
+    if end is True:
+        raise SystemExit
+    return end
+
+
 def sleep(millis):
     time.sleep(millis / 1000)
     return millis
@@ -315,14 +336,15 @@ FUNCTIONS = {
     "sleep": lambda: Tool(sleep),
     "same": lambda: Tool(lambda value=None: value),
     "total": lambda: Tool(sum, True),
+    "quit": lambda: Tool(quit),
 }
 
 if __name__ == "__main__":
     plugin.start(
         PluginConfig(
             "toolbox",
-            {"numbers": Numbers, "raising": Raising, "errors": Errors},
-            {"notebook": Notebook, "nack": Nack, "silent": Quiet, "slow_open": SlowOpen},
+            {"numbers": Numbers, "raising": Raising, "errors": Errors, "blocking": Blocking},
+            {"notebook": Notebook, "nack": Nack, "silent": Quiet, "slow_open": SlowOpen, "fragile": Fragile},
             @FUNCTIONS@,
         )
     )

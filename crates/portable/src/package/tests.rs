@@ -103,15 +103,23 @@ fn fact_03_sinks_alone_and_no_version_are_fine() {
 }
 
 #[test]
-fn fact_04_to_06_executable_and_language_are_needed() {
+fn fact_04_an_executable_is_needed() {
     assert_eq!(
         said(r#"{"language":"go","sources":["random"]}"#).as_deref(),
         Some("invalid plugin, missing executable")
     );
+}
+
+#[test]
+fn fact_05_a_language_is_needed() {
     assert_eq!(
         said(r#"{"executable":"mirror.exe","sources":["random"]}"#).as_deref(),
         Some("invalid plugin, missing language")
     );
+}
+
+#[test]
+fn fact_06_a_language_must_be_known() {
     assert_eq!(
         said(r#"{"language":"c","executable":"mirror.exe","sources":["random"]}"#).as_deref(),
         Some("invalid plugin, language 'c' is not supported")
@@ -119,7 +127,7 @@ fn fact_04_to_06_executable_and_language_are_needed() {
 }
 
 #[test]
-fn fact_09_and_10_a_missing_manifest_counts_all_entries() {
+fn fact_10_a_missing_manifest_counts_all_entries() {
     let one = inspect(&made(&[("mirror.exe", "")]), Some("mirror"));
     assert_eq!(
         upstream_text(&one.findings).as_deref(),

@@ -8,7 +8,7 @@ use plugyard_portable::Span;
 use plugyard_portable::testing::{pysam_dir, toolbox_dir};
 use plugyard_symbol::{BoundFunction, CallSite, ErrorClass, Value};
 
-use crate::support::{Rig, kill, node, python};
+use crate::support::{Rig, go_toolbox_dir, kill, node, python};
 
 pub(crate) fn bind(rig: &Rig, function: &str) -> Arc<dyn BoundFunction> {
     let function = rig
@@ -71,7 +71,7 @@ async fn host_01_a_symbol_of_another_plugin_is_refused_and_nothing_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_pass_without_losing_a_digit_and_failures_are_the_callers() {
+async fn host_23_values_pass_without_losing_a_digit_and_failures_are_the_callers() {
     let Some(python) = python() else { return };
     let rig = Rig::new(&python);
     rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
@@ -233,5 +233,46 @@ async fn a_call_that_is_under_way_when_the_process_ends_fails_at_once() {
         .unwrap_err();
     assert_eq!(error.class, ErrorClass::Io);
     assert!(error.text.contains("did not finish the call"), "{error}");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_14_a_function_that_lost_its_channel_is_started_again() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let quit = bind(&rig, "quit");
+    assert_eq!(text(quit.call(&[Value::Int(1)]).await.unwrap()), "1");
+    let before = rig.pid("toolbox");
+    let error = quit.call(&[Value::from(true)]).await.unwrap_err();
+    assert!(
+        error.text.contains("closed the function's channel"),
+        "{error}"
+    );
+    assert_eq!(text(quit.call(&[Value::Int(2)]).await.unwrap()), "2");
+    assert_eq!(rig.pid("toolbox"), before, "the process was not touched");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_18_what_a_go_plugin_cannot_take_fails_alone() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| go_toolbox_dir(at, &python)))
+        .await
+        .unwrap();
+    let same = bind(&rig, "same");
+    let fits = "x".repeat(1_000_000);
+    assert_eq!(
+        text(same.call(&[Value::from(fits.as_str())]).await.unwrap()).len(),
+        1_000_002
+    );
+    let large = "x".repeat(1 << 20);
+    let error = same.call(&[Value::from(large.as_str())]).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Refused);
+    assert!(error.text.contains("at most 1048576"), "{error}");
+    assert_eq!(text(same.call(&[Value::Int(1)]).await.unwrap()), "1");
     rig.end().await;
 }

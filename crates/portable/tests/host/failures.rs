@@ -197,3 +197,104 @@ async fn host_06_after_a_restart_of_the_host_users_wait_for_the_plugin() {
         .unwrap();
     kind.shut_down().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_12_a_command_has_a_deadline_and_a_process_that_misses_two_is_replaced() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.command_timeout = Span::millis(300)
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let before = rig.pid("toolbox");
+    let inbox = std::sync::Arc::new(crate::support::Inbox::default());
+    for _ in 0..2 {
+        let error = rig.try_source("blocking", "r", &inbox).await.err().unwrap();
+        assert_eq!(error.class, plugyard_symbol::ErrorClass::Timeout);
+    }
+    rig.until("toolbox", HealthState::Degraded).await;
+    rig.until("toolbox", HealthState::Ready).await;
+    assert_ne!(rig.pid("toolbox"), before);
+    let (source, inbox) = rig.source("numbers", "r").await;
+    inbox.more(3).await;
+    source.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_13_a_process_that_ignores_the_request_to_end_is_ended_after_the_grace() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| settings.stop_grace = Span::millis(300));
+    let deaf = rig.package(|at| {
+        toolbox_dir(at, "deaf")?;
+        let script = std::fs::read_to_string(at.join("toolbox.py"))?;
+        let ignore = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n";
+        std::fs::write(at.join("toolbox.py"), format!("{ignore}{script}"))
+    });
+    rig.install(&deaf).await.unwrap();
+    let pid = rig.pid("toolbox");
+    rig.change(Action::Disable, "toolbox", None).await.unwrap();
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    let (lines, _) = rig.kind.logs(&"portable:toolbox".parse().unwrap(), 1);
+    assert_eq!(
+        lines[0].text,
+        format!("process {pid} stopped (signal: killed)")
+    );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_25_a_status_goes_from_initializing_to_running_to_error_and_to_stop() {
+    let Some(python) = python() else { return };
+    let rig = std::sync::Arc::new(Rig::with(&python, |settings| {
+        settings.init_timeout = Span::millis(1500);
+        settings.restart.initial = Span::millis(300);
+    }));
+    let mute = rig.package(|at| script_dir(at, "mute", NEVER_HANDSHAKES));
+    let installing = {
+        let rig = std::sync::Arc::clone(&rig);
+        tokio::spawn(async move { rig.install(&mute).await })
+    };
+    let started = async {
+        while rig
+            .host
+            .status("mute")
+            .is_none_or(|status| status["status"] != "initializing")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), started)
+        .await
+        .unwrap();
+    installing.await.unwrap().unwrap_err();
+    let status = rig.status("mute");
+    assert_eq!(status["status"], "error");
+    assert!(
+        status["errMsg"]
+            .as_str()
+            .unwrap()
+            .contains("did not answer its handshake")
+    );
+
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let words = |rig: &Rig| {
+        let status = rig.status("toolbox");
+        (
+            status["status"].as_str().unwrap().to_owned(),
+            status["errMsg"].as_str().unwrap().to_owned(),
+        )
+    };
+    assert_eq!(words(&rig), ("running".into(), String::new()));
+    kill(rig.pid("toolbox"));
+    rig.until("toolbox", HealthState::Degraded).await;
+    assert_eq!(words(&rig), ("error".into(), "signal: killed".into()));
+    rig.until("toolbox", HealthState::Ready).await;
+    assert_eq!(words(&rig), ("running".into(), String::new()));
+    rig.change(Action::Disable, "toolbox", None).await.unwrap();
+    assert_eq!(words(&rig), ("stop".into(), String::new()));
+    rig.kind.shut_down().await;
+}

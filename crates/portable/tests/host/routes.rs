@@ -113,25 +113,47 @@ fn bad(message: &str) -> (u16, String) {
     )
 }
 
+const CREATE: &str = "portable plugin create command error";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn fact_07_to_14_requests_are_refused_in_ekuipers_words() {
+async fn fact_07_a_name_is_needed() {
     let app = App::new().await;
-    let prefix = "portable plugin create command error";
     assert_eq!(
         app.post("", "").await,
-        bad(&format!("{prefix}: invalid name : should not be empty"))
+        bad(&format!("{CREATE}: invalid name : should not be empty"))
     );
+    let (status, text) = app.post("a b", "http://host/x.zip").await;
+    assert_eq!(status, 400);
+    assert!(
+        text.contains("contains invalid characters"),
+        "HOST-2: {text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_08_an_address_must_end_with_zip() {
+    let app = App::new().await;
     assert_eq!(
         app.post("mirror", "http://host/x").await,
-        bad(&format!("{prefix}: invalid uri http://host/x"))
+        bad(&format!("{CREATE}: invalid uri http://host/x"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_09_a_zip_without_a_manifest_is_refused() {
+    let app = App::new().await;
     let empty = app.zip("empty", |at| std::fs::write(at.join("mirror.exe"), "x"));
     assert_eq!(
         app.post("mirror", &empty).await,
         bad(&format!(
-            "{prefix}: fail to install plugin: missing or invalid json file mirror.json, found 1 files in total"
+            "{CREATE}: fail to install plugin: missing or invalid json file mirror.json, found 1 files in total"
         ))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_11_a_missing_executable_is_named() {
+    let app = App::new().await;
     let lacking = app.zip("lacking", |at| {
         let manifest = json!({"language": "go", "executable": "mirror.exe", "sources": ["random"]});
         std::fs::write(at.join("mirror.json"), manifest.to_string())
@@ -139,42 +161,86 @@ async fn fact_07_to_14_requests_are_refused_in_ekuipers_words() {
     assert_eq!(
         app.post("mirror", &lacking).await,
         bad(&format!(
-            "{prefix}: fail to install plugin: missing mirror.exe"
+            "{CREATE}: fail to install plugin: missing mirror.exe"
         ))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_13_deleting_an_unknown_plugin_is_an_error() {
+    let app = App::new().await;
+    assert_eq!(
+        app.ask("DELETE", "/plugins/portables/mirror", "").await,
+        bad("delete portable plugin mirror error: portable plugin mirror is not found")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_15_whatever_goes_wrong_nothing_is_left() {
+    let app = App::new().await;
     let (status, text) = app.post("mirror", "file:///no/such/file.zip").await;
     assert_eq!(status, 400);
+    let expected = format!("{CREATE}: fail to download file file:///no/such/file.zip: ");
+    assert!(text.contains(&expected), "{text}");
+    let (_, text) = app.post("mirror", "http://127.0.0.1:9/mirror.zip").await;
     assert!(
         text.contains(&format!(
-            "{prefix}: fail to download file file:///no/such/file.zip: "
+            "{CREATE}: fail to download file http://127.0.0.1:9/"
         )),
         "{text}"
+    );
+    let broken = app.directory.path().join("broken.zip");
+    std::fs::write(&broken, "no zip at all").unwrap();
+    let unreadable = app.zip("unreadable", |at| {
+        std::fs::write(at.join("mirror.json"), "{")
+    });
+    for file in [format!("file://{}", broken.display()), unreadable] {
+        let (status, text) = app.post("mirror", &file).await;
+        assert_eq!(status, 400);
+        assert!(
+            text.contains(&format!("{CREATE}: fail to install plugin: ")),
+            "{text}"
+        );
+    }
+    let home = app.platform.home();
+    assert!(!home.plugins().join("portable/mirror").exists());
+    assert_eq!(std::fs::read_dir(home.staging()).unwrap().count(), 0);
+    assert_eq!(
+        app.ask("GET", "/plugins/portables", "").await,
+        (200, "[]".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_18_what_is_not_there_is_said_in_ekuipers_words() {
+    let app = App::new().await;
+    assert_eq!(
+        app.ask("GET", "/plugins/portables", "").await,
+        (200, "[]".into())
+    );
+    let not_found = |message: &str| {
+        (
+            404,
+            format!("{{\"error\":1002,\"message\":\"{message}\"}}\n"),
+        )
+    };
+    assert_eq!(
+        app.ask("GET", "/plugins/portables/mirror", "").await,
+        not_found("describe portable plugin mirror error: not found")
+    );
+    assert_eq!(
+        app.ask("GET", "/plugins/portables/mirror/status", "").await,
+        not_found("portable plugin mirror not found: not found")
+    );
+    assert_eq!(
+        app.ask("GET", "/plugins/udfs/echo", "").await,
+        not_found("describe udf echo error: not found")
     );
     let (status, text) = app.ask("POST", "/plugins/portables", "{").await;
     assert_eq!(status, 400);
     assert!(
         text.contains("Invalid body: Error decoding the portable plugin json: "),
         "{text}"
-    );
-    assert_eq!(
-        app.ask("DELETE", "/plugins/portables/mirror", "").await,
-        bad("delete portable plugin mirror error: portable plugin mirror is not found")
-    );
-    assert_eq!(
-        app.ask("GET", "/plugins/portables/mirror", "").await.1,
-        "{\"error\":1002,\"message\":\"describe portable plugin mirror error: not found\"}\n"
-    );
-    assert_eq!(
-        app.ask("GET", "/plugins/portables/mirror/status", "").await,
-        (
-            404,
-            "{\"error\":1002,\"message\":\"portable plugin mirror not found: not found\"}\n".into()
-        )
-    );
-    assert_eq!(
-        app.ask("GET", "/plugins/portables", "").await,
-        (200, "[]".into()),
-        "fact 18"
     );
 }
 
@@ -208,7 +274,7 @@ async fn fact_12_a_program_that_is_not_executable_is_refused_and_leaves_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn facts_30_31_35_37_a_plugin_is_installed_listed_updated_and_deleted() {
+async fn fact_14_a_plugin_is_installed_once_listed_updated_and_deleted() {
     if python().is_none() {
         return;
     }
@@ -238,8 +304,7 @@ async fn facts_30_31_35_37_a_plugin_is_installed_listed_updated_and_deleted() {
     );
     assert_eq!(
         app.post("pysam", &zip).await,
-        bad("portable plugin create command error: invalid name pysam: duplicate"),
-        "fact 14"
+        bad("portable plugin create command error: invalid name pysam: duplicate")
     );
     let (status, text) = app.ask("GET", "/plugins/portables/pysam/status", "").await;
     assert_eq!(status, 200);

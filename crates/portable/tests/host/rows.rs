@@ -4,7 +4,7 @@ use plugyard_portable::testing::{pysam_dir, toolbox_dir};
 use plugyard_symbol::{Connection, ErrorClass};
 use serde_json::json;
 
-use crate::support::{Inbox, PATIENCE, Rig, message, numbers_in, python};
+use crate::support::{Inbox, PATIENCE, Rig, go_toolbox_dir, message, numbers_in, python};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fact_27_rows_arrive_in_order_and_again_after_a_restart_of_the_source() {
@@ -207,5 +207,94 @@ async fn host_40_a_stop_during_open_is_not_lost() {
     let (source, _) = rig.source("numbers", "r").await;
     source.stop().await.unwrap();
     assert_eq!(rig.pid("toolbox"), before);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_28_a_sink_that_dies_is_an_error_of_the_message_and_comes_back() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let before = rig.pid("toolbox");
+    let (mut sink, observer) = rig.sink("fragile", "r", json!({"requireAck": true})).await;
+    sink.send(message(0)).await.unwrap();
+    let error = sink.send("crash".into()).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Io);
+    // Sent again as a rule would, until the sink is back.
+    let mut tries = 0;
+    while sink.send(message(1)).await.is_err() {
+        tries += 1;
+        assert!(tries < 50);
+    }
+    assert_eq!(numbers_in(&rig.data("toolbox", "notebook")), [0, 1]);
+    assert!(
+        observer.exceptions()[0].contains("sink fragile"),
+        "{:?}",
+        observer.exceptions()
+    );
+    assert_eq!(
+        rig.pid("toolbox"),
+        before,
+        "only the symbol is started again"
+    );
+    sink.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fact_28_a_sink_can_be_started_again_on_the_same_path() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    for round in 0..3 {
+        let (mut sink, _) = rig.sink("notebook", "r", json!({})).await;
+        for n in 0..3 {
+            sink.send(message(round * 3 + n)).await.unwrap();
+        }
+        sink.stop().await.unwrap();
+        let written = numbers_in(&rig.data("toolbox", "notebook"));
+        assert_eq!(written, (0..(round as u64 + 1) * 3).collect::<Vec<_>>());
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_29_a_go_plugin_whose_last_sink_was_stopped_gets_a_new_process() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| go_toolbox_dir(at, &python)))
+        .await
+        .unwrap();
+    let refused = rig
+        .try_sink("notebook", "r", json!({"requireAck": true}))
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        refused.text.contains("never acknowledges"),
+        "HOST-26: {refused}"
+    );
+    let before = rig.pid("toolbox");
+    let (source, inbox) = rig.source("numbers", "r").await;
+    let (mut sink, _) = rig.sink("notebook", "r", json!({})).await;
+    sink.send(message(0)).await.unwrap();
+    sink.stop().await.unwrap();
+    assert_eq!(rig.pid("toolbox"), before, "a source of it is in use");
+    let (sink, _) = rig.sink("notebook", "r", json!({})).await;
+    inbox.more(3).await;
+    source.stop().await.unwrap();
+    sink.stop().await.unwrap();
+    rig.until("toolbox", plugyard_model::HealthState::Ready)
+        .await;
+    assert_ne!(rig.pid("toolbox"), before);
+    assert_eq!(
+        rig.status("toolbox")["history"],
+        json!([]),
+        "it was no crash"
+    );
     rig.end().await;
 }

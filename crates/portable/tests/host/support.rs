@@ -283,17 +283,23 @@ impl Rig {
         rule: &str,
         properties: Json,
     ) -> (Box<dyn SinkHandle>, Arc<Observer>) {
+        self.try_sink(symbol, rule, properties).await.unwrap()
+    }
+
+    pub(crate) async fn try_sink(
+        &self,
+        symbol: &str,
+        rule: &str,
+        properties: Json,
+    ) -> Result<(Box<dyn SinkHandle>, Arc<Observer>), SymbolError> {
         let observer = Arc::new(Observer::default());
         let request = SinkRequest {
             node: node(rule, &format!("{symbol}_0")),
             properties: properties.as_object().unwrap().clone(),
         };
         let sink = self.catalog.sink(symbol).expect("the sink is served");
-        let handle = sink
-            .start(request, Arc::clone(&observer) as Arc<dyn SinkObserver>)
-            .await
-            .unwrap();
-        (handle, observer)
+        let told = Arc::clone(&observer) as Arc<dyn SinkObserver>;
+        Ok((sink.start(request, told).await?, observer))
     }
 
     pub(crate) async fn end(self) {
@@ -457,4 +463,18 @@ pub(crate) fn numbers_in(file: &Path) -> Vec<u64> {
                 .unwrap()
         })
         .collect()
+}
+
+/// The toolbox as an executable that its manifest calls `go`: what the host does for that language is
+/// done for it, whatever it was written in.
+pub(crate) fn go_toolbox_dir(at: &Path, python: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    plugyard_portable::testing::toolbox_dir(at, "go")?;
+    let manifest = std::fs::read_to_string(at.join("toolbox.json"))?;
+    let manifest = manifest.replace(r#""language":"python""#, r#""language":"go""#);
+    std::fs::write(at.join("toolbox.json"), manifest)?;
+    let script = at.join("toolbox.py");
+    let text = std::fs::read_to_string(&script)?;
+    std::fs::write(&script, format!("#!{python}\n{text}"))?;
+    std::fs::set_permissions(script, std::fs::Permissions::from_mode(0o755))
 }
