@@ -129,6 +129,7 @@ pub(crate) async fn serve_tcp(listener: TcpListener, routes: Router, app: App) {
             }
         };
         _ = stream.set_nodelay(true);
+        give_up_on_idle_readers(&stream, &app);
         let (app, routes) = (app.clone(), routes.clone());
         connections.tasks.spawn(async move {
             let _slot = slot;
@@ -166,6 +167,15 @@ pub(crate) async fn serve_unix(socket: Socket, routes: Router, app: App) {
     // Nobody new finds the socket while the last requests end.
     drop(socket);
     connections.end(&app).await;
+}
+
+/// A peer that takes nothing of what is sent, or is no longer there, would hold its place for ever.
+fn give_up_on_idle_readers(stream: &tokio::net::TcpStream, app: &App) {
+    let millis = app.settings.limits.body_timeout.as_millis();
+    let millis = u32::try_from(millis).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, millis) {
+        tracing::debug!(%error, "Cannot limit how long a peer may take nothing");
+    }
 }
 
 async fn pause(error: &io::Error) {

@@ -78,7 +78,7 @@ pub struct HttpLimits {
     pub slow_deadline: Duration,
     /// How long a connection may take to send the head of a request, and stay idle between two.
     pub header_timeout: Duration,
-    /// How long a body may pause between two pieces.
+    /// How long a client may pause within a body it sends, and take nothing of what it is sent.
     pub body_timeout: Duration,
     /// How long requests may go on when the server stops.
     pub grace: Duration,

@@ -135,6 +135,30 @@ async fn more_requests_than_allowed_are_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_nothing_loses_its_place() {
+    let world = World::start(|settings| {
+        settings.limits.body_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let owner = world.owner().await;
+    let mut greedy = TcpStream::connect(world.address).await.unwrap();
+    // More than all buffers between the two can hold.
+    let request = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    greedy
+        .write_all(request.repeat(50).as_bytes())
+        .await
+        .unwrap();
+    // One connection is the one that asks.
+    let only_ours = "plugyard_http_connections{listener=\"tcp\"} 1\n";
+    let answered = "route=\"/docs/{*rest}\",method=\"GET\",status=\"200\"";
+    let done = async || {
+        let metrics = owner.get("/metrics").await;
+        metrics.text().contains(answered) && metrics.text().contains(only_ours)
+    };
+    while !done().await {}
+}
+
+#[tokio::test]
 async fn a_change_goes_on_when_its_client_hangs_up() {
     let world = World::start(|_| {}).await;
     let owner = world.owner().await;
