@@ -170,17 +170,25 @@ impl Pool {
         });
         let acceptor = tokio::spawn(accept(listener, Arc::downgrade(&pool)));
         *pool.acceptor.lock() = Some(acceptor.abort_handle());
-        worker.command(pool.order.start()).await?;
-        // The SDKs dial before they answer, so this is a matter of moments.
-        let opened = timeout(worker.options().handshake_timeout, pool.idle.acquire()).await;
-        if matches!(opened, Ok(Ok(_))) {
-            drop(opened);
-            return Ok(pool);
+        let opened = pool.open(symbol).await;
+        if opened.is_err() {
+            // The socket's name is free again when this returns, so that it can be tried again.
+            acceptor.abort();
+            let _ = acceptor.await;
         }
-        drop(opened);
-        Err(SymbolError::timeout(format!(
-            "function {symbol} was started, but did not open its channel"
-        )))
+        opened.map(|()| pool)
+    }
+
+    async fn open(&self, symbol: &str) -> Result<(), SymbolError> {
+        self.worker.command(self.order.start()).await?;
+        // The SDKs dial before they answer, so this is a matter of moments.
+        let patience = self.worker.options().handshake_timeout;
+        match timeout(patience, self.idle.acquire()).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(SymbolError::timeout(format!(
+                "function {symbol} was started, but did not open its channel"
+            ))),
+        }
     }
 
     /// Resolves when no call is under way.

@@ -266,6 +266,23 @@ impl Plugin {
         if let Some(Instance::Function(instance)) = self.instances.lock().get(&key) {
             return Ok(Arc::clone(instance));
         }
+        // Begun, it is finished: a caller that gives up must not leave half a start behind.
+        let (plugin, symbol) = (Arc::clone(self), symbol.to_owned());
+        let started = tokio::spawn(async move { plugin.start_function(&symbol).await });
+        started
+            .await
+            .unwrap_or_else(|error| Err(SymbolError::io(error.to_string())))
+    }
+
+    async fn start_function(
+        self: &Arc<Self>,
+        symbol: &str,
+    ) -> Result<Arc<FunctionInstance>, SymbolError> {
+        let key = InstanceKey {
+            kind: SymbolKind::Function,
+            symbol: symbol.to_owned(),
+            node: None,
+        };
         self.until_running().await?;
         let lifecycle = self.lifecycle.lock().await;
         // Somebody else may have been first.

@@ -17,7 +17,7 @@ use plugyard_symbol::{
 };
 use serde::Deserialize;
 use serde_json::Value as Json;
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -596,17 +596,31 @@ impl SinkSymbol for PortableSink {
     ) -> Result<Box<dyn SinkHandle>, SymbolError> {
         let times = self.plugin.sink_times();
         let instance = Arc::new(SinkInstance::new(&self.symbol, request, observer, times));
-        self.plugin.start_sink(&instance).await?;
-        Ok(Box::new(RunningSink {
-            plugin: Arc::clone(&self.plugin),
-            instance,
-        }))
+        let plugin = Arc::clone(&self.plugin);
+        let (tell, told) = oneshot::channel();
+        // Begun, it is finished: if nobody takes the handle any more, that stops the sink again.
+        tokio::spawn(async move {
+            let started = plugin.start_sink(&instance).await;
+            let _ = tell.send(started.map(|()| RunningSink {
+                plugin,
+                instance,
+                stopped: false,
+            }));
+        });
+        match told.await {
+            Ok(started) => Ok(Box::new(started?)),
+            Err(_) => Err(SymbolError::io(
+                "the sink was not started: the server is ending",
+            )),
+        }
     }
 }
 
+/// Dropped without having been stopped, it is stopped in the background.
 struct RunningSink {
     plugin: Arc<Plugin>,
     instance: Arc<SinkInstance>,
+    stopped: bool,
 }
 
 #[async_trait]
@@ -619,8 +633,21 @@ impl SinkHandle for RunningSink {
         self.instance.send(&messages).await
     }
 
-    async fn stop(self: Box<Self>) -> Result<(), SymbolError> {
-        self.plugin.stop_sink(&self.instance).await
+    async fn stop(mut self: Box<Self>) -> Result<(), SymbolError> {
+        let stopped = self.plugin.stop_sink(&self.instance).await;
+        self.stopped = true;
+        stopped
+    }
+}
+
+impl Drop for RunningSink {
+    fn drop(&mut self) {
+        if !self.stopped
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (plugin, instance) = (Arc::clone(&self.plugin), Arc::clone(&self.instance));
+            runtime.spawn(async move { plugin.stop_sink(&instance).await });
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use plugyard_symbol::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -359,23 +360,50 @@ impl SourceSymbol for PortableSource {
         inbox: Arc<dyn SourceInbox>,
     ) -> Result<Box<dyn SourceHandle>, SymbolError> {
         let instance = Arc::new(SourceInstance::new(&self.symbol, request, inbox));
-        self.plugin.start_source(&instance).await?;
-        Ok(Box::new(RunningSource {
-            plugin: Arc::clone(&self.plugin),
-            instance,
-        }))
+        let plugin = Arc::clone(&self.plugin);
+        let (tell, told) = oneshot::channel();
+        // Begun, it is finished: if nobody takes the handle any more, that stops the source again.
+        tokio::spawn(async move {
+            let started = plugin.start_source(&instance).await;
+            let _ = tell.send(started.map(|()| RunningSource {
+                plugin,
+                instance,
+                stopped: false,
+            }));
+        });
+        match told.await {
+            Ok(started) => Ok(Box::new(started?)),
+            Err(_) => Err(SymbolError::io(
+                "the source was not started: the server is ending",
+            )),
+        }
     }
 }
 
+/// Dropped without having been stopped, it is stopped in the background.
 struct RunningSource {
     plugin: Arc<Plugin>,
     instance: Arc<SourceInstance>,
+    stopped: bool,
 }
 
 #[async_trait]
 impl SourceHandle for RunningSource {
-    async fn stop(self: Box<Self>) -> Result<(), SymbolError> {
-        self.plugin.stop_source(&self.instance).await
+    async fn stop(mut self: Box<Self>) -> Result<(), SymbolError> {
+        let stopped = self.plugin.stop_source(&self.instance).await;
+        self.stopped = true;
+        stopped
+    }
+}
+
+impl Drop for RunningSource {
+    fn drop(&mut self) {
+        if !self.stopped
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (plugin, instance) = (Arc::clone(&self.plugin), Arc::clone(&self.instance));
+            runtime.spawn(async move { plugin.stop_source(&instance).await });
+        }
     }
 }
 

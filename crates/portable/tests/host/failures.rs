@@ -202,7 +202,7 @@ async fn host_06_after_a_restart_of_the_host_users_wait_for_the_plugin() {
 async fn host_12_a_command_has_a_deadline_and_a_process_that_misses_two_is_replaced() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
-        settings.command_timeout = Span::millis(300)
+        settings.command_timeout = Span::millis(300);
     });
     rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
         .await

@@ -298,3 +298,30 @@ async fn host_29_a_go_plugin_whose_last_sink_was_stopped_gets_a_new_process() {
     );
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_and_handles_that_are_given_up_leave_nothing_behind() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    for _ in 0..20 {
+        let inbox = std::sync::Arc::new(Inbox::default());
+        let starting = rig.try_source("numbers", "r", &inbox);
+        let _given_up = tokio::time::timeout(std::time::Duration::from_micros(300), starting).await;
+    }
+    let (dropped, _) = rig.sink("notebook", "r", json!({})).await;
+    drop(dropped);
+    let gone = async {
+        while rig.status("toolbox")["refCount"] != json!({}) {
+            tokio::task::yield_now().await;
+        }
+        // What is still being stopped ends before this can begin.
+        let (source, inbox) = rig.source("numbers", "r").await;
+        inbox.more(3).await;
+        source.stop().await.unwrap();
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    rig.end().await;
+}
