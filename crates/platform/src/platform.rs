@@ -133,6 +133,9 @@ impl Platform {
     /// an end is no error: it stands in the list, and its plugin's health says so.
     pub async fn recover(&self) -> Result<(), StoreError> {
         self.recover_operations().await?;
+        if let Err(problem) = self.objects_sweep().await {
+            tracing::warn!(%problem, "Objects that nothing refers to cannot be removed");
+        }
         self.follow_health();
         let mut all = self.installed().await?;
         let by_kind = self.0.kinds.iter().map(|kind| {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -34,6 +35,13 @@ pub enum ObjectError {
     NotFound {
         /// Which.
         digest: Digest,
+    },
+    /// The objects cannot be listed.
+    #[error("cannot list the objects")]
+    List {
+        /// The cause.
+        #[source]
+        source: object_store::Error,
     },
     /// The store failed.
     #[error("the object store failed on {digest}")]
@@ -126,6 +134,23 @@ impl Objects {
         }
     }
 
+    /// All objects there are, in no order. What is no digest is not ours and left out.
+    ///
+    /// # Errors
+    /// [`ObjectError::List`].
+    pub async fn list(&self) -> Result<Vec<Digest>, ObjectError> {
+        let listed: Vec<_> = self
+            .store
+            .list(Some(&Key::from(PACKAGES)))
+            .try_collect()
+            .await
+            .map_err(|source| ObjectError::List { source })?;
+        Ok(listed
+            .iter()
+            .filter_map(|object| object.location.filename()?.parse().ok())
+            .collect())
+    }
+
     /// Takes the object away; one that is not there is no error.
     ///
     /// # Errors
@@ -201,6 +226,7 @@ mod tests {
         assert!(!file.exists());
         let stored = objects.local_file(&digest).await.unwrap();
         assert_eq!(std::fs::read(stored).unwrap(), b"bytes");
+        assert_eq!(objects.list().await.unwrap(), [digest]);
 
         std::fs::write(&file, b"bytes").unwrap();
         objects.put_file(&file, &digest).await.unwrap();

@@ -369,6 +369,11 @@ async fn taking_in_survives_a_kill_at_every_point() {
                 let (digest, _) = plugyard_archive::digest_file(file).unwrap();
                 assert_eq!(digest, view.version.digest);
             }
+            // And there are no bytes that are not listed.
+            let objects = std::fs::read_dir(bench.home.path().join("objects/packages")).unwrap();
+            let packages = platform.plugins().await.unwrap();
+            let listed: usize = packages.iter().map(|it| it.versions.len()).sum();
+            assert_eq!(objects.count(), listed, "point {point}");
             let staging = std::fs::read_dir(bench.home.path().join("staging")).unwrap();
             assert_eq!(staging.count(), 0, "point {point}");
             if platform.installation(&key).await.is_err() {
