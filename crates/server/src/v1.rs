@@ -38,10 +38,11 @@ pub(crate) fn routers() -> Vec<OpenApiRouter<App>> {
 
 /// Their rights.
 pub(crate) fn rights() -> Vec<RouteRight> {
-    let lists: [&[Entry]; 8] = [
+    let lists: [&[Entry]; 9] = [
         session::RIGHTS,
         packages::RIGHTS,
         installations::RIGHTS,
+        installations::CHANGES_RIGHTS,
         logs::RIGHTS,
         operations::RIGHTS,
         events::RIGHTS,

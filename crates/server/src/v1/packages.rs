@@ -1,37 +1,26 @@
 //! `/v1/packages` and `/v1/plugins`: what was handed in, and the catalogue made of it.
 
-use std::borrow::Cow;
-use std::io;
-use std::path::PathBuf;
+mod source;
 
 use axum::Extension;
-use axum::body::Body;
-use axum::extract::{FromRequest, Multipart, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
 use plugyard_http::{ApiResult, FindingBody, Json, Language, Path, Query, Unhurried};
 use plugyard_model::rights::Right;
-use plugyard_model::{Digest, FindingDocument, KindId, PluginName, Problem, VersionId, codes};
-use plugyard_platform::{Source, TakeIn};
+use plugyard_model::{Digest, FindingDocument, KindId, PluginName, VersionId};
+use plugyard_platform::TakeIn;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::mpsc;
-use tokio_util::io::StreamReader;
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::source::{FormBody, Reference, ZipBody, source};
 use super::Entry;
 use super::documents::{VersionListed, findings};
 use crate::app::App;
 use crate::peer::Peer;
-
-/// Pieces of a multipart file between the one who reads it and the one who takes it in.
-const PIECES: usize = 4;
 
 pub(super) const RIGHTS: &[Entry] = &[
     (Method::POST, "/v1/packages", Right::PluginInstall),
@@ -67,58 +56,6 @@ impl From<About> for TakeIn {
             ..Self::default()
         }
     }
-}
-
-/// A package that is not in the body: exactly one of the two.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = PackageReference)]
-struct Reference {
-    /// An `http` or `https` address.
-    url: Option<String>,
-    /// A file or directory on the server's own disk; only over the local socket.
-    #[schema(value_type = Option<String>)]
-    path: Option<PathBuf>,
-}
-
-/// The schema of a zip as a body.
-struct ZipBody;
-
-impl PartialSchema for ZipBody {
-    fn schema() -> RefOr<Schema> {
-        binary().description(Some("The zip itself")).into()
-    }
-}
-
-impl ToSchema for ZipBody {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("PackageZip")
-    }
-}
-
-/// The schema of a form with a zip.
-struct FormBody;
-
-impl PartialSchema for FormBody {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .description(Some("A form; its first file is taken"))
-            .property("file", binary().description(Some("The zip")))
-            .required("file")
-            .into()
-    }
-}
-
-impl ToSchema for FormBody {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("PackageForm")
-    }
-}
-
-fn binary() -> ObjectBuilder {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::new(Type::String))
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
 }
 
 /// What a package says, and what is wrong with it.
@@ -323,111 +260,4 @@ async fn plugins(State(app): State<App>, Language(lang): Language) -> ApiResult<
     Ok(Json(Plugins {
         items: items.collect(),
     }))
-}
-
-/// Where the package of a request is, and what has to run beside its taking in.
-async fn source(
-    app: &App,
-    peer: Option<Extension<Peer>>,
-    request: Request,
-) -> Result<(Source, impl Future<Output = ()> + use<>), plugyard_http::ProblemResponse> {
-    let (feed, pieces) = mpsc::channel::<io::Result<Bytes>>(PIECES);
-    let mut multipart = None;
-    let source = match media_type(request.headers()) {
-        "application/json" => {
-            let Json(reference) =
-                <Json<Reference> as FromRequest<()>>::from_request(request, &()).await?;
-            referenced(reference, peer)?
-        }
-        "multipart/form-data" => {
-            let parts = Multipart::from_request(request, &()).await;
-            multipart = Some(parts.map_err(|error| unreadable(&error.body_text()))?);
-            let pieces = tokio_stream::wrappers::ReceiverStream::new(pieces);
-            Source::Stream(Box::pin(StreamReader::new(pieces)))
-        }
-        "application/zip" | "application/octet-stream" | "application/x-zip-compressed" => {
-            check_length(app, request.headers())?;
-            Source::Stream(Box::pin(reader(request.into_body())))
-        }
-        other => {
-            return Err(Problem::new(codes::MEDIA_TYPE_UNSUPPORTED)
-                .with("given", if other.is_empty() { "none" } else { other })
-                .with("expected", "application/zip")
-                .into());
-        }
-    };
-    Ok((source, async move {
-        if let Some(multipart) = multipart {
-            feed_file(multipart, &feed).await;
-        }
-    }))
-}
-
-fn referenced(reference: Reference, peer: Option<Extension<Peer>>) -> Result<Source, Problem> {
-    match (reference.url, reference.path) {
-        (Some(url), None) => Ok(Source::Url(url)),
-        (None, Some(path)) => match peer {
-            Some(Extension(Peer::Unix { .. })) if path.is_absolute() => Ok(Source::Path(path)),
-            Some(Extension(Peer::Unix { .. })) => Err(unreadable("`path` must be absolute")),
-            _ => Err(Problem::new(codes::PATH_NOT_LOCAL)),
-        },
-        _ => Err(unreadable("give either `url` or `path`")),
-    }
-}
-
-/// A body that says it is too large is not read at all.
-fn check_length(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
-    let limit = app.platform.settings().package_limit;
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<u64>().ok());
-    if length.is_some_and(|length| length > limit.0) {
-        return Err(Problem::new(codes::PACKAGE_TOO_LARGE).with("limit", limit));
-    }
-    Ok(())
-}
-
-fn reader(body: Body) -> impl tokio::io::AsyncRead + Send {
-    StreamReader::new(body.into_data_stream().map_err(io::Error::other))
-}
-
-/// Hands the first file of a form on, piece by piece, as fast as it is taken.
-async fn feed_file(mut multipart: Multipart, feed: &mpsc::Sender<io::Result<Bytes>>) {
-    loop {
-        let field = match multipart.next_field().await {
-            Ok(Some(field)) if field.file_name().is_some() => field,
-            Ok(Some(_)) => continue,
-            Ok(None) => {
-                _ = feed
-                    .send(Err(io::Error::other("the form has no file")))
-                    .await;
-                return;
-            }
-            Err(error) => {
-                _ = feed.send(Err(io::Error::other(error))).await;
-                return;
-            }
-        };
-        let mut pieces = field.map_err(io::Error::other);
-        while let Some(piece) = pieces.next().await {
-            // Nobody takes any more: the package was refused.
-            if feed.send(piece).await.is_err() {
-                return;
-            }
-        }
-        return;
-    }
-}
-
-fn media_type(headers: &HeaderMap) -> &str {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .map_or("", str::trim)
-}
-
-fn unreadable(reason: &str) -> Problem {
-    Problem::new(codes::REQUEST_INVALID).with("reason", reason)
 }

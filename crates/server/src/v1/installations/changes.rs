@@ -1,0 +1,448 @@
+//! Every change to an installation: begun here, carried out as an operation.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use plugyard_http::{ApiResult, Caller, IfMatch, Json, Path, Principal, Query, Unhurried};
+use plugyard_model::rights::Right;
+use plugyard_model::{Digest, OperationId, PluginName, Problem, VersionId, Wanted, codes};
+use plugyard_platform::kind::{Packages, Plan, StepSpec};
+use plugyard_platform::versions::VersionView;
+use plugyard_platform::{ChangeRequest, InstallationView, Source, TakeIn};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Entry, etag, invalid};
+use crate::app::App;
+
+pub(in crate::v1) const RIGHTS: &[Entry] = &[
+    (Method::POST, "/v1/installations", Right::PluginInstall),
+    (
+        Method::DELETE,
+        "/v1/installations/{plugin}",
+        Right::PluginRemove,
+    ),
+    (
+        Method::POST,
+        "/v1/installations/{plugin}/upgrade",
+        Right::PluginInstall,
+    ),
+    (
+        Method::POST,
+        "/v1/installations/{plugin}/rollback",
+        Right::PluginInstall,
+    ),
+    (
+        Method::POST,
+        "/v1/installations/{plugin}/enable",
+        Right::PluginOperate,
+    ),
+    (
+        Method::POST,
+        "/v1/installations/{plugin}/disable",
+        Right::PluginOperate,
+    ),
+    (
+        Method::POST,
+        "/v1/installations/{plugin}/restart",
+        Right::PluginOperate,
+    ),
+];
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(install))
+        .routes(routes!(uninstall))
+        .routes(routes!(upgrade))
+        .routes(routes!(rollback))
+        .routes(routes!(enable))
+        .routes(routes!(disable))
+        .routes(routes!(restart))
+}
+
+/// A plugin to be installed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Install {
+    /// SHA-256 of a package that was handed in.
+    #[schema(value_type = String)]
+    package: Digest,
+    /// Whose version the package is meant as, where it is one of several plugins.
+    #[schema(value_type = Option<String>)]
+    plugin: Option<PluginName>,
+    /// What the installer adds to the package, e.g. `shellParas`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    options: Option<Value>,
+    /// `running` (`enabled`) unless said otherwise.
+    #[schema(value_type = Option<String>)]
+    wanted: Option<Wanted>,
+}
+
+/// The package of another version.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Upgrade {
+    /// SHA-256 of a package that was handed in.
+    #[schema(value_type = String)]
+    package: Digest,
+    /// What the installer adds to the package; those of the version in force unless said otherwise.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    options: Option<Value>,
+}
+
+/// Where to go back to.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    /// The version; the previous one unless said otherwise.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    to: Option<VersionId>,
+}
+
+/// A change that began.
+#[derive(Debug, Serialize, ToSchema)]
+struct Started {
+    /// The operation that carries it out.
+    #[schema(value_type = String, format = Uuid)]
+    operation: OperationId,
+    /// Whose.
+    #[schema(value_type = String)]
+    plugin: PluginName,
+}
+
+/// What a change would do.
+#[derive(Debug, Serialize, ToSchema)]
+struct Planned {
+    /// Whose.
+    #[schema(value_type = String)]
+    plugin: PluginName,
+    /// What would be done.
+    plan: PlannedSteps,
+}
+
+/// Steps that would be done.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Plan)]
+struct PlannedSteps {
+    /// In order.
+    steps: Vec<PlannedStep>,
+}
+
+/// A step that would be done.
+#[derive(Debug, Serialize, ToSchema)]
+struct PlannedStep {
+    /// The word people see.
+    name: &'static str,
+    /// What the kind does under that word.
+    action: String,
+    /// Whether the new state holds from here on.
+    commit: bool,
+}
+
+impl From<StepSpec> for PlannedStep {
+    fn from(step: StepSpec) -> Self {
+        Self {
+            name: step.name.as_str(),
+            action: step.action,
+            commit: step.commit,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct How {
+    /// Say what would be done, and do nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HowToRemove {
+    /// Keep what the plugin stored for itself.
+    #[serde(default)]
+    keep_data: bool,
+    /// Say what would be done, and do nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Install a plugin
+#[utoipa::path(
+    post, path = "/v1/installations", tag = "installations", operation_id = "installation_install",
+    params(How, ("Idempotency-Key" = Option<String>, Header, description = "The same key, the same answer")),
+    request_body = Install,
+    responses(
+        (status = 202, description = "Begun; `Location` is the operation", body = Started),
+        (status = 200, description = "With `dry_run`: what would be done", body = Planned),
+    ),
+)]
+async fn install(
+    State(app): State<App>,
+    Caller(who): Caller,
+    _: Unhurried,
+    Query(how): Query<How>,
+    Json(request): Json<Install>,
+) -> ApiResult<Response> {
+    let options = request.options.unwrap_or_else(no_options);
+    let (plugin, version) =
+        version_of(&app, request.package, options, request.plugin.as_ref()).await?;
+    let change = ChangeRequest::Install {
+        version,
+        wanted: request.wanted,
+    };
+    begin(&app, &who, &plugin, change, how.dry_run).await
+}
+
+/// Go to another version
+///
+/// The old one works until the new one does, where the kind can; when it does not become ready, the
+/// old one stays in force.
+#[utoipa::path(
+    post, path = "/v1/installations/{plugin}/upgrade", tag = "installations", operation_id = "installation_upgrade",
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), How),
+    request_body = Upgrade,
+    responses(
+        (status = 202, description = "Begun; `Location` is the operation", body = Started),
+        (status = 200, description = "With `dry_run`: what would be done", body = Planned),
+    ),
+)]
+async fn upgrade(
+    State(app): State<App>,
+    Caller(who): Caller,
+    _: Unhurried,
+    if_match: IfMatch,
+    Path(plugin): Path<String>,
+    Query(how): Query<How>,
+    Json(request): Json<Upgrade>,
+) -> ApiResult<Response> {
+    let view = current(&app, &plugin, &if_match).await?;
+    let options = request
+        .options
+        .or_else(|| Some(view.current.as_ref()?.options.clone()))
+        .unwrap_or_else(no_options);
+    let (_, version) = version_of(&app, request.package, options, Some(&view.plugin)).await?;
+    let change = ChangeRequest::Upgrade { version };
+    begin(&app, &who, &view.plugin, change, how.dry_run).await
+}
+
+/// Go back to an earlier version
+#[utoipa::path(
+    post, path = "/v1/installations/{plugin}/rollback", tag = "installations", operation_id = "installation_rollback",
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), How),
+    request_body = Option<Rollback>,
+    responses(
+        (status = 202, description = "Begun; `Location` is the operation", body = Started),
+        (status = 200, description = "With `dry_run`: what would be done", body = Planned),
+    ),
+)]
+async fn rollback(
+    State(app): State<App>,
+    Caller(who): Caller,
+    if_match: IfMatch,
+    Path(plugin): Path<String>,
+    Query(how): Query<How>,
+    request: Option<Json<Rollback>>,
+) -> ApiResult<Response> {
+    let view = current(&app, &plugin, &if_match).await?;
+    let to = request.and_then(|Json(request)| request.to);
+    let change = ChangeRequest::Rollback { to };
+    begin(&app, &who, &view.plugin, change, how.dry_run).await
+}
+
+/// Let a plugin work
+#[utoipa::path(
+    post, path = "/v1/installations/{plugin}/enable", tag = "installations", operation_id = "installation_enable",
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), How),
+    responses(
+        (status = 202, description = "Begun; `Location` is the operation", body = Started),
+        (status = 200, description = "With `dry_run`: what would be done", body = Planned),
+    ),
+)]
+async fn enable(
+    State(app): State<App>,
+    Caller(who): Caller,
+    if_match: IfMatch,
+    Path(plugin): Path<String>,
+    Query(how): Query<How>,
+) -> ApiResult<Response> {
+    let view = current(&app, &plugin, &if_match).await?;
+    begin(&app, &who, &view.plugin, ChangeRequest::Enable, how.dry_run).await
+}
+
+/// Let a plugin rest, but keep it
+#[utoipa::path(
+    post, path = "/v1/installations/{plugin}/disable", tag = "installations", operation_id = "installation_disable",
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), How),
+    responses(
+        (status = 202, description = "Begun; `Location` is the operation", body = Started),
+        (status = 200, description = "With `dry_run`: what would be done", body = Planned),
+    ),
+)]
+async fn disable(
+    State(app): State<App>,
+    Caller(who): Caller,
+    if_match: IfMatch,
+    Path(plugin): Path<String>,
+    Query(how): Query<How>,
+) -> ApiResult<Response> {
+    let view = current(&app, &plugin, &if_match).await?;
+    begin(
+        &app,
+        &who,
+        &view.plugin,
+        ChangeRequest::Disable,
+        how.dry_run,
+    )
+    .await
+}
+
+/// End and start the same version
+#[utoipa::path(
+    post, path = "/v1/installations/{plugin}/restart", tag = "installations", operation_id = "installation_restart",
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), How),
+    responses(
+        (status = 202, description = "Begun; `Location` is the operation", body = Started),
+        (status = 200, description = "With `dry_run`: what would be done", body = Planned),
+    ),
+)]
+async fn restart(
+    State(app): State<App>,
+    Caller(who): Caller,
+    if_match: IfMatch,
+    Path(plugin): Path<String>,
+    Query(how): Query<How>,
+) -> ApiResult<Response> {
+    let view = current(&app, &plugin, &if_match).await?;
+    begin(
+        &app,
+        &who,
+        &view.plugin,
+        ChangeRequest::Restart,
+        how.dry_run,
+    )
+    .await
+}
+
+/// Take a plugin away
+#[utoipa::path(
+    delete, path = "/v1/installations/{plugin}", tag = "installations", operation_id = "installation_uninstall",
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), HowToRemove),
+    responses(
+        (status = 202, description = "Begun; `Location` is the operation", body = Started),
+        (status = 200, description = "With `dry_run`: what would be done", body = Planned),
+    ),
+)]
+async fn uninstall(
+    State(app): State<App>,
+    Caller(who): Caller,
+    if_match: IfMatch,
+    Path(plugin): Path<String>,
+    Query(how): Query<HowToRemove>,
+) -> ApiResult<Response> {
+    let view = current(&app, &plugin, &if_match).await?;
+    let change = ChangeRequest::Uninstall {
+        keep_data: how.keep_data,
+    };
+    begin(&app, &who, &view.plugin, change, how.dry_run).await
+}
+
+/// The installation as it is, if it is as the client last saw it.
+async fn current(app: &App, plugin: &str, if_match: &IfMatch) -> Result<InstallationView, Problem> {
+    let view = app.platform.installation(plugin).await?;
+    if_match.check(&etag(&view))?;
+    Ok(view)
+}
+
+/// Begins a change, or says what it would do.
+async fn begin(
+    app: &App,
+    who: &Principal,
+    plugin: &PluginName,
+    change: ChangeRequest,
+    dry_run: bool,
+) -> ApiResult<Response> {
+    if dry_run {
+        let Plan { steps } = app.platform.plan_only(plugin, change).await?;
+        let planned = Planned {
+            plugin: plugin.clone(),
+            plan: PlannedSteps {
+                steps: steps.into_iter().map(Into::into).collect(),
+            },
+        };
+        return Ok(Json(planned).into_response());
+    }
+    let operation = app.platform.change(who, plugin, change).await?;
+    let mut response = (
+        StatusCode::ACCEPTED,
+        Json(Started {
+            operation,
+            plugin: plugin.clone(),
+        }),
+    )
+        .into_response();
+    let location = HeaderValue::try_from(format!("/v1/operations/{operation}"))
+        .expect("an id is plain characters");
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
+}
+
+/// The version that a package is with these options: one that is here, or a new one of the same bytes.
+async fn version_of(
+    app: &App,
+    package: Digest,
+    options: Value,
+    plugin: Option<&PluginName>,
+) -> Result<(PluginName, VersionId), Problem> {
+    if !options.is_object() {
+        return Err(invalid("`options` must be an object"));
+    }
+    let versions = app.platform.package(&package).await?.versions;
+    let of_plugin: Vec<&VersionView> = versions
+        .iter()
+        .filter(|it| plugin.is_none_or(|plugin| it.plugin == *plugin))
+        .collect();
+    let Some(first) = of_plugin.first() else {
+        return Err(mismatch(&versions, plugin, &package));
+    };
+    if of_plugin.iter().any(|it| it.plugin != first.plugin) {
+        return Err(invalid(
+            "the package is one of several plugins: say which as `plugin`",
+        ));
+    }
+    if let Some(same) = of_plugin.iter().find(|it| it.version.options == options) {
+        return Ok((same.plugin.clone(), same.version.id));
+    }
+    let path = app.platform.file(&package).await.map_err(|error| {
+        tracing::error!(%error, package = %package, "A package that has a row cannot be read");
+        Problem::new(codes::OBJECTS_UNAVAILABLE)
+    })?;
+    let take_in = TakeIn {
+        kind: Some(first.plugin.kind.clone()),
+        expected_key: Some(first.plugin.key.to_string()),
+        options,
+    };
+    let taken = app.platform.take_in(Source::Path(path), take_in).await?;
+    Ok((taken.plugin, taken.version.id))
+}
+
+fn mismatch(versions: &[VersionView], plugin: Option<&PluginName>, package: &Digest) -> Problem {
+    match (versions.first(), plugin) {
+        (Some(actual), Some(plugin)) => Problem::new(codes::PLUGIN_MISMATCH)
+            .about(plugin)
+            .with("actual", &actual.plugin),
+        _ => Problem::new(codes::PACKAGE_NOT_FOUND).with("digest", package),
+    }
+}
+
+fn no_options() -> Value {
+    Value::Object(serde_json::Map::new())
+}
