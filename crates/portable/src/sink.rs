@@ -33,6 +33,8 @@ use crate::source::cannot_listen;
 const ACKS: usize = 1024;
 /// Between two stop commands that the plugin answered without ending the sink (HOST-40).
 const STOP_AGAIN: Duration = Duration::from_millis(100);
+/// Between two attempts to reach a sink that does not listen, or not any more.
+const DIAL_AGAIN: Duration = Duration::from_millis(20);
 /// How often it is looked whether a process still works on its last message.
 const IDLE_LOOK: Duration = Duration::from_millis(10);
 /// Processor time between two looks that is no work.
@@ -234,25 +236,34 @@ impl SinkInstance {
 
     async fn send(&self, messages: &[Bytes]) -> Vec<Result<(), SymbolError>> {
         let deadline = Instant::now() + self.times.send;
+        let mut reason = None;
         loop {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
             let mut attachment = self.attachment.lock().await;
             if let Some(attachment) = attachment.as_mut().filter(|it| !it.has_ended()) {
-                return attachment
-                    .send(messages, self.require_ack, self.times)
-                    .await;
+                match attachment.connect().await {
+                    Ok(()) => {
+                        return attachment
+                            .send(messages, self.require_ack, self.times)
+                            .await;
+                    }
+                    Err(error) => reason = Some(error.text),
+                }
             }
+            // Not held while waiting: whoever brings the sink back needs it.
             drop(attachment);
-            if timeout_at(deadline, arrived).await.is_err() {
+            if Instant::now() >= deadline {
+                let after = seconds(self.times.send);
+                let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
                 let error = SymbolError::io(format!(
-                    "sink {} is not running: no process took the message within {}",
-                    self.symbol,
-                    seconds(self.times.send)
+                    "sink {} is not running: no process took the message within {after}{reason}",
+                    self.symbol
                 ));
                 return vec![Err(error); messages.len()];
             }
+            let _ = timeout_at(deadline.min(Instant::now() + DIAL_AGAIN), arrived).await;
         }
     }
 }
@@ -305,13 +316,10 @@ impl SinkAttachment {
             }
             return results;
         }
-        let before = match self.line().await {
-            Ok(line) => line.sender.sent(),
-            Err(error) => return vec![Err(error); messages.len()],
-        };
         let Some(line) = &mut self.line else {
-            return Vec::new();
+            return vec![Err(not_connected()); messages.len()];
         };
+        let before = line.sender.sent();
         let outcome = timeout(times.send, line.sender.send_many(messages)).await;
         let gone = usize::try_from(line.sender.sent() - before).unwrap_or(messages.len());
         self.sent += gone as u64;
@@ -341,8 +349,8 @@ impl SinkAttachment {
         require_ack: bool,
         times: SinkTimes,
     ) -> Result<(), SymbolError> {
-        let sender = &mut self.line().await?.sender;
-        match timeout(times.send, sender.send(message)).await {
+        let line = self.line.as_mut().ok_or_else(not_connected)?;
+        match timeout(times.send, line.sender.send(message)).await {
             Ok(Ok(())) => self.sent += 1,
             Ok(Err(error)) => return Err(self.broken(&error)),
             Err(_) => return Err(timed_out(times.send)),
@@ -371,14 +379,13 @@ impl SinkAttachment {
         }
     }
 
-    /// The connection, dialled again where the last frame on it was not finished.
-    async fn line(&mut self) -> Result<&mut Line, SymbolError> {
-        if self.line.is_none() {
-            self.redial().await?;
+    /// Dials again where the connection is gone, as after a frame that was not finished.
+    async fn connect(&mut self) -> Result<(), SymbolError> {
+        if self.line.is_some() {
+            Ok(())
+        } else {
+            self.redial().await
         }
-        self.line
-            .as_mut()
-            .ok_or_else(|| SymbolError::io("the sink has no connection"))
     }
 
     /// Takes up a sink again that was left without being stopped.
@@ -489,6 +496,10 @@ async fn accept(listener: &mut Listener) -> PullConnection {
             return pull;
         }
     }
+}
+
+fn not_connected() -> SymbolError {
+    SymbolError::io("the sink's connection broke at an earlier message")
 }
 
 fn timed_out(after: Duration) -> SymbolError {
