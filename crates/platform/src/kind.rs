@@ -252,8 +252,11 @@ pub trait Kind: Send + Sync {
     /// When the earlier state cannot be reached.
     async fn undo(&self, step: &StepSpec, cx: &StepCx) -> Result<(), StepError>;
 
-    /// At start, after interrupted operations were recovered: brings all installations to their
+    /// At start, after interrupted operations were recovered: brings these installations to their
     /// wanted state, in parallel. Returns when their symbols can be found, not when they are ready.
+    ///
+    /// Called once with all, and again with any whose recovery took long; what is not in `all` is not to
+    /// be touched. A recovery may already have started what it came back to.
     async fn resume(&self, all: &[Installation]);
 
     /// At the end of the server: stops everything that runs, within the grace the kind has.

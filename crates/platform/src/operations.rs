@@ -20,7 +20,7 @@ mod driver;
 mod follow;
 pub(crate) mod journal;
 mod log;
-mod recover;
+pub(crate) mod recover;
 mod view;
 
 use std::sync::Arc;

@@ -132,17 +132,36 @@ impl Platform {
     /// [`StoreError`] when the database does not answer. An operation that could not be brought to
     /// an end is no error: it stands in the list, and its plugin's health says so.
     pub async fn recover(&self) -> Result<(), StoreError> {
-        self.recover_operations().await?;
+        let late = self.recover_operations().await?;
         if let Err(problem) = self.objects_sweep().await {
             tracing::warn!(%problem, "Objects that nothing refers to cannot be removed");
         }
         self.follow_health();
         let mut all = self.installed().await?;
+        all.retain(|it| !late.iter().any(|late| late.name == name_of(&it.plugin)));
+        self.resume(all).await;
+        for late in late {
+            tracing::warn!("Recovering `{}:{}` takes long", late.name.0, late.name.1);
+            let platform = self.clone();
+            self.0.changes.spawn(async move {
+                if let Ok(Ok(())) = late.task.await
+                    && let Ok(mut all) = platform.installed().await
+                {
+                    all.retain(|it| late.name == name_of(&it.plugin));
+                    platform.resume(all).await;
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Lets every kind bring these to their wanted state, and asks them how they are.
+    async fn resume(&self, mut all: Vec<Installation>) {
         let by_kind = self.0.kinds.iter().map(|kind| {
             let id = kind.id();
             let (own, rest): (Vec<_>, _) = std::mem::take(&mut all)
                 .into_iter()
-                .partition(|it: &Installation| it.plugin.kind == id);
+                .partition(|it| it.plugin.kind == id);
             all = rest;
             async move {
                 kind.resume(&own).await;
@@ -153,7 +172,6 @@ impl Platform {
         for orphan in all {
             tracing::warn!(plugin.name = %orphan.plugin, "No kind serves `{}`", orphan.plugin);
         }
-        Ok(())
     }
 
     /// Ends: begins nothing new, takes back what is not yet committed, and stops all plugins. What
@@ -218,6 +236,14 @@ impl Platform {
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.settings.clock
     }
+}
+
+/// Kind and key, as rows have them.
+fn name_of(plugin: &PluginName) -> (String, String) {
+    (
+        plugin.kind.as_str().to_owned(),
+        plugin.key.as_str().to_owned(),
+    )
 }
 
 /// Finds a kind by its name.

@@ -27,6 +27,9 @@ pub struct Settings {
     /// How long an operation under way waits for a database that does not answer, before it is set
     /// aside; it is taken up again every time as long has passed. Default 45 s.
     pub store_patience: Duration,
+    /// How long a starting server waits for changes that a crash interrupted. Those that take longer go
+    /// on, and their plugins come back after them. Default 60 s.
+    pub recovery_patience: Duration,
     /// How long a stopping server waits for changes to be taken back. Default 30 s.
     pub stop_grace: Duration,
 }
@@ -43,6 +46,7 @@ impl Settings {
             fetch_timeout: Duration::from_mins(10),
             keep_versions: 3,
             store_patience: Duration::from_secs(45),
+            recovery_patience: Duration::from_mins(1),
             stop_grace: Duration::from_secs(30),
         }
     }

@@ -253,6 +253,9 @@ impl Driver {
     ) -> Result<Outcome, StoreError> {
         *self.running.stage.lock() = Stage::Ended;
         self.running.log.close();
+        // Held until the end is stored, so that nobody is told of it by the storing of lines before.
+        let log = Arc::clone(&self.running.log);
+        let _one = log.writing().await;
         let problem = failure
             .as_ref()
             .map(|it| problem(state, it, &self.context.change));
@@ -401,7 +404,6 @@ impl Driver {
                 journal::step_undo_failed(one, id, *index, text).await
             }
             Entry::End(state, failure) => {
-                let _one = self.running.log.writing().await;
                 let transaction = self.platform.database().begin().await?;
                 let last = self.running.log.flush_in(&*transaction).await?;
                 journal::operation_end(&*transaction, id, *state, failure.as_ref(), now).await?;

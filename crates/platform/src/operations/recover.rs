@@ -1,8 +1,11 @@
 //! Takes up what a crash left: interrupted operations go back, or on when they were committing.
 
-use futures::future::join_all;
+use std::collections::BTreeMap;
+
 use plugyard_model::{OperationId, Params, codes};
 use plugyard_store::StoreError;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::driver::{Begin, Driver};
 use super::journal::{self, Progress, StepRow};
@@ -13,15 +16,55 @@ use crate::Platform;
 use crate::entity::operation;
 use crate::kind::{Change, Plan};
 
+/// A plugin whose recovery goes on.
+pub(crate) struct Late {
+    /// Kind and key.
+    pub(crate) name: (String, String),
+    pub(crate) task: JoinHandle<Result<(), StoreError>>,
+}
+
 impl Platform {
-    /// Brings every open operation to one of its ends, all at once: one that takes long, or cannot be
-    /// ended, keeps no other waiting.
-    pub(crate) async fn recover_operations(&self) -> Result<(), StoreError> {
-        let open = journal::operation_list_open(self.database().conn()).await?;
-        let results = join_all(open.into_iter().map(|row| self.recover_operation(row))).await;
-        results
+    /// Brings every open operation to one of its ends, all plugins at once. A plugin that takes longer than
+    /// [`Settings::recovery_patience`](crate::Settings::recovery_patience) is handed back, for the
+    /// others are not to wait for it.
+    pub(crate) async fn recover_operations(&self) -> Result<Vec<Late>, StoreError> {
+        let mut by_plugin = BTreeMap::<(String, String), Vec<OperationId>>::new();
+        for row in journal::operation_list_open(self.database().conn()).await? {
+            let ids = by_plugin.entry((row.kind, row.key)).or_default();
+            // Latest first: it was begun on top of what an earlier one left, and may have settled that.
+            ids.insert(0, OperationId(row.id));
+        }
+        let tasks: Vec<_> = by_plugin
             .into_iter()
-            .try_for_each(|result| result.map(|_| ()))
+            .map(|(name, ids)| {
+                let platform = self.clone();
+                let task = self
+                    .0
+                    .changes
+                    .spawn(async move { platform.recover_all_of(ids).await });
+                Late { name, task }
+            })
+            .collect();
+        let deadline = Instant::now() + self.settings().recovery_patience;
+        let mut late = Vec::new();
+        for mut it in tasks {
+            match tokio::time::timeout_at(deadline, &mut it.task).await {
+                Ok(Ok(result)) => result?,
+                Ok(Err(error)) => tracing::error!(%error, "Recovering a change failed"),
+                Err(_) => late.push(it),
+            }
+        }
+        Ok(late)
+    }
+
+    async fn recover_all_of(&self, ids: Vec<OperationId>) -> Result<(), StoreError> {
+        for id in ids {
+            let row = journal::operation_fetch(self.database().conn(), id).await?;
+            if let Some(row) = row.filter(|row| row.ended_at.is_none() || row.unresolved) {
+                self.recover_operation(row).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes an operation up again that was set aside because the database did not answer.

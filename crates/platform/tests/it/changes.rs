@@ -5,7 +5,7 @@ use plugyard_http::PageQuery;
 use plugyard_model::{HealthState, StepName, Wanted, codes};
 use plugyard_platform::events::{Event, codes as event_codes};
 use plugyard_platform::operations::{InstallOptions, OperationFilter, OperationState, StepState};
-use plugyard_platform::{ChangeRequest, OperationView, Outcome};
+use plugyard_platform::{ChangeRequest, OperationView, Outcome, Platform};
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 
@@ -508,5 +508,67 @@ async fn a_change_whose_database_goes_away_is_taken_up_when_it_is_back() {
         let state = bench.platform.operation(id).await.unwrap().state;
         assert_eq!(state, OperationState::RolledBack);
         assert_eq!(bench.kind.effects("a"), world(&old, &[&old]));
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_that_takes_long_keeps_no_other_plugin_waiting() {
+    for bench in benches().await {
+        let slow = bench.installed("slow").await;
+        bench.installed("other").await;
+        let bad = bench
+            .version("slow", "2", json!({ "fail": ["probe"] }))
+            .await;
+        *bench.kind.broken_undo.lock() = Some("start".to_owned());
+        let id = bench
+            .platform
+            .upgrade(&operator(), &plugin("slow"), bad.id)
+            .await
+            .unwrap();
+        let outcome = bench.platform.wait(id).await.unwrap();
+        assert!(matches!(outcome, Outcome::UndoFailed(_)));
+        *bench.kind.broken_undo.lock() = None;
+        *bench.kind.slow_undo.lock() = Some("start".to_owned());
+        bench.kind.resumed.lock().clear();
+
+        let mut settings = bench.platform.settings().clone();
+        settings.recovery_patience = std::time::Duration::from_millis(50);
+        let platform = Platform::open(settings, vec![bench.kind.clone()])
+            .await
+            .unwrap();
+        platform.recover().await.unwrap();
+        assert_eq!(*bench.kind.resumed.lock(), ["other"]);
+
+        bench.kind.gate.open.notify_one();
+        while !bench.kind.resumed.lock().contains(&"slow".to_owned()) {
+            bench.kind.came_back.notified().await;
+        }
+        assert_eq!(bench.kind.effects("slow"), world(&slow, &[&slow]));
+    }
+}
+
+#[tokio::test]
+async fn an_uninstallation_begun_over_a_failed_way_back_settles_it_for_good() {
+    for bench in benches().await {
+        bench.installed("a").await;
+        let bad = bench.version("a", "2", json!({ "fail": ["probe"] })).await;
+        *bench.kind.broken_undo.lock() = Some("start".to_owned());
+        let id = bench
+            .platform
+            .upgrade(&operator(), &plugin("a"), bad.id)
+            .await
+            .unwrap();
+        let outcome = bench.platform.wait(id).await.unwrap();
+        assert!(matches!(outcome, Outcome::UndoFailed(_)));
+        let id = bench
+            .platform
+            .uninstall(&operator(), &plugin("a"), false)
+            .await
+            .unwrap();
+        assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
+        *bench.kind.broken_undo.lock() = None;
+        // Nothing of the old way back is tried on what is gone.
+        bench.reopen().await;
+        assert!(bench.kind.effects("a").is_empty());
     }
 }

@@ -53,6 +53,12 @@ pub(crate) struct Fake {
     root: PathBuf,
     id: KindId,
     pub(crate) gate: Gate,
+    /// Told after each resume.
+    pub(crate) came_back: Notify,
+    /// Keys that were resumed.
+    pub(crate) resumed: Mutex<Vec<String>>,
+    /// Undo waits at the gate while this names its action.
+    pub(crate) slow_undo: Mutex<Option<String>>,
     /// Undo fails while this names its action.
     pub(crate) broken_undo: Mutex<Option<String>>,
 }
@@ -68,6 +74,9 @@ impl Fake {
             root,
             id,
             gate: Gate::default(),
+            came_back: Notify::new(),
+            resumed: Mutex::default(),
+            slow_undo: Mutex::default(),
             broken_undo: Mutex::default(),
         })
     }
@@ -303,6 +312,10 @@ impl Kind for Fake {
         if self.broken_undo.lock().as_ref() == Some(&step.action) {
             return Err(error("cannot go back"));
         }
+        let slow = self.slow_undo.lock().as_ref() == Some(&step.action);
+        if slow {
+            self.gate.open.notified().await;
+        }
         let (current, target) = digests(&cx.change);
         match step.action.as_str() {
             "unpack" if step.input["was_unpacked"] != json!(true) => {
@@ -317,7 +330,11 @@ impl Kind for Fake {
         Ok(())
     }
 
-    async fn resume(&self, _all: &[Installation]) {}
+    async fn resume(&self, all: &[Installation]) {
+        let keys = all.iter().map(|it| it.plugin.key.as_str().to_owned());
+        self.resumed.lock().extend(keys);
+        self.came_back.notify_one();
+    }
 
     async fn shut_down(&self) {}
 
