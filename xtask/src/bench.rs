@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Only works whose title contains this.
     #[arg(long)]
     only: Option<String>,
+    /// Short spans and few turns: to see that it works, not to compare.
+    #[arg(long, conflicts_with_all = ["seconds", "turns"])]
+    quick: bool,
     /// Seconds of one measurement.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
@@ -30,13 +33,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let python = tools::python()?;
     process::run(process::cargo().args(["build", "--release", "--package", "plugyard-benches"]))?;
     let target = workspace::target()?;
+    let (turns, seconds) = match arguments.quick {
+        true => (3, 0.3),
+        false => (arguments.turns, arguments.seconds),
+    };
     let (mut rows, mut latencies) = (Vec::new(), Vec::new());
     // Across cores a wake-up costs more than the work: both are worth knowing.
     for cores in ["2", "1"] {
         let mut bench = process::command(target.join("release/plugyard-bench"));
         bench
-            .args(["--cores", cores, "--turns", &arguments.turns.to_string()])
-            .args(["--seconds", &arguments.seconds.to_string()])
+            .args(["--cores", cores, "--turns", &turns.to_string()])
+            .args(["--seconds", &seconds.to_string()])
             .arg("--python")
             .arg(&python)
             .stderr(Stdio::inherit());
@@ -65,8 +72,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn table(rows: &[Json]) -> String {
     let mut lines = vec![
-        "| work | cores | unit | ours | limit | ratio | target | reached |".to_owned(),
-        "|---|---|---|---|---|---|---|---|".to_owned(),
+        "| work | cores | unit | ours | limit or peer | ratio | target | reached | established, recorded | µs CPU ours | µs CPU limit | against |".to_owned(),
+        "|---|---|---|---|---|---|---|---|---|---|---|---|".to_owned(),
     ];
     for row in rows {
         let number = |name: &str| row[name].as_f64();
@@ -83,7 +90,7 @@ fn table(rows: &[Json]) -> String {
                 }
             });
         lines.push(format!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             text("work"),
             row["cores"],
             text("unit"),
@@ -92,6 +99,10 @@ fn table(rows: &[Json]) -> String {
             figure(number("ratio")),
             figure(number("target")),
             reached.map_or("", |reached| if reached { "yes" } else { "NO" }),
+            figure(number("established")),
+            figure(number("ours_cpu").filter(|cpu| *cpu > 0.0)),
+            figure(number("limit_cpu").filter(|cpu| *cpu > 0.0)),
+            text("against"),
         ));
     }
     lines.join("\n")
