@@ -146,9 +146,9 @@ mod tests {
     #[test]
     fn times_have_to_stay_below_their_target_and_rates_above() {
         let row = |unit: &str, ratio: f64| json!({"work": "w", "cores": 1, "unit": unit, "ours": 1.0, "limit": 1.0, "ratio": ratio, "target": 0.9});
-        assert!(table(&[row("messages/s", 0.95)]).ends_with("| yes |"));
-        assert!(table(&[row("messages/s", 0.85)]).ends_with("| NO |"));
-        assert!(table(&[row("ms", 0.85)]).ends_with("| yes |"));
-        assert!(table(&[row("ms", 1.5)]).ends_with("| NO |"));
+        assert!(table(&[row("messages/s", 0.95)]).contains("| yes |"));
+        assert!(table(&[row("messages/s", 0.85)]).contains("| NO |"));
+        assert!(table(&[row("ms", 0.85)]).contains("| yes |"));
+        assert!(table(&[row("ms", 1.5)]).contains("| NO |"));
     }
 }
