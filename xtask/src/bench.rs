@@ -33,9 +33,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let python = tools::python()?;
     process::run(process::cargo().args(["build", "--release", "--package", "plugyard-benches"]))?;
     let target = workspace::target()?;
-    let (turns, seconds) = match arguments.quick {
-        true => (3, 0.3),
-        false => (arguments.turns, arguments.seconds),
+    let (turns, seconds) = if arguments.quick {
+        (3, 0.3)
+    } else {
+        (arguments.turns, arguments.seconds)
     };
     let (mut rows, mut latencies) = (Vec::new(), Vec::new());
     // Across cores a wake-up costs more than the work: both are worth knowing.

@@ -91,7 +91,7 @@ impl Failure {
     }
 
     /// Says it on standard error.
-    pub(crate) fn print(&self, terminal: &Terminal) {
+    pub(crate) fn print(&self, terminal: Terminal) {
         let mut err = std::io::stderr().lock();
         let label = terminal.paint("1;31", word(self.lang, "error"));
         let _ = writeln!(err, "{label}: {}", self.document.detail);
@@ -110,7 +110,7 @@ pub(crate) fn finding_text(
     finding: &FindingDocument,
     package: &str,
     lang: Lang,
-    terminal: &Terminal,
+    terminal: Terminal,
 ) -> String {
     let (colour, label) = match finding.severity {
         Severity::Error => ("1;31", "error"),

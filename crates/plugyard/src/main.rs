@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match commands::run(cli.command, &context) {
         Ok(code) => ExitCode::from(code as u8),
         Err(failure) => {
-            failure.print(&context.terminal);
+            failure.print(context.terminal);
             ExitCode::from(failure.exit() as u8)
         }
     }

@@ -31,7 +31,7 @@ impl Terminal {
     }
 
     /// The text in a colour (a parameter of the escape sequence "select graphic rendition").
-    pub(crate) fn paint(&self, colour: &str, text: &str) -> String {
+    pub(crate) fn paint(self, colour: &str, text: &str) -> String {
         if self.colour {
             format!("\u{1b}[{colour}m{text}\u{1b}[0m")
         } else {
@@ -52,7 +52,7 @@ pub(crate) struct Printer {
 impl Printer {
     /// A list: the body as answered, its items, how an item is called, and its columns.
     pub(crate) fn list(
-        &self,
+        self,
         body: &Json,
         items: &[Json],
         name: impl Fn(&Json) -> String,
@@ -75,7 +75,7 @@ impl Printer {
     }
 
     /// One thing: the body as answered, how it is called, and its text for people.
-    pub(crate) fn one(&self, body: &Json, name: &str, text: impl FnOnce() -> String) {
+    pub(crate) fn one(self, body: &Json, name: &str, text: impl FnOnce() -> String) {
         match self.format {
             Format::Table => line(text().trim_end()),
             Format::Name => line(name),
@@ -84,7 +84,7 @@ impl Printer {
     }
 
     /// A document in one of the formats for programs.
-    pub(crate) fn document(&self, body: &impl Serialize) {
+    pub(crate) fn document(self, body: &impl Serialize) {
         let text = match self.format {
             Format::Yaml => serde_saphyr::to_string(body).unwrap_or_default(),
             Format::Ndjson => serde_json::to_string(body).unwrap_or_default(),

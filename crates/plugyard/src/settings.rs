@@ -73,7 +73,7 @@ impl Default for PackagesSection {
     fn default() -> Self {
         Self {
             max_size: ByteSize::mib(512),
-            fetch_timeout: Span(Duration::from_secs(600)),
+            fetch_timeout: Span(Duration::from_mins(10)),
             allow_private_urls: false,
             keep_versions: 3,
         }

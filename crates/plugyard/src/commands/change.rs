@@ -134,7 +134,7 @@ fn options(given: &[(String, Json)]) -> Json {
 /// Says a failure and goes on with its exit code.
 fn told(ended: Result<ExitCode, Failure>, context: &Context) -> ExitCode {
     ended.unwrap_or_else(|failure| {
-        failure.print(&context.terminal);
+        failure.print(context.terminal);
         failure.exit()
     })
 }
@@ -259,7 +259,7 @@ async fn send_package(
         {
             if let Ok(finding) = serde_json::from_value(finding.clone()) {
                 let text =
-                    crate::failure::finding_text(&finding, source, context.lang, &context.terminal);
+                    crate::failure::finding_text(&finding, source, context.lang, context.terminal);
                 crate::output::note(text.trim_end());
             }
         }

@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Result<ExitCode, Fail
             )
             .map_err(|problem| context.problem(&problem))?,
             Err(failure) if arguments.packages.len() > 1 => {
-                failure.print(&context.terminal);
+                failure.print(context.terminal);
                 worst = worst.worst(failure.exit());
                 continue;
             }
@@ -86,7 +86,7 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<Box<dyn PackageRead
 fn print(inspection: &Inspection, path: &str, context: &Context) {
     let plain = Terminal::plain();
     for finding in &inspection.findings {
-        let text = finding_text(&finding.document(context.lang), path, context.lang, &plain);
+        let text = finding_text(&finding.document(context.lang), path, context.lang, plain);
         line(text.trim_end());
     }
     let count = |severity| {

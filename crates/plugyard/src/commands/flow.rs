@@ -93,7 +93,7 @@ pub(super) async fn rule(
                 match client.json(client.request(Method::DELETE, &path(id))).await {
                     Ok(answer) => say(&answer, context),
                     Err(failure) => {
-                        failure.print(&context.terminal);
+                        failure.print(context.terminal);
                         worst = worst.worst(failure.exit());
                     }
                 }

@@ -17,6 +17,9 @@ use crate::output::{note, table, text_at, time_at, took};
 /// How long to wait before connecting again to a server that went away, how many times.
 const AGAIN: (Duration, u32) = (Duration::from_millis(500), 60);
 
+/// How long, and how often, to look again at an operation that was said to have ended.
+const SETTLE: (Duration, u32) = (Duration::from_millis(50), 100);
+
 pub(super) async fn run(
     command: &Operation,
     client: &Client,
@@ -113,7 +116,7 @@ async fn follow(id: &str, client: &Client, context: &Context) -> Result<Json, Fa
                         "log" if !context.global.no_progress => {
                             note(&format!("    {}", text_at(&data, "/line")));
                         }
-                        "end" => return client.get(&self::path(id)).await,
+                        "end" => return ended(id, client).await,
                         _ => {}
                     }
                 }
@@ -127,6 +130,19 @@ async fn follow(id: &str, client: &Client, context: &Context) -> Result<Json, Fa
         }
         tokio::time::sleep(AGAIN.0).await;
     }
+}
+
+/// The operation as it ended. A server may tell of the end a moment before its document says so.
+async fn ended(id: &str, client: &Client) -> Result<Json, Failure> {
+    let mut operation = client.get(&path(id)).await?;
+    for _ in 0..SETTLE.1 {
+        if text_at(&operation, "/state") != "running" {
+            break;
+        }
+        tokio::time::sleep(SETTLE.0).await;
+        operation = client.get(&path(id)).await?;
+    }
+    Ok(operation)
 }
 
 /// A step begins or ends.

@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Pack, context: &Context) -> Result<ExitCode, Failu
             &finding.document(context.lang),
             &shown,
             context.lang,
-            &context.terminal,
+            context.terminal,
         );
         note(text.trim_end());
     }

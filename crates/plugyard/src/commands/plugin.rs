@@ -166,19 +166,21 @@ fn text(body: &Json, context: &Context) -> String {
 }
 
 /// One line for a plain value, an indented block for an object.
-fn detail(text: &mut String, name: &str, value: &Json, depth: usize) {
+fn detail(out: &mut String, name: &str, value: &Json, depth: usize) {
     let indent = "  ".repeat(depth);
     match value {
         Json::Null => {}
+        Json::String(text) if text.is_empty() => {}
+        Json::Object(fields) if fields.is_empty() => {}
         Json::Object(fields) => {
-            let _ = writeln!(text, "{indent}{name}:");
+            let _ = writeln!(out, "{indent}{name}:");
             for (name, value) in fields {
-                detail(text, name, value, depth + 1);
+                detail(out, name, value, depth + 1);
             }
         }
         Json::Array(items) if items.is_empty() => {}
         other => {
-            let _ = writeln!(text, "{indent}{name}: {}", shown(other));
+            let _ = writeln!(out, "{indent}{name}: {}", shown(other));
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Whole invocations of the command line: exit code, standard output, standard error.
 
 use std::fs;
+use std::io::BufRead as _;
 use std::path::Path;
 
 use crate::support::{Ended, Server, plugins, plugyard, python, run};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 
 /// Exit code, output and messages of a command without a server, with the directory's name taken out.
@@ -406,6 +408,52 @@ fn watching_can_stop_while_the_operation_goes_on() {
         .and_then(|rest| rest.split('`').next())
         .unwrap_or_else(|| panic!("no operation named: {ended:?}"))
         .to_owned();
+    // Ctrl-C is the same.
+    let mut watching = server
+        .command(&["operation", "watch", &id])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(watching.stderr.take().unwrap()).lines();
+    assert!(
+        said.next().unwrap().unwrap().contains("unpack"),
+        "it shows the steps so far"
+    );
+    kill_process(Pid::from_child(&watching), Signal::INT).unwrap();
+    let last: Vec<String> = said.map(Result::unwrap).collect();
+    assert_eq!(watching.wait().unwrap().code(), Some(8), "{last:?}");
+    assert!(
+        last.iter()
+            .any(|line| line.contains(&format!("operation watch {id}"))),
+        "{last:?}"
+    );
+
     let watched = server.cli(&["operation", "watch", &id]);
     assert_eq!(watched.code, 1, "{watched:?}");
+}
+
+#[test]
+fn a_dry_run_shows_the_steps_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let plugin = plugins::pysam(directory.path()).display().to_string();
+    let server = Server::start();
+    let planned = server.cli_ok(&["install", &plugin, "--dry-run", "-o", "json"]);
+    let plan: Json = serde_json::from_str(&planned.stdout).unwrap();
+    let steps = plan
+        .pointer("/plan/steps")
+        .or_else(|| plan.pointer("/steps"))
+        .unwrap();
+    assert!(
+        steps
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|step| step["commit"] == true),
+        "{plan}"
+    );
+    assert_eq!(server.cli_ok(&["list", "-o", "name"]).stdout, "");
+    assert_eq!(
+        server.cli_ok(&["operation", "list", "-o", "name"]).stdout,
+        ""
+    );
 }

@@ -15,6 +15,8 @@ fn demo(words: &[&str]) -> Output {
             "--",
             "demo",
             "--exit",
+            "--binary",
+            env!("CARGO_BIN_EXE_plugyard"),
         ])
         .args(words)
         .output()
