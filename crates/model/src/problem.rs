@@ -74,6 +74,20 @@ impl Problem {
         .to_owned()
     }
 
+    /// What to do next, in a language; may be empty. Names that come close to one that does not
+    /// exist stand in the parameter `similar`, ready to be shown.
+    pub fn hint(&self, lang: Lang) -> String {
+        let hint = self.code.hint(lang, &self.params);
+        match (
+            self.params.get("similar").filter(|names| !names.is_empty()),
+            lang,
+        ) {
+            (None, _) => hint,
+            (Some(names), Lang::En) => format!("did you mean {names}? {hint}"),
+            (Some(names), Lang::ZhCn) => format!("是否指 {names}？{hint}"),
+        }
+    }
+
     /// The document to send, in a language. `instance` is the path that was asked for, or empty.
     pub fn document(&self, lang: Lang, instance: &str) -> ProblemDocument {
         ProblemDocument {
@@ -141,7 +155,33 @@ mod tests {
         let plain = problem.hint(Lang::En);
         assert_eq!(problem.clone().with("similar", "").hint(Lang::En), plain);
         let asked = problem.with("similar", "portable:pysam");
-        assert_eq!(asked.hint(Lang::En), format!("did you mean portable:pysam? {plain}"));
-        assert!(asked.document(Lang::ZhCn, "").hint.starts_with("是否想输入 portable:pysam？"));
+        assert_eq!(
+            asked.hint(Lang::En),
+            format!("did you mean portable:pysam? {plain}")
+        );
+        assert!(
+            asked
+                .document(Lang::ZhCn, "")
+                .hint
+                .starts_with("是否想输入 portable:pysam？")
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes;
+
+    #[test]
+    fn names_that_come_close_are_suggested() {
+        let problem = Problem::new(codes::PLUGIN_NOT_FOUND).with("plugin", "machin");
+        let hint = |problem: &Problem| problem.document(Lang::En, "").hint;
+        assert_eq!(hint(&problem), "`plugyard list` shows what is here");
+        let problem = problem.with("similar", "`portable:machine`");
+        assert_eq!(
+            hint(&problem),
+            "did you mean `portable:machine`? `plugyard list` shows what is here"
+        );
     }
 }
