@@ -128,10 +128,16 @@ impl Code {
 
     /// All codes, ordered by area as declared.
     pub fn all() -> impl Iterator<Item = Self> {
-        [platform::ALL, archive::ALL, portable::ALL, flow::ALL, command::ALL]
-            .into_iter()
-            .flatten()
-            .copied()
+        [
+            platform::ALL,
+            archive::ALL,
+            portable::ALL,
+            flow::ALL,
+            command::ALL,
+        ]
+        .into_iter()
+        .flatten()
+        .copied()
     }
 
     const fn words(self, lang: Lang) -> &'static Words {

@@ -74,20 +74,6 @@ impl Problem {
         .to_owned()
     }
 
-    /// What to do next, in a language; may be empty. Names that come close to one that does not
-    /// exist stand in the parameter `similar`, ready to be shown.
-    pub fn hint(&self, lang: Lang) -> String {
-        let hint = self.code.hint(lang, &self.params);
-        match (
-            self.params.get("similar").filter(|names| !names.is_empty()),
-            lang,
-        ) {
-            (None, _) => hint,
-            (Some(names), Lang::En) => format!("did you mean {names}? {hint}"),
-            (Some(names), Lang::ZhCn) => format!("是否指 {names}？{hint}"),
-        }
-    }
-
     /// The document to send, in a language. `instance` is the path that was asked for, or empty.
     pub fn document(&self, lang: Lang, instance: &str) -> ProblemDocument {
         ProblemDocument {
