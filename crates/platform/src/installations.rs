@@ -208,7 +208,11 @@ fn similar(name: &str, names: impl Iterator<Item = String>) -> String {
         .filter(|(distance, _)| *distance <= 1 + name.chars().count() / 4)
         .collect();
     near.sort();
-    let near: Vec<_> = near.into_iter().take(3).map(|(_, full)| full).collect();
+    let near: Vec<_> = near
+        .into_iter()
+        .take(3)
+        .map(|(_, full)| format!("`{full}`"))
+        .collect();
     near.join(", ")
 }
 

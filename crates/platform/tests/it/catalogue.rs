@@ -18,7 +18,7 @@ async fn a_name_that_is_nearly_right_is_answered_with_what_may_be_meant() {
         bench.installed("mirror").await;
         let problem = bench.platform.installation("pysan").await.unwrap_err();
         assert_eq!(problem.code, codes::PLUGIN_NOT_FOUND);
-        assert_eq!(problem.params["similar"], "fake:pysam");
+        assert_eq!(problem.params["similar"], "`fake:pysam`");
         for name in ["pysam", "fake:pysam"] {
             assert!(bench.platform.installation(name).await.is_ok());
         }

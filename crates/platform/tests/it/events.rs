@@ -71,6 +71,29 @@ async fn a_follower_sees_steps_and_lines_in_order_up_to_the_end() {
 }
 
 #[tokio::test]
+async fn who_hears_of_the_end_finds_the_operation_ended() {
+    for bench in benches().await {
+        bench.installed("a").await;
+        // Whether lines are being stored at the moment of the end is chance, hence several.
+        for _ in 0..10 {
+            let id = bench
+                .platform
+                .restart(&operator(), &plugin("a"))
+                .await
+                .unwrap();
+            let mut events = bench.platform.operation_events(id, None).await.unwrap();
+            while let Some(event) = events.next().await {
+                if event.name == "end" {
+                    break;
+                }
+            }
+            let state = bench.platform.operation(id).await.unwrap().state;
+            assert_eq!(state.as_str(), "done");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_reader_that_does_not_read_delays_no_operation() {
     for bench in benches().await {
         let version = bench.version("a", "1", json!({ "lines": 20_000 })).await;
