@@ -51,7 +51,7 @@ impl Line {
     }
 
     /// The next payload, read from the socket where none is left of the last read.
-    pub fn next(&mut self) -> io::Result<Range<usize>> {
+    pub fn frame(&mut self) -> io::Result<Range<usize>> {
         loop {
             if let Some(payload) = self.buffered() {
                 return Ok(payload);
@@ -72,7 +72,8 @@ impl Line {
     /// The next payload if it was read already.
     pub fn buffered(&mut self) -> Option<Range<usize>> {
         let held = &self.input[self.unread.clone()];
-        let length = u64::from_be_bytes(*held.get(1..)?.first_chunk()?) as usize;
+        let length = u64::from_be_bytes(*held.get(1..)?.first_chunk()?);
+        let length = usize::try_from(length).ok()?;
         if held.len() < HEADER + length {
             return None;
         }

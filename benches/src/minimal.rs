@@ -42,7 +42,7 @@ impl Dialogue {
     }
 
     fn answer(&mut self) -> io::Result<&[u8]> {
-        let payload = self.line.next()?;
+        let payload = self.line.frame()?;
         self.token
             .copy_from_slice(&self.line.bytes(payload.clone())[..4]);
         Ok(self.line.bytes(payload.start + 4..payload.end))
@@ -159,7 +159,7 @@ pub fn rule(
     sink: &mut Line,
 ) -> io::Result<u64> {
     let mut count = 0;
-    let mut next = Some(source.next()?);
+    let mut next = Some(source.frame()?);
     while let Some(payload) = next {
         let row = object(source.bytes(payload));
         match &mut function {

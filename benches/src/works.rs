@@ -1,6 +1,11 @@
 //! The pieces of work, and how each is measured: ours and the limit in turns, so that what else the
 //! machine does meets both alike. What counts is the median of the turns' ratios.
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a few seconds are exact in a float"
+)]
+
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -302,7 +307,7 @@ impl Bench {
                 let mut source = host.source(&plugin.source(), &Map::new())?;
                 while meter.goes_on(BATCH) {
                     for _ in 0..BATCH {
-                        source.next()?;
+                        source.frame()?;
                     }
                 }
             }
@@ -548,7 +553,11 @@ impl Meter {
 
     fn sample(&self) -> Sample {
         match (self.begun, self.ended) {
-            (Some(from), Some(to)) => sample(self.count as f64, to.0 - from.0, to.1 - from.1),
+            (Some(from), Some(to)) => sample(
+                self.count as f64,
+                to.0.duration_since(from.0),
+                to.1.saturating_sub(from.1),
+            ),
             _ => sample(0.0, self.span, Duration::ZERO),
         }
     }
@@ -563,7 +572,11 @@ async fn watch(span: Duration, count: impl Fn() -> Result<u64>) -> Result<Sample
     if after == before {
         bail!("nothing came");
     }
-    Ok(sample((after - before) as f64, took, cpu_time() - cpu))
+    Ok(sample(
+        (after - before) as f64,
+        took,
+        cpu_time().saturating_sub(cpu),
+    ))
 }
 
 fn sample(count: f64, took: Duration, cpu: Duration) -> Sample {

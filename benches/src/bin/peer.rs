@@ -80,7 +80,7 @@ fn answer(mut line: Line, mut work: impl FnMut(&[u8], &mut Vec<u8>) -> Result<()
     loop {
         line.push(&[&id.to_be_bytes(), &result]);
         line.flush()?;
-        let reply = line.next()?;
+        let reply = line.frame()?;
         let reply = line.bytes(reply);
         if !reply.starts_with(&id.to_be_bytes()) {
             bail!("a reply to another request");
@@ -158,9 +158,9 @@ fn send(mut line: Line, window: u64, wanted: &AtomicBool) -> io::Result<()> {
             1
         } else {
             let room = room.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited =
+            let free =
                 changed.wait_while(room, |room| *room == 0 && wanted.load(Ordering::Relaxed));
-            std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner))
+            std::mem::take(&mut *free.unwrap_or_else(PoisonError::into_inner))
         };
         for _ in 0..count {
             line.push(&[message.as_bytes()]);
@@ -175,7 +175,7 @@ fn receive(listener: &UnixListener, _acknowledgements: &Line) -> io::Result<()> 
     let (room, changed) = &ROOM;
     loop {
         let mut line = Line::new(listener.accept()?.0, PULL)?;
-        while line.next().is_ok() {
+        while line.frame().is_ok() {
             let mut count = 1;
             while line.buffered().is_some() {
                 count += 1;
