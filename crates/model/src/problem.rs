@@ -153,21 +153,3 @@ mod tests {
         );
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codes;
-
-    #[test]
-    fn names_that_come_close_are_suggested() {
-        let problem = Problem::new(codes::PLUGIN_NOT_FOUND).with("plugin", "machin");
-        let hint = |problem: &Problem| problem.document(Lang::En, "").hint;
-        assert_eq!(hint(&problem), "`plugyard list` shows what is here");
-        let problem = problem.with("similar", "`portable:machine`");
-        assert_eq!(
-            hint(&problem),
-            "did you mean `portable:machine`? `plugyard list` shows what is here"
-        );
-    }
-}
