@@ -140,7 +140,9 @@ impl Host {
         let acknowledgements =
             self.begin(&format!("{path}_ack"), "sink", symbol, &Map::new(), accept)?;
         self.acknowledgements.push(acknowledgements);
-        Line::new(UnixStream::connect(socket(&path))?, PUSH)
+        let stream = UnixStream::connect(socket(&path))?;
+        std::fs::remove_file(socket(&path))?;
+        Line::new(stream, PUSH)
     }
 }
 
