@@ -11,8 +11,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 use plugyard_model::{Health, HealthState, PluginName};
-use plugyard_platform::kind::HealthEvent;
-use plugyard_symbol::{Connection, ErrorClass, NodeId, SymbolError, SymbolKind};
+use plugyard_symbol::{ErrorClass, NodeId, SymbolError, SymbolKind};
 use serde::Serialize;
 use serde_json::Value as Json;
 use tokio::sync::{MutexGuard, watch};
@@ -20,12 +19,14 @@ use tokio::time::Instant;
 
 use crate::function::FunctionInstance;
 use crate::host::Shared;
-use crate::logs::{Logs, now};
+use crate::logs::Logs;
 use crate::manifest::{Language, word};
-use crate::process::{Launch, Worker, describe, seconds, shown};
+use crate::process::{Launch, Worker, seconds};
 use crate::sink::{SinkInstance, SinkTimes};
 use crate::source::SourceInstance;
 
+mod instance;
+mod life;
 mod swap;
 
 /// Exits that `status` remembers.
@@ -555,216 +556,6 @@ impl Plugin {
         Ok(())
     }
 
-    // --- the process ------------------------------------------------------------------------------
-
-    /// Brings it to life in the background: at the start of the server, and after an exit.
-    pub(crate) fn bring_up(self: &Arc<Self>, launch: Launch, epoch: u64) {
-        let plugin = Arc::clone(self);
-        tokio::spawn(async move {
-            while let Err(error) = plugin.try_bring_up(&launch, epoch).await {
-                plugin.trouble(error);
-                if !plugin.wait_to_restart(epoch).await {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Waits as long as the next restart has to; false when there shall be none.
-    async fn wait_to_restart(&self, epoch: u64) -> bool {
-        let attempt = {
-            let mut state = self.state.lock();
-            state.in_a_row += 1;
-            state.in_a_row - 1
-        };
-        let Some(wait) = self.shared.settings.restart.wait(attempt) else {
-            self.give_up(epoch).await;
-            return false;
-        };
-        tokio::time::sleep(wait).await;
-        let wanted = self.lifecycle.lock().await.epoch == epoch;
-        if wanted {
-            self.state.lock().restarts += 1;
-        }
-        wanted
-    }
-
-    /// Starts a process and makes it the current one; a change that came meanwhile wins.
-    async fn try_bring_up(self: &Arc<Self>, launch: &Launch, epoch: u64) -> Result<(), String> {
-        let worker = self.start_worker(launch.clone()).await?;
-        if let Err(error) = worker.handshake(self.shared.settings.init_timeout.0).await {
-            worker.process.kill().await;
-            return Err(error);
-        }
-        let mut lifecycle = self.lifecycle.lock().await;
-        if lifecycle.epoch != epoch {
-            drop(lifecycle);
-            worker.stop(self.shared.settings.stop_grace.0).await;
-            return Ok(());
-        }
-        lifecycle.current = Some(Arc::clone(&worker));
-        self.replay(&worker).await;
-        self.running(&worker);
-        Ok(())
-    }
-
-    async fn start_worker(&self, launch: Launch) -> Result<Arc<Worker>, String> {
-        let launcher = self.shared.launcher().await?;
-        let Shared { home, settings, .. } = &*self.shared;
-        Worker::start(home, settings, launcher, &self.logs, launch).await
-    }
-
-    /// Starts everything that is in use in a new process, in the original order (HOST-15).
-    async fn replay(self: &Arc<Self>, worker: &Arc<Worker>) {
-        for instance in self.snapshot() {
-            if !worker
-                .launch
-                .manifest
-                .serves(instance.kind(), instance.symbol())
-            {
-                instance.report(self, self.lacks(worker, &instance));
-                continue;
-            }
-            if let Err(error) = self.attach(&instance, worker).await {
-                let text = format!("{} did not start again: {}", instance.called(), error.text);
-                self.state.lock().error.clone_from(&text);
-                instance.report(self, text);
-            }
-        }
-    }
-
-    fn lacks(&self, worker: &Worker, instance: &Instance) -> String {
-        let version = shown(&worker.launch.label);
-        format!(
-            "version {version} of plugin {} has no {}",
-            self.name.key,
-            instance.called()
-        )
-    }
-
-    /// That process serves now: says so and watches over it.
-    fn running(self: &Arc<Self>, worker: &Arc<Worker>) {
-        {
-            let mut state = self.state.lock();
-            state.status = Status::Running;
-            state.error.clear();
-            state.pid = Some(worker.process.pid());
-            state.started_at = Some(worker.started_at);
-        }
-        *self.launch.lock() = Some(worker.launch.clone());
-        self.phase.send_replace(Phase::Running);
-        self.tell();
-        let (plugin, worker) = (Arc::clone(self), Arc::clone(worker));
-        tokio::spawn(async move { plugin.watch(worker).await });
-    }
-
-    /// Waits for the end of a process; one that was not asked for is made good (HOST-11).
-    async fn watch(self: Arc<Self>, worker: Arc<Worker>) {
-        let lived = Instant::now();
-        let exit = worker.process.wait().await;
-        let mut lifecycle = self.lifecycle.lock().await;
-        let current = lifecycle
-            .current
-            .as_ref()
-            .is_some_and(|it| Arc::ptr_eq(it, &worker));
-        if !current || worker.is_ending() {
-            return;
-        }
-        lifecycle.current = None;
-        let epoch = lifecycle.epoch;
-        let reason = describe(&exit);
-        let output = worker.last_output().await;
-        tracing::warn!(plugin = %self.name, %reason, "A plugin's process ended by itself");
-        self.logs.host(format!(
-            "process {} ended by itself ({reason})",
-            worker.process.pid()
-        ));
-        {
-            let mut state = self.state.lock();
-            if state.history.len() == HISTORY {
-                state.history.pop_front();
-            }
-            state.history.push_back(Exited {
-                at: now(),
-                pid: worker.process.pid(),
-                reason: reason.clone(),
-            });
-            state.pid = None;
-            if lived.elapsed() >= self.shared.settings.restart.reset_after.0 {
-                state.in_a_row = 0;
-            }
-        }
-        self.trouble(reason.clone());
-        let text = format!(
-            "the process of plugin {} ended ({reason}).{output}",
-            self.name.key
-        );
-        for instance in self.snapshot() {
-            instance.let_go().await;
-            instance.report(&self, text.clone());
-        }
-        drop(lifecycle);
-        if self.wait_to_restart(epoch).await {
-            self.bring_up(worker.launch.clone(), epoch);
-        }
-    }
-
-    fn snapshot(&self) -> Vec<Instance> {
-        self.instances.lock().values().cloned().collect()
-    }
-
-    /// Records an error; more will be tried.
-    fn trouble(&self, error: String) {
-        {
-            let mut state = self.state.lock();
-            state.status = Status::Error;
-            state.error = error;
-        }
-        self.phase.send_replace(Phase::Coming);
-        self.tell();
-    }
-
-    /// Nothing more is tried until somebody asks for it.
-    async fn give_up(&self, epoch: u64) {
-        let lifecycle = self.lifecycle.lock().await;
-        if lifecycle.epoch != epoch {
-            return;
-        }
-        let attempts = self.shared.settings.restart.attempts;
-        self.logs
-            .host(format!("given up after {attempts} restarts in a row"));
-        self.phase.send_replace(Phase::Failed);
-        self.tell();
-    }
-
-    /// Says how it is to whoever follows.
-    fn tell(&self) {
-        let event = HealthEvent {
-            plugin: self.name.clone(),
-            health: self.health(),
-        };
-        // Fails when nobody follows.
-        let _ = self.shared.health.send(event);
-    }
-
-    /// At the start of the server: it shall run. Returns at once; users wait until it is ready.
-    pub(crate) async fn resume(self: &Arc<Self>, launch: Launch) {
-        let epoch = {
-            let mut lifecycle = self.lifecycle.lock().await;
-            lifecycle.epoch += 1;
-            lifecycle.epoch
-        };
-        *self.launch.lock() = Some(launch.clone());
-        {
-            let mut state = self.state.lock();
-            state.status = Status::Initializing;
-            state.in_a_row = 0;
-        }
-        self.phase.send_replace(Phase::Coming);
-        self.tell();
-        self.bring_up(launch, epoch);
-    }
-
     /// Takes in what idle function channels received.
     pub(crate) fn tend(&self) {
         for instance in self.instances.lock().values() {
@@ -773,93 +564,6 @@ impl Plugin {
             {
                 pool.tend();
             }
-        }
-    }
-}
-
-impl Instance {
-    fn key(&self) -> InstanceKey {
-        match self {
-            Self::Source(it) => it.key(),
-            Self::Sink(it) => it.key(),
-            Self::Function(it) => InstanceKey {
-                kind: SymbolKind::Function,
-                symbol: it.symbol.clone(),
-                node: None,
-            },
-        }
-    }
-
-    pub(crate) fn kind(&self) -> SymbolKind {
-        match self {
-            Self::Source(_) => SymbolKind::Source,
-            Self::Sink(_) => SymbolKind::Sink,
-            Self::Function(_) => SymbolKind::Function,
-        }
-    }
-
-    pub(crate) fn symbol(&self) -> &str {
-        match self {
-            Self::Source(it) => &it.symbol,
-            Self::Sink(it) => &it.symbol,
-            Self::Function(it) => &it.symbol,
-        }
-    }
-
-    /// `source x`.
-    fn called(&self) -> String {
-        format!("{} {}", word(self.kind()), self.symbol())
-    }
-
-    async fn is_in(&self, worker: &Arc<Worker>) -> bool {
-        match self {
-            Self::Source(it) => it.is_in(worker),
-            Self::Sink(it) => it.is_in(worker).await,
-            Self::Function(_) => true,
-        }
-    }
-
-    /// Its process has ended: nothing is left to be stopped.
-    async fn let_go(&self) {
-        match self {
-            Self::Source(it) => drop(it.set(None)),
-            Self::Sink(it) => drop(it.set(None).await),
-            Self::Function(it) => drop(it.switch(None)),
-        }
-    }
-
-    /// Stops what is left of it in a process that lives, as far as that goes.
-    async fn cut_off(&self, limit: Duration) {
-        let outcome = match self {
-            Self::Source(it) => match it.set(None) {
-                Some(attachment) => attachment.forget(limit).await,
-                None => Ok(()),
-            },
-            Self::Sink(it) => match it.set(None).await {
-                Some(attachment) => attachment.detach(Duration::ZERO, limit).await,
-                None => Ok(()),
-            },
-            Self::Function(_) => Ok(()),
-        };
-        if let Err(error) = outcome {
-            tracing::debug!(%error, "What is left of a symbol could not be stopped");
-        }
-    }
-
-    /// Tells the rule.
-    fn report(&self, plugin: &Plugin, text: String) {
-        plugin.logs.host(text.clone());
-        let connection = Connection::Disconnected(text.clone());
-        match self {
-            Self::Source(it) => {
-                it.inbox.connection(connection);
-                it.inbox.exception(SymbolError::io(text));
-            }
-            Self::Sink(it) => {
-                it.observer.connection(connection);
-                it.observer.exception(SymbolError::io(text));
-            }
-            Self::Function(_) => {}
         }
     }
 }

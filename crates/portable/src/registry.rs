@@ -92,3 +92,62 @@ impl Registry {
         self.changes.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use plugyard_platform::Home;
+
+    use super::*;
+    use crate::{PortableHost, PortableSettings};
+
+    fn manifest(name: &str) -> Manifest {
+        let symbol = |kind: &str| vec![format!("{name}_{kind}")];
+        serde_json::from_value(serde_json::json!({
+            "name": name, "language": "go", "executable": "x",
+            "sources": symbol("source"), "sinks": symbol("sink"), "functions": symbol("function"),
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn fact_18_plugins_that_come_and_go_at_once_leave_exact_maps() {
+        let host = PortableHost::new(PortableSettings::default(), Home::new("/nowhere"));
+        let host = Arc::clone(host.inner());
+        let names = ["a", "b", "c"];
+        let all = |act: fn(&Registry, &Arc<Plugin>, &str)| {
+            let threads = names.map(|name| {
+                let host = Arc::clone(&host);
+                std::thread::spawn(move || {
+                    let plugin = host.plugin(&format!("portable:{name}").parse().unwrap());
+                    act(&host.registry, &plugin, name);
+                })
+            });
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        };
+        all(|registry, plugin, name| registry.set(plugin, Some(&manifest(name))));
+        assert_eq!(
+            host.registry.names(SymbolKind::Source),
+            ["a_source", "b_source", "c_source"]
+        );
+        let owners = host.registry.owners(SymbolKind::Function);
+        let of = |name: &str| (format!("{name}_function"), name.to_owned());
+        assert_eq!(owners, names.map(of));
+        let found = host.registry.find(SymbolKind::Sink, "b_sink").unwrap();
+        assert_eq!(found.name.key.as_str(), "b");
+        assert!(host.registry.find(SymbolKind::Source, "b_sink").is_none());
+        let mut thief = manifest("a");
+        thief.name = "thief".into();
+        let taken = host.registry.conflict(&thief).unwrap();
+        assert_eq!(
+            (taken.symbol.as_str(), taken.owner.as_str()),
+            ("a_source", "a"),
+            "HOST-1"
+        );
+        all(|registry, plugin, _| registry.set(plugin, None));
+        for kind in [SymbolKind::Source, SymbolKind::Sink, SymbolKind::Function] {
+            assert!(host.registry.names(kind).is_empty());
+        }
+    }
+}

@@ -80,7 +80,8 @@ pub struct PortableSettings {
     /// Longest message taken from a plugin, in bytes. Default 64 MiB.
     pub max_message: usize,
     /// Whether the eKuiper-compatible routes may install from any file of this machine
-    /// (`file:///…`). Default true, as eKuiper ships; with false only files below `uploads/`.
+    /// (`file:///…`), as eKuiper ships. Only for callers with the right `admin`, because it reads the
+    /// server's disk; others, and all with false, may name files below `uploads/`. Default true.
     pub external_files: bool,
 }
 

@@ -5,7 +5,7 @@
 //! rules see are links: `plugins/portable/{key}`, and through it the files below `etc/` and `data/`.
 //! Links are made from what is installed and never read as truth.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -17,6 +17,7 @@ use plugyard_platform::Home;
 use plugyard_platform::kind::Version;
 use plugyard_sandbox::{ExitStatus, Isolation, Launcher, Spec};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::sync::CancellationToken;
@@ -31,23 +32,20 @@ const OUTPUT_LIMIT: usize = 32 * 1024;
 /// Run at the root of the package when it is there.
 const SCRIPT: &str = "install.sh";
 
-/// What identifies a version on disk: its package and everything that `install.sh` is told.
+/// What identifies a version on disk: its package and the options it was taken in with, as they identify
+/// it in the platform.
 pub(crate) fn id(version: &Version) -> String {
+    let options: BTreeMap<&String, &Json> =
+        version.options.as_object().into_iter().flatten().collect();
     let mut hash = Sha256::new();
     hash.update(version.digest.as_bytes());
-    for para in shell_paras(version) {
-        hash.update((para.len() as u64).to_be_bytes());
-        hash.update(para.as_bytes());
-    }
+    hash.update(serde_json::to_vec(&options).expect("JSON values can be written"));
     plugyard_model::Digest::from_bytes(hash.finalize().into()).to_string()
 }
 
 /// The arguments for `install.sh`.
 pub(crate) fn shell_paras(version: &Version) -> Vec<String> {
-    let paras = version
-        .options
-        .get("shellParas")
-        .and_then(serde_json::Value::as_array);
+    let paras = version.options.get("shellParas").and_then(Json::as_array);
     paras
         .into_iter()
         .flatten()
@@ -367,4 +365,105 @@ pub(crate) fn remove_installation(
         missing_is_fine(fs::remove_dir_all(home.plugin_data(name)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use plugyard_model::{Digest, VersionId};
+    use serde_json::json;
+
+    use super::*;
+
+    fn version(options: Json) -> Version {
+        Version {
+            id: VersionId(uuid::Uuid::nil()),
+            digest: Digest::from_bytes([7; 32]),
+            label: String::new(),
+            manifest: Json::Null,
+            options,
+        }
+    }
+
+    #[test]
+    fn package_and_options_identify_a_version_on_disk() {
+        let plain = id(&version(json!({})));
+        assert_eq!(plain.len(), 64);
+        assert_ne!(id(&version(json!({"shellParas": ["a", "b"]}))), plain);
+        assert_ne!(
+            id(&version(json!({"shellParas": ["a", "b"]}))),
+            id(&version(json!({"shellParas": ["ab"]})))
+        );
+        assert_eq!(
+            id(&version(json!({"shellParas": ["a"], "x": 1}))),
+            id(&version(json!({"x": 1, "shellParas": ["a"]})))
+        );
+    }
+
+    #[test]
+    fn links_are_replaced_and_what_stood_there_by_hand_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path());
+        let key: Key = "demo".parse().unwrap();
+        let manifest = |sources: &[&str]| -> Manifest {
+            serde_json::from_value(json!({
+                "name": "demo", "language": "go", "executable": "x", "sources": sources,
+            }))
+            .unwrap()
+        };
+        let name = "portable:demo".parse().unwrap();
+        for (version, sources) in [("one", &["a", "b"][..]), ("two", &["b", "c"])] {
+            let at = home.versions(&name).join(version).join("sources");
+            fs::create_dir_all(&at).unwrap();
+            for source in sources {
+                fs::write(at.join(format!("{source}.yaml")), version).unwrap();
+            }
+        }
+        let shown = shown_directory(&home, &key);
+        fs::create_dir_all(&shown).unwrap();
+        fs::write(shown.join("by-hand"), "").unwrap();
+
+        link(&home, &manifest(&["a", "b"]), &key, "one").unwrap();
+        let read = |file: &str| fs::read_to_string(home.data().join("sources").join(file));
+        assert_eq!(read("a.yaml").unwrap(), "one");
+        let adopted = fs::read_dir(home.backups().join("adopted"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap();
+        assert!(adopted.path().join("by-hand").is_file());
+
+        // Twice, as after a crash.
+        for _ in 0..2 {
+            link(&home, &manifest(&["b", "c"]), &key, "two").unwrap();
+        }
+        assert!(read("a.yaml").is_err());
+        assert_eq!(
+            (read("b.yaml").unwrap(), read("c.yaml").unwrap()),
+            ("two".into(), "two".into())
+        );
+        unlink(&home, &key).unwrap();
+        assert!(read("b.yaml").is_err());
+        assert!(fs::symlink_metadata(shown).is_err());
+        assert_eq!(fs::read_dir(home.etc().join("sources")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_sealed_version_is_read_only_and_can_still_be_discarded() {
+        let directory = tempfile::tempdir().unwrap();
+        let version = directory.path().join("version");
+        fs::create_dir_all(version.join("deep")).unwrap();
+        fs::write(version.join("deep/file"), "x").unwrap();
+        assert!(!is_built(&version));
+        seal(&version).unwrap();
+        assert!(is_built(&version));
+        let mode = fs::metadata(version.join("deep/file"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o222, 0);
+        for _ in 0..2 {
+            discard(&version).unwrap();
+        }
+        assert!(!is_built(&version) && !version.exists());
+    }
 }
