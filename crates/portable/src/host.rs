@@ -18,12 +18,12 @@ use crate::kind::PortableKind;
 use crate::manifest::Manifest;
 use crate::package::KIND;
 use crate::plugin::Plugin;
-use crate::process::Launch;
+use crate::process::{Launch, run_directories};
 use crate::registry::Registry;
 use crate::settings::PortableSettings;
 use crate::sink::PortableSink;
 use crate::source::PortableSource;
-use crate::versions;
+use crate::versions::{self, missing_is_fine};
 
 /// Changes of health that a follower may be behind before it misses some.
 const EVENTS: usize = 256;
@@ -64,12 +64,15 @@ impl Shared {
     pub(crate) async fn launcher(&self) -> Result<&Launcher, String> {
         let make = || async {
             let (directory, shim) = (self.home.run().join("portable"), self.shim.clone());
+            let sockets = run_directories(&self.home);
             let make = move || {
                 std::fs::create_dir_all(&directory)?;
                 let left = reap_leftovers(&directory)?;
                 if !left.killed.is_empty() {
                     tracing::warn!(pids = ?left.killed, "Ended processes that an earlier server left");
                 }
+                // Its run directories, with sockets on which nobody listens.
+                missing_is_fine(std::fs::remove_dir_all(sockets))?;
                 match shim {
                     Some(shim) => Launcher::with_shim(&directory, shim),
                     None => Launcher::new(&directory),

@@ -333,8 +333,13 @@ pub(crate) fn is_ours(connection: &plugyard_sp::Connection) -> bool {
     connection.peer().is_none_or(|peer| peer.uid == ours)
 }
 
+/// Where the run directories of all processes are; short, because sockets are in them.
+pub(crate) fn run_directories(home: &Home) -> PathBuf {
+    home.run().join("p")
+}
+
 fn run_directory(home: &Home) -> io::Result<RunDirectory> {
-    let parent = home.run().join("p");
+    let parent = run_directories(home);
     std::fs::create_dir_all(&parent)?;
     loop {
         let path = parent.join(format!("{:x}", NUMBER.fetch_add(1, Ordering::Relaxed)));

@@ -178,6 +178,10 @@ async fn host_06_after_a_restart_of_the_host_users_wait_for_the_plugin() {
         .unwrap();
     let installed = rig.installation("toolbox").unwrap();
     rig.kind.shut_down().await;
+    // What a host that was killed leaves is no hindrance, and goes.
+    let stale = rig.home.run().join("p/stale");
+    std::fs::create_dir_all(&stale).unwrap();
+    std::fs::write(stale.join("plugin_toolbox.ipc"), "").unwrap();
 
     let settings = plugyard_portable::PortableSettings {
         python_bin: Some(python),
@@ -195,6 +199,7 @@ async fn host_06_after_a_restart_of_the_host_users_wait_for_the_plugin() {
         .await
         .unwrap()
         .unwrap();
+    assert!(!stale.exists(), "HOST-9");
     kind.shut_down().await;
 }
 
