@@ -112,27 +112,6 @@ impl Server {
             command.env("PLUGYARD__PORTABLE__PYTHON_BIN", python);
         }
         prepare(&mut command);
-        let stderr = std::fs::File::create(&log).expect("a log");
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .expect("the server starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let address = loop {
-            match lines.next() {
-                Some(Ok(line)) => {
-                    if let Some(address) = line.strip_prefix("listening on ") {
-                        break address.to_owned();
-                    }
-                }
-                _ => panic!(
-                    "the server ended at once:\n{}",
-                    std::fs::read_to_string(&log).unwrap_or_default()
-                ),
-            }
-        };
-        thread::spawn(move || lines.for_each(drop));
         // The HTTP client has none of its own; every test may come first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
@@ -140,14 +119,33 @@ impl Server {
             .timeout(PATIENCE)
             .build()
             .expect("a client");
-        let server = Self {
+        let stderr = std::fs::File::create(&log).expect("a log");
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("the server starts");
+        // From here on whatever panics ends the server too.
+        let mut server = Self {
             child,
             home: home.to_owned(),
-            address,
+            address: String::new(),
             http,
             log,
             directory: None,
         };
+        let mut lines = BufReader::new(server.child.stdout.take().expect("piped")).lines();
+        server.address = loop {
+            match lines.next() {
+                Some(Ok(line)) => {
+                    if let Some(address) = line.strip_prefix("listening on ") {
+                        break address.to_owned();
+                    }
+                }
+                _ => panic!("the server ended at once"),
+            }
+        };
+        thread::spawn(move || lines.for_each(drop));
         wait_for("/readyz", || {
             let answer = server.get("/readyz").send().ok()?;
             answer.status().is_success().then_some(())
