@@ -327,7 +327,7 @@ fn a_plugin_goes_through_its_whole_life() {
 }
 
 #[test]
-fn a_plugin_that_ends_at_once_is_not_installed_and_its_last_words_are_shown() {
+fn host_03_a_plugin_that_ends_at_once_leaves_nothing_but_its_last_words() {
     let Some(_) = python() else { return };
     let directory = tempfile::tempdir().unwrap();
     let plugin = plugins::only_function(

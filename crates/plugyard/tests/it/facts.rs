@@ -312,3 +312,29 @@ fn fact_39_a_function_works_in_a_rule_and_after_an_update() {
     assert_eq!(updated.status, 200, "{updated:?}");
     flows(before + 2);
 }
+
+#[test]
+fn host_10_what_we_add_to_the_status_comes_after_what_clients_expect() {
+    let Some(stage) = Stage::running() else {
+        return;
+    };
+    stage.assert_rows_flow();
+    stage.assert_plugin_status();
+    let status = answer(stage.server.get("/plugins/portables/pysam/status"));
+    let document: Json = serde_json::from_str(&status.body).expect("JSON");
+    let pid = u64::from(stage.server.plugin_pid("pysam"));
+    assert_eq!(document["pid"].as_u64(), Some(pid), "{document}");
+}
+
+#[test]
+fn host_37_functions_of_plugins_are_listed_once_with_their_plugin() {
+    let Some(stage) = Stage::new() else { return };
+    assert_eq!(stage.install().status, 201);
+    let list = answer(stage.server.get("/plugins/udfs"));
+    assert_eq!((list.status, list.body.as_str()), (200, r#"["revert"]"#));
+    let one = answer(stage.server.get("/plugins/udfs/revert"));
+    assert_eq!(
+        (one.status, one.body.as_str()),
+        (200, r#"{"name":"revert","plugin":"pysam"}"#)
+    );
+}
