@@ -1,4 +1,11 @@
-//! Immutable bytes known by their SHA-256.
+//! Immutable bytes known by their SHA-256, in a directory or in an S3-compatible store.
+//!
+//! Callers see files in both cases: what lies in S3 is fetched once, verified and kept below the home.
+//! Nothing here is ever overwritten, so a copy cannot be out of date, only missing.
+
+mod address;
+mod files;
+mod remote;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,8 +16,12 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
 use plugyard_model::{Digest, Problem, codes};
 
+pub use address::{ObjectsUrl, ParseObjectsUrlError, S3Options};
+use remote::Remote;
+
 /// The object store cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ObjectError {
     /// The directory of objects cannot be made or opened.
     #[error("cannot use `{}` as object store", path.display())]
@@ -21,9 +32,45 @@ pub enum ObjectError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The options for a store do not fit together.
+    #[error("cannot use the object store {address}")]
+    Options {
+        /// The address.
+        address: String,
+        /// The cause.
+        #[source]
+        source: object_store::Error,
+    },
+    /// A store does not answer, or refuses.
+    #[error("the object store {address} does not answer as it should")]
+    Reach {
+        /// The address.
+        address: String,
+        /// The cause.
+        #[source]
+        source: object_store::Error,
+    },
     /// An object cannot be written.
     #[error("cannot store the object {digest}")]
     Put {
+        /// Which.
+        digest: Digest,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bytes are not those of the digest: the file changed after it was hashed, or the store
+    /// or its disk altered the object. They are not used.
+    #[error("expected the object {expected}, but the bytes are those of {found}")]
+    Mismatch {
+        /// What was asked for.
+        expected: Digest,
+        /// What the bytes are.
+        found: Digest,
+    },
+    /// The local copy of an object cannot be written.
+    #[error("cannot keep a local copy of the object {digest}")]
+    Copy {
         /// Which.
         digest: Digest,
         /// The cause.
@@ -64,11 +111,19 @@ impl From<ObjectError> for Problem {
     }
 }
 
-/// The object store: `packages/{sha256}` below a directory. Cheap to clone.
+/// The object store: `packages/{sha256}` below a directory or the prefix of a bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
-    root: PathBuf,
+    address: Arc<str>,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    /// The objects are files themselves.
+    Directory(PathBuf),
+    Remote(Remote),
 }
 
 impl Objects {
@@ -89,33 +144,98 @@ impl Objects {
             })?;
         Ok(Self {
             store: Arc::new(store),
-            root,
+            address: root.display().to_string().into(),
+            place: Place::Directory(root),
         })
     }
 
-    /// Takes over a file with exactly the bytes of `digest` (the caller has hashed them). The file is
-    /// gone from its old place afterwards. An object that is there already stays as it is.
-    ///
-    /// On disk before this returns: a row that names the object may be written next.
+    /// The store that `url` names. For one in S3, `cache` is a directory of this process alone for
+    /// verified copies; it may be emptied while nothing runs. Nothing is asked of the store yet:
+    /// that is [`ping`](Self::ping).
     ///
     /// # Errors
-    /// [`ObjectError::Put`].
-    pub async fn put_file(&self, file: &Path, digest: &Digest) -> Result<(), ObjectError> {
-        let (from, to, digest) = (file.to_owned(), self.path(digest), *digest);
-        blocking(move || move_durably(&from, &to))
-            .await
-            .map_err(|source| ObjectError::Put { digest, source })
+    /// [`ObjectError::Open`] for the directory or the cache, [`ObjectError::Options`].
+    pub fn open(
+        url: &ObjectsUrl,
+        options: &S3Options,
+        cache: impl Into<PathBuf>,
+    ) -> Result<Self, ObjectError> {
+        let (bucket, prefix) = match url.address() {
+            address::Address::Directory(path) => return Self::local(path),
+            address::Address::S3 { bucket, prefix } => (bucket, prefix),
+        };
+        let store = options
+            .open(bucket, prefix)
+            .map_err(|source| ObjectError::Options {
+                address: url.to_string(),
+                source,
+            })?;
+        Ok(Self {
+            place: Place::Remote(Remote::new(store.clone(), cache.into())?),
+            store,
+            address: url.to_string().into(),
+        })
     }
 
-    /// A local file with the object's bytes. Nobody may write to it.
+    /// Whether the store answers and lets us list: says early that a bucket is missing or a key is wrong.
     ///
     /// # Errors
-    /// [`ObjectError::NotFound`], [`ObjectError::Store`].
+    /// [`ObjectError::Reach`].
+    pub async fn ping(&self) -> Result<(), ObjectError> {
+        self.store
+            .list(Some(&Key::from(PACKAGES)))
+            .try_next()
+            .await
+            .map(drop)
+            .map_err(|source| ObjectError::Reach {
+                address: self.address.to_string(),
+                source,
+            })
+    }
+
+    /// Takes over a file with exactly the bytes of `digest`. The file is gone from its old place
+    /// afterwards. An object that is there already stays as it is.
+    ///
+    /// It lasts before this returns: a row that names the object may be written next.
+    ///
+    /// # Errors
+    /// [`ObjectError::Mismatch`] when the file has other bytes: then it stays where it is and nothing
+    /// is stored. [`ObjectError::Put`], [`ObjectError::Store`].
+    pub async fn put_file(&self, file: &Path, digest: &Digest) -> Result<(), ObjectError> {
+        match &self.place {
+            Place::Directory(root) => {
+                let (from, to, digest) = (file.to_owned(), path(root, digest), *digest);
+                let found = blocking(move || files::verify_and_move(&from, &to, &digest))
+                    .await
+                    .map_err(|source| ObjectError::Put { digest, source })?;
+                matching(digest, found)
+            }
+            Place::Remote(remote) => {
+                if self.exists(digest).await? {
+                    remote.adopt(file, digest).await
+                } else {
+                    remote.put(file, &key(digest), digest).await
+                }
+            }
+        }
+    }
+
+    /// A local file with the object's bytes. Nobody may write to it. From S3 it is fetched when there
+    /// is no copy yet, and only bytes of that digest become one.
+    ///
+    /// # Errors
+    /// [`ObjectError::NotFound`], [`ObjectError::Store`]; from S3 also [`ObjectError::Mismatch`] and
+    /// [`ObjectError::Copy`].
     pub async fn local_file(&self, digest: &Digest) -> Result<PathBuf, ObjectError> {
-        if self.exists(digest).await? {
-            Ok(self.path(digest))
-        } else {
-            Err(ObjectError::NotFound { digest: *digest })
+        match &self.place {
+            Place::Directory(root) => {
+                if self.exists(digest).await? {
+                    Ok(path(root, digest))
+                } else {
+                    Err(ObjectError::NotFound { digest: *digest })
+                }
+            }
+            Place::Remote(remote) => remote.local_file(&key(digest), digest).await,
         }
     }
 
@@ -151,11 +271,14 @@ impl Objects {
             .collect())
     }
 
-    /// Takes the object away; one that is not there is no error.
+    /// Takes the object away, and the copy of it here; one that is not there is no error.
     ///
     /// # Errors
-    /// [`ObjectError::Store`].
+    /// [`ObjectError::Store`], [`ObjectError::Copy`].
     pub async fn delete(&self, digest: &Digest) -> Result<(), ObjectError> {
+        if let Place::Remote(remote) = &self.place {
+            remote.forget(digest).await?;
+        }
         match self.store.delete(&key(digest)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(ObjectError::Store {
@@ -163,10 +286,6 @@ impl Objects {
                 source,
             }),
         }
-    }
-
-    fn path(&self, digest: &Digest) -> PathBuf {
-        self.root.join(PACKAGES).join(digest.to_string())
     }
 }
 
@@ -176,62 +295,22 @@ fn key(digest: &Digest) -> Key {
     Key::from(format!("{PACKAGES}/{digest}"))
 }
 
+fn path(root: &Path, digest: &Digest) -> PathBuf {
+    root.join(PACKAGES).join(digest.to_string())
+}
+
+fn matching(expected: Digest, found: Digest) -> Result<(), ObjectError> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(ObjectError::Mismatch { expected, found })
+    }
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(std::io::Error::other)?
-}
-
-/// A rename, not a copy: packages are large, and staging is on the same file system as a rule.
-fn move_durably(from: &Path, to: &Path) -> std::io::Result<()> {
-    let directory = to.parent().unwrap_or(Path::new("/"));
-    if to.exists() {
-        return std::fs::remove_file(from);
-    }
-    std::fs::File::open(from)?.sync_all()?;
-    match std::fs::rename(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-            // The name beside the final one is taken by nobody else: digests have no dot.
-            let near = to.with_extension("part");
-            std::fs::copy(from, &near)?;
-            std::fs::File::open(&near)?.sync_all()?;
-            std::fs::rename(&near, to)?;
-            std::fs::remove_file(from)?;
-        }
-        other => other?,
-    }
-    std::fs::File::open(directory)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_object_is_found_by_its_digest_until_it_is_deleted() {
-        let home = tempfile::tempdir().unwrap();
-        let objects = Objects::local(home.path().join("objects")).unwrap();
-        let file = home.path().join("a");
-        std::fs::write(&file, b"bytes").unwrap();
-        let digest = Digest::from_bytes([7; 32]);
-        assert!(!objects.exists(&digest).await.unwrap());
-        assert!(matches!(
-            objects.local_file(&digest).await,
-            Err(ObjectError::NotFound { .. })
-        ));
-
-        objects.put_file(&file, &digest).await.unwrap();
-        assert!(!file.exists());
-        let stored = objects.local_file(&digest).await.unwrap();
-        assert_eq!(std::fs::read(stored).unwrap(), b"bytes");
-        assert_eq!(objects.list().await.unwrap(), [digest]);
-
-        std::fs::write(&file, b"bytes").unwrap();
-        objects.put_file(&file, &digest).await.unwrap();
-        objects.delete(&digest).await.unwrap();
-        objects.delete(&digest).await.unwrap();
-        assert!(!objects.exists(&digest).await.unwrap());
-    }
 }

@@ -1,0 +1,4 @@
+//! Texts that must not be seen.
+
+mod text;
+pub use text::SecretText;
