@@ -342,7 +342,7 @@ impl Bench {
         Ok(meter.sample())
     }
 
-    /// Measures single calls, each [`STEADY`]th part of a second.
+    /// Measures single calls, each `STEADY`th part of a second.
     ///
     /// # Errors
     /// When a side does not answer.

@@ -27,7 +27,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Inspects a directory. Its entries are sorted by path; permissions are as in what [`pack`](crate::pack)
+    /// Inspects a directory. Its entries are sorted by path; permissions are as in what [`pack`](crate::pack())
     /// makes of it, so both read the same. [`JUNK`] is left out.
     ///
     /// What is wrong, up to a directory that cannot be read at all, stands in its findings.

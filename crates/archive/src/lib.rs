@@ -8,8 +8,8 @@
 //!
 //! * [`Zip::open`], [`Directory::open`]: look at a package. They never fail: what is wrong stands in
 //!   [`PackageReader::findings`].
-//! * [`unpack`] and [`Root::write`]: write entries below a directory that is held open, never through links.
-//! * [`pack`]: a directory as a zip, the same bytes on every machine.
+//! * [`unpack()`] and [`Root::write`]: write entries below a directory that is held open, never through links.
+//! * [`pack()`]: a directory as a zip, the same bytes on every machine.
 //! * [`digest_file`]: how a package is known.
 //!
 //! Headers are read and compared here, not by a library: an archive on which two readers could

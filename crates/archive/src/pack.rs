@@ -103,7 +103,7 @@ pub fn pack(
 ///
 /// # Errors
 ///
-/// As [`pack`], and [`PackError::File`].
+/// As [`pack()`], and [`PackError::File`].
 pub fn pack_to_file(
     directory: impl AsRef<Path>,
     target: impl AsRef<Path>,

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::FlowService;
 
-/// All routes; which right each needs is in [`rights`].
+/// All routes; which right each needs is in [`rights()`].
 pub fn routes(service: FlowService) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(streams::list, streams::create))

@@ -8,7 +8,7 @@
 //! * [`RouteRight`], [`Rights`] and [`authorize`]: which right a route needs. A route that the table
 //!   does not name is refused to everybody.
 //! * [`Problem`](plugyard_model::Problem) → [`ProblemResponse`]: every error of a handler; the
-//!   [`present`] layer writes it in the reader's language and the route's [`Envelope`].
+//!   [`present()`] layer writes it in the reader's language and the route's [`Envelope`].
 //! * [`Json`], [`Path`], [`Query`], [`Caller`], [`Language`]: extractors whose refusals are problems.
 //! * [`Cursor`], [`Page`]: paging. [`ETag`], [`IfMatch`]: editing without losing what others wrote.
 //! * [`idempotency`]: the same POST sent twice has one effect.

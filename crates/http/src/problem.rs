@@ -18,7 +18,7 @@ pub type ApiResult<T> = Result<T, ProblemResponse>;
 
 /// A [`Problem`] as the answer to a request.
 ///
-/// On its own it answers in English; below the [`present`](crate::present) layer in the language of
+/// On its own it answers in English; below the [`present`](crate::present()) layer in the language of
 /// the request and the envelope of the route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProblemResponse(pub Problem);
