@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -13,7 +14,7 @@ use sea_orm::{
     SqlxSqliteConnector, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigrationTrait;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{Migrations, StoreError};
 
@@ -91,6 +92,8 @@ pub struct Database {
     /// SQLite lets one transaction write at a time. Waiting for this lock is fair and wakes at once;
     /// SQLite's own waiting is neither.
     writer: Option<Arc<Mutex<()>>>,
+    /// Told after each commit that enqueued jobs.
+    jobs: Arc<watch::Sender<()>>,
 }
 
 impl fmt::Debug for Database {
@@ -125,6 +128,7 @@ impl Database {
                 Ok(Self {
                     connection,
                     writer: None,
+                    jobs: Arc::default(),
                 })
             }
         }
@@ -159,6 +163,7 @@ impl Database {
         Ok(Self {
             connection: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool),
             writer: Some(Arc::default()),
+            jobs: Arc::default(),
         })
     }
 
@@ -188,6 +193,8 @@ impl Database {
         let inner = self.connection.begin_with_options(options).await?;
         Ok(Transaction {
             inner,
+            jobs: self.jobs.clone(),
+            announces_jobs: AtomicBool::new(false),
             _guard: guard,
         })
     }
@@ -220,6 +227,15 @@ impl Database {
         Ok(self.connection.close_by_ref().await?)
     }
 
+    /// Changes whenever workers of this process should look for jobs.
+    pub(crate) fn job_changes(&self) -> watch::Receiver<()> {
+        self.jobs.subscribe()
+    }
+
+    pub(crate) fn wake_workers(&self) {
+        self.jobs.send_replace(());
+    }
+
     pub(crate) fn backend(&self) -> DbBackend {
         self.connection.get_database_backend()
     }
@@ -229,6 +245,8 @@ impl Database {
 #[derive(Debug)]
 pub struct Transaction {
     inner: DatabaseTransaction,
+    jobs: Arc<watch::Sender<()>>,
+    announces_jobs: AtomicBool,
     _guard: Option<OwnedMutexGuard<()>>,
 }
 
@@ -238,7 +256,16 @@ impl Transaction {
     /// # Errors
     /// [`StoreError::Query`]: it may or may not have been made to last.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.inner.commit().await?)
+        self.inner.commit().await?;
+        if self.announces_jobs.into_inner() {
+            self.jobs.send_replace(());
+        }
+        Ok(())
+    }
+
+    /// Workers of this process shall look for jobs once this is committed.
+    pub(crate) fn announces_jobs(&self) {
+        self.announces_jobs.store(true, Ordering::Relaxed);
     }
 }
 

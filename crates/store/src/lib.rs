@@ -1,21 +1,31 @@
-//! Where things are kept: the database ([`Database`]), its migrations, and immutable bytes ([`Objects`]).
+//! Where things are kept: the database ([`Database`]), its migrations, immutable bytes ([`Objects`]), and
+//! work to be done later ([`jobs`]).
 //!
 //! SQLite and a directory on one machine, PostgreSQL and an S3-compatible store beyond it, through the
 //! same entities, the same migrations and the same calls.
-//! Tables and queries live in the crates whose resources they hold; this crate knows none of them.
+//! Tables and queries live in the crates whose resources they hold; this crate knows none of them, only
+//! the jobs that stand in [`migrations`].
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
 mod database;
 mod error;
+pub mod jobs;
 mod migrate;
 mod objects;
 mod secrets;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+use sea_orm_migration::MigrationTrait;
+
 pub use database::{Database, DatabaseUrl, ParseDatabaseUrlError, Transaction};
 pub use error::StoreError;
 pub use migrate::Migrations;
 pub use objects::{ObjectError, Objects, ObjectsUrl, ParseObjectsUrlError, S3Options};
 pub use secrets::SecretText;
+
+/// The tables of this crate, for [`Database::migrate`].
+pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+    vec![Box::new(jobs::migration::Jobs)]
+}
