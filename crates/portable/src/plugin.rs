@@ -11,6 +11,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 use plugyard_model::{Health, HealthState, PluginName};
+use plugyard_sandbox::Enforced;
 use plugyard_symbol::{ErrorClass, NodeId, SymbolError, SymbolKind};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -217,15 +218,10 @@ impl Plugin {
     /// What of it runs and is used, for `show`.
     pub(crate) async fn details(&self) -> Json {
         let worker = self.lifecycle.lock().await.current.clone();
-        let process = worker.map(|worker| {
-            serde_json::json!({
-                "pid": worker.process.pid(),
-                "started_at": worker.started_at,
-                "usage": worker.process.usage(),
-                "limits": worker.process.enforcement(),
-                "isolation": worker.process.isolation(),
-            })
-        });
+        let (restarts, history) = {
+            let state = self.state.lock();
+            (state.restarts, state.history.clone())
+        };
         let launch = self.launch();
         let symbols = |kind| {
             launch
@@ -234,13 +230,48 @@ impl Plugin {
                 .unwrap_or_default()
         };
         serde_json::json!({
-            "status": self.status(),
-            "process": process,
+            "process": worker.as_ref().map(|worker| serde_json::json!({
+                "pid": worker.process.pid(),
+                "started_at": worker.started_at,
+                "isolation": worker.process.isolation(),
+            })),
+            "limits": worker.map(|worker| self.limits(&worker)),
+            "restarts": restarts,
+            "history": history,
+            "used_by": self.ref_count(),
             "symbols": {
                 "sources": symbols(SymbolKind::Source),
                 "sinks": symbols(SymbolKind::Sink),
                 "functions": symbols(SymbolKind::Function),
             },
+        })
+    }
+
+    /// For each limit its figure, what is used of it, and who keeps it.
+    fn limits(&self, worker: &Worker) -> Json {
+        let limits = &self.shared.settings.limits;
+        let used = worker.process.usage();
+        let kept = worker.process.enforcement();
+        let row = |limit: Json, used: Option<u64>, kept: &Enforced| {
+            serde_json::json!({
+                "limit": limit,
+                "used": used,
+                "enforced": kept.how,
+                "by": kept.by,
+            })
+        };
+        serde_json::json!({
+            "cpu": row(limits.cpu.into(), None, &kept.cpu),
+            "memory": row(limits.memory.into(), Some(used.memory), &kept.memory),
+            "pids": row(limits.pids.into(), Some(used.pids), &kept.pids),
+            "files": row(limits.files.into(), None, &kept.files),
+            "disk": row(limits.disk.into(), used.disk, &kept.disk),
+            // The sandbox leaves this one to whoever keeps the output, which is us.
+            "log": serde_json::json!({
+                "limit": limits.log,
+                "enforced": "host",
+                "by": "the oldest lines make room",
+            }),
         })
     }
 

@@ -11,7 +11,7 @@ use crate::client::{Client, segment};
 use crate::commands::Context;
 use crate::commands::change::path;
 use crate::failure::Failure;
-use crate::output::{line, table, text_at};
+use crate::output::{line, table, text_at, time_at};
 use crate::words::word;
 
 pub(super) async fn list(
@@ -168,8 +168,18 @@ fn text(body: &Json, context: &Context) -> String {
 /// One line for a plain value, an indented block for an object.
 fn detail(out: &mut String, name: &str, value: &Json, depth: usize) {
     let indent = "  ".repeat(depth);
+    if let Some(limit) = limit(name, value) {
+        let _ = writeln!(out, "{indent}{name}: {limit}");
+        return;
+    }
     match value {
         Json::Null => {}
+        Json::Number(_) if name.ends_with("_at") => {
+            let _ = writeln!(out, "{indent}{name}: {}", time_at(value, ""));
+        }
+        Json::Object(fields) if fields.values().any(Json::is_boolean) => {
+            let _ = writeln!(out, "{indent}{name}: {}", what_holds(fields));
+        }
         Json::String(text) if text.is_empty() => {}
         Json::Object(fields) if fields.is_empty() => {}
         Json::Object(fields) => {
@@ -183,6 +193,44 @@ fn detail(out: &mut String, name: &str, value: &Json, depth: usize) {
             let _ = writeln!(out, "{indent}{name}: {}", shown(other));
         }
     }
+}
+
+/// `12.4 MiB of 512 MiB, kernel (cgroup v1)`, for a value that has the form of a limit.
+fn limit(name: &str, value: &Json) -> Option<String> {
+    let (enforced, by) = (value.get("enforced")?.as_str()?, value.get("by")?.as_str()?);
+    let figure = |key: &str| {
+        let number = value.get(key)?.as_f64()?;
+        Some(match name {
+            "memory" | "disk" | "log" => format!("{:.1} MiB", number / 1_048_576.0),
+            _ => number.to_string(),
+        })
+    };
+    let amount = match (figure("used"), figure("limit")) {
+        (Some(used), Some(limit)) => format!("{used} of {limit}"),
+        (None, Some(limit)) => format!("at most {limit}"),
+        (Some(used), None) => format!("{used}, no limit"),
+        (None, None) => "no limit".to_owned(),
+    };
+    Some(format!("{amount}, {} ({by})", enforced.replace('_', " ")))
+}
+
+/// The names of what is true, and then what is not as it should be.
+fn what_holds(fields: &serde_json::Map<String, Json>) -> String {
+    let mut words: Vec<_> = fields
+        .iter()
+        .filter_map(|(name, value)| match value {
+            Json::Bool(true) => Some(name.replace('_', " ")),
+            Json::Number(version) => Some(format!("{name} {version}")),
+            _ => None,
+        })
+        .collect();
+    if let Some(missing) = fields
+        .get("missing")
+        .filter(|it| **it != Json::Array(Vec::new()))
+    {
+        words.push(format!("missing: {}", shown(missing)));
+    }
+    words.join(", ")
 }
 
 /// Lists of plain values in one line, everything else as compact JSON.
