@@ -92,9 +92,10 @@ impl FlowService {
         }))
     }
 
-    /// Reads what is stored and starts the rules that shall run, each on its own. To be called once, when
-    /// the plugins have registered their symbols. A rule that cannot be started is `stopped by error`, says
-    /// why, and is tried again by [`FlowService::catalog_changed`].
+    /// Reads what is stored and sets the rules going that shall run, each on its own; a plugin that takes
+    /// its time holds up nobody but its own rules. To be called once, when the plugins have registered
+    /// their symbols. A rule that cannot be started is `stopped by error`, says why, and is tried again by
+    /// [`FlowService::catalog_changed`].
     ///
     /// # Errors
     /// [`FlowError::Store`].
@@ -120,7 +121,8 @@ impl FlowService {
             let slot = Slot::new(row.id.clone(), row.json.into(), parsed, row.triggered);
             self.0.registry.lock().rules.insert(row.id, Arc::new(slot));
         }
-        self.start_wanted().await;
+        let service = self.clone();
+        tokio::spawn(async move { service.start_wanted().await });
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What outlives the program.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use plugyard_flow::RuleState;
 use plugyard_store::testing::databases;
@@ -79,10 +80,7 @@ async fn a_rule_whose_plugin_is_missing_says_so_and_runs_when_it_comes() {
         let database = plugyard_store::testing::sqlite().await;
         let app = filled(database).await.restarted(Plugins::without(symbol));
         app.service.recover().await.unwrap();
-        assert_eq!(
-            app.service.rule_state("runs").unwrap(),
-            RuleState::StoppedByError
-        );
+        app.until_state("runs", RuleState::StoppedByError).await;
         let message = app.metric("runs", "message");
         assert!(message.as_str().unwrap().contains(symbol), "{message}");
         assert_eq!(
@@ -103,6 +101,25 @@ async fn a_rule_whose_plugin_is_missing_says_so_and_runs_when_it_comes() {
             RuleState::Stopped
         );
     }
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_answer_holds_up_its_own_rules_only() {
+    let database = plugyard_store::testing::sqlite().await;
+    let app = filled(database).await;
+    let calls =
+        r#"{"id":"calls","sql":"SELECT revert(a) AS r FROM demo","actions":[{"print":{}}]}"#;
+    app.post("/rules", calls)
+        .await
+        .is(201, "Rule calls was created successfully.");
+    app.service.shutdown().await;
+    let plugins = Arc::new(Plugins::default());
+    plugins.silent.store(true, Ordering::SeqCst);
+    let app = app.restarted(plugins);
+    // Comes to its end although `calls` cannot be planned.
+    app.service.recover().await.unwrap();
+    app.until_state("runs", RuleState::Running).await;
+    assert_ne!(app.service.rule_state("calls").unwrap(), RuleState::Running);
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ impl Plugin {
         let plugin = Arc::clone(self);
         tokio::spawn(async move {
             while let Err(error) = plugin.try_bring_up(&launch, epoch).await {
+                let first = error.lines().next().unwrap_or_default();
+                tracing::warn!(plugin = %plugin.name, reason = first, "A plugin does not start");
+                plugin.logs.host(format!("start failed: {error}"));
                 plugin.trouble(error);
                 if !plugin.wait_to_restart(epoch).await {
                     return;
