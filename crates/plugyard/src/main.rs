@@ -12,6 +12,8 @@
 mod cli;
 mod client;
 mod commands;
+#[cfg(test)]
+mod documented;
 mod environment;
 mod failure;
 mod kinds;

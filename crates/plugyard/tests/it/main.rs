@@ -13,4 +13,6 @@ mod commands;
 mod demo;
 mod facts;
 mod processes;
+mod readme;
+mod secrets;
 mod support;
