@@ -1,10 +1,10 @@
-//! Where things are kept: the database ([`Database`]), its migrations, immutable bytes ([`Objects`]), and
-//! work to be done later ([`jobs`]).
+//! Where things are kept: the database ([`Database`]), its migrations, immutable bytes ([`Objects`]),
+//! work to be done later ([`jobs`]), and what nobody may read ([`secrets`]).
 //!
 //! SQLite and a directory on one machine, PostgreSQL and an S3-compatible store beyond it, through the
 //! same entities, the same migrations and the same calls.
 //! Tables and queries live in the crates whose resources they hold; this crate knows none of them, only
-//! the jobs that stand in [`migrations`].
+//! its own in [`migrations`]: jobs, secrets and their keys.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -13,7 +13,7 @@ mod error;
 pub mod jobs;
 mod migrate;
 mod objects;
-mod secrets;
+pub mod secrets;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -27,5 +27,8 @@ pub use secrets::SecretText;
 
 /// The tables of this crate, for [`Database::migrate`].
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(jobs::migration::Jobs)]
+    vec![
+        Box::new(jobs::migration::Jobs),
+        Box::new(secrets::migration::Secrets),
+    ]
 }

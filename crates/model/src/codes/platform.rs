@@ -177,6 +177,18 @@ super::codes! {
     OBJECTS_UNAVAILABLE = "objects_unavailable", 503, Failed,
         en: ["Package store not available", "The store of packages cannot be used", "is the disk full? The server's log has the cause"],
         zh: ["插件包存储不可用", "无法使用插件包存储", "磁盘是否已满？原因见服务器日志"];
+    /// The master key of the secrets is missing, unreadable, or readable for others.
+    MASTER_KEY_UNUSABLE = "master_key_unusable", 500, Failed,
+        en: ["Master key cannot be used", "The master key of the secrets cannot be used: {reason}; nothing was changed", "restore the key from where you keep it; without it the secrets in the database cannot be read"],
+        zh: ["主密钥不可用", "无法使用加密机密的主密钥：{reason}；未做任何更改", "请从备份恢复该密钥；没有它就无法读取数据库中的机密"];
+    /// The master key is not the one that the secrets in the database were encrypted with.
+    MASTER_KEY_WRONG = "master_key_wrong", 500, Failed,
+        en: ["Wrong master key", "The secrets need the master key {expected}, but {source} has {found}; nothing was changed", "restore the key {expected}, or the database that belongs to the key you have"],
+        zh: ["主密钥不符", "机密需要主密钥 {expected}，但 {source} 提供的是 {found}；未做任何更改", "请恢复密钥 {expected}，或恢复与现有密钥对应的数据库"];
+    /// A stored secret was altered or moved to another place.
+    SECRET_DAMAGED = "secret_damaged", 500, Failed,
+        en: ["Secret damaged", "The secret `{name}` of {owner} cannot be decrypted: its row was altered or moved", "set it anew, or restore the database from a backup"],
+        zh: ["机密已损坏", "无法解密 {owner} 的机密 `{name}`：该记录被修改或移动过", "请重新设置，或从备份恢复数据库"];
     /// A package is over the limit while it comes in.
     PACKAGE_TOO_LARGE = "package_too_large", 413, PackageErrors,
         en: ["Package too large", "The package has more than the {limit} allowed here", "leave out what the plugin does not need, or raise `packages.limit`"],
@@ -201,6 +213,22 @@ super::codes! {
     SHUTTING_DOWN = "shutting_down", 503, Unreachable,
         en: ["Server is stopping", "The server is stopping and begins nothing new", "try again when it is back"],
         zh: ["服务器正在停止", "服务器正在停止，不再开始新的变更", "请在其恢复后重试"];
+    /// No account has that name.
+    ACCOUNT_NOT_FOUND = "account_not_found", 404, NotFound,
+        en: ["Account not found", "There is no account `{account}`", "`plugyard user list` shows the accounts"],
+        zh: ["未找到账户", "没有账户 `{account}`", "用 `plugyard user list` 查看账户"];
+    /// An account has that name already.
+    ACCOUNT_EXISTS = "account_exists", 409, Conflict,
+        en: ["Account exists already", "There is an account `{account}` already", "`plugyard user role {account} <role>` changes what it may"],
+        zh: ["账户已存在", "账户 `{account}` 已经存在", "用 `plugyard user role {account} <role>` 更改其权限"];
+    /// The change would leave nobody who may everything.
+    LAST_OWNER = "last_owner", 409, Conflict,
+        en: ["Last owner", "`{account}` is the last enabled owner, and there must be one", "give another account the role first: `plugyard user role <name> owner`"],
+        zh: ["最后一个所有者", "`{account}` 是最后一个启用的所有者，必须至少保留一个", "请先将该角色授予其他账户：`plugyard user role <name> owner`"];
+    /// A token was asked for with a role that its account does not have.
+    ROLE_NOT_HELD = "role_not_held", 409, Conflict,
+        en: ["Role not held", "`{account}` does not have the role `{role}`, so no token of it can", "`plugyard user role {account} {role}` gives it the role"],
+        zh: ["不具备该角色", "`{account}` 没有角色 `{role}`，因此其令牌也不能拥有", "用 `plugyard user role {account} {role}` 授予该角色"];
     /// No token of that id.
     TOKEN_NOT_FOUND = "token_not_found", 404, NotFound,
         en: ["Token not found", "There is no token {token}", ""],
