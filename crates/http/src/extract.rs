@@ -1,5 +1,6 @@
 //! Extractors for bodies, paths and queries whose refusals are problems.
 
+use axum::body::HttpBody as _;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::request::Parts;
@@ -35,6 +36,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 .into());
         }
         let limit = request.extensions().get::<BodyLimit>().copied();
+        if let Some(limit) = BodyLimit::passed_by(&request) {
+            return Err(ProblemResponse::too_large(limit));
+        }
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|rejection| unreadable(&rejection, limit))?;
@@ -84,6 +88,14 @@ fn is_json(media_type: &str) -> bool {
 /// where axum's `DefaultBodyLimit` is set to the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimit(pub ByteSize);
+
+impl BodyLimit {
+    /// The limit, when a request says of its body that it is larger: then none of it need be waited for.
+    pub fn passed_by(request: &Request) -> Option<ByteSize> {
+        let limit = request.extensions().get::<Self>()?.0;
+        (request.body().size_hint().lower() > limit.0).then_some(limit)
+    }
+}
 
 fn unreadable(rejection: &BytesRejection, limit: Option<BodyLimit>) -> ProblemResponse {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {

@@ -12,12 +12,15 @@
 //! * [`Json`], [`Path`], [`Query`], [`Caller`], [`Language`]: extractors whose refusals are problems.
 //! * [`Cursor`], [`Page`]: paging. [`ETag`], [`IfMatch`]: editing without losing what others wrote.
 //! * [`idempotency`]: the same POST sent twice has one effect.
+//! * [`ekuiper`]: answers in the form of eKuiper's interface.
 //! * [`sse`]: server-sent events that resume.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod concerns;
 mod cursor;
 mod deadline;
+pub mod ekuiper;
 mod etag;
 mod extract;
 pub mod idempotency;
@@ -27,6 +30,7 @@ mod problem;
 mod rights;
 pub mod sse;
 
+pub use concerns::Concerns;
 pub use cursor::{Cursor, Page, PageQuery};
 pub use deadline::{Deadline, Unhurried, deadline};
 pub use etag::{ETag, IfMatch};

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use plugyard_model::{Lang, Problem, codes};
-use serde_json::json;
 
 use crate::problem::{Pending, challenge, render};
 use crate::rights::{Envelope, Rights};
@@ -102,19 +100,7 @@ fn render_ekuiper(problem: &Problem, lang: Lang) -> Response {
     } else {
         1001
     };
-    let mut body = json!({ "error": code, "message": problem.detail(lang) }).to_string();
-    body.push('\n');
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    let mut response = crate::ekuiper::failure(status, code, &problem.detail(lang));
     challenge(problem, &mut response);
     response
 }
@@ -132,6 +118,7 @@ fn with_id(mut response: Response, id: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use axum::http::{Method, Request as HttpRequest};
     use axum::routing::get;
     use axum::{Router, middleware};

@@ -1,10 +1,11 @@
-//! Answers in eKuiper's form.
+//! Errors of flows in eKuiper's form.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde_json::json;
+use plugyard_http::BodyLimit;
+use plugyard_http::ekuiper::failure;
+pub(super) use plugyard_http::ekuiper::{document, text, text_as_json};
 
 use crate::FlowError;
 
@@ -42,26 +43,10 @@ impl IntoResponse for Failure {
         if let FlowError::Store { source, .. } = &error {
             tracing::error!(%error, cause = %source, "{message}");
         }
-        failure(error.status(), error.code(), &message)
+        let status =
+            StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        failure(status, error.code(), &message)
     }
-}
-
-/// `{"error":code,"message":"…"}` and a line end, as plain text.
-fn failure(status: u16, code: u16, message: &str) -> Response {
-    let mut body = json!({ "error": code, "message": message }).to_string();
-    body.push('\n');
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    response
 }
 
 /// A body that is a text, whatever its media type, as eKuiper takes it.
@@ -71,32 +56,22 @@ impl<S: Send + Sync> FromRequest<S> for Text {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        if BodyLimit::passed_by(&request).is_some() {
+            return Err(failure(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                1000,
+                "Invalid body: length limit exceeded",
+            ));
+        }
         String::from_request(request, state)
             .await
             .map(Self)
             .map_err(|rejection| {
-                let status = rejection.status().as_u16();
                 failure(
-                    status,
+                    rejection.status(),
                     1000,
                     &format!("Invalid body: {}", rejection.body_text()),
                 )
             })
     }
-}
-
-/// A JSON document without a line end.
-pub(super) fn document(document: &impl Serialize) -> Response {
-    text_as_json(serde_json::to_string(document).expect("a document of ours is plain data"))
-}
-
-/// JSON text.
-pub(super) fn text_as_json(text: String) -> Response {
-    let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], text).into_response()
-}
-
-/// Plain text.
-pub(super) fn text(status: StatusCode, text: String) -> Response {
-    (status, text).into_response()
 }

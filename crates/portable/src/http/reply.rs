@@ -1,10 +1,10 @@
-//! Answers in eKuiper's form.
+//! Errors of plugins in eKuiper's form.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use plugyard_http::ekuiper::failure;
+pub(super) use plugyard_http::ekuiper::{document, text};
 use plugyard_model::{Lang, Problem, codes};
-use serde::Serialize;
-use serde_json::json;
 
 /// An error in eKuiper's envelope, or one that is told like the server's own.
 #[derive(Debug)]
@@ -31,35 +31,6 @@ impl IntoResponse for Failure {
             Self::Problem(problem) => plugyard_http::ProblemResponse(problem).into_response(),
         }
     }
-}
-
-/// `{"error":code,"message":"…"}` and a line end, as plain text.
-fn failure(status: StatusCode, code: u16, message: &str) -> Response {
-    let mut body = json!({ "error": code, "message": message }).to_string();
-    body.push('\n');
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    response
-}
-
-/// A JSON document without a line end.
-pub(super) fn document(document: &impl Serialize) -> Response {
-    let text = serde_json::to_string(document).expect("a document of ours is plain data");
-    let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], text).into_response()
-}
-
-/// Plain text without a line end.
-pub(super) fn text(status: StatusCode, text: String) -> Response {
-    (status, text).into_response()
 }
 
 /// Whether a problem is about the server rather than the request, so that eKuiper has no words for it.
