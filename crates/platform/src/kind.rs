@@ -212,6 +212,15 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// A directory that somebody put by hand where a kind's plugins are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Its name, which the plugin in it must have; not yet checked.
+    pub key: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
 /// One format of plugin, and how it is brought to life.
 #[async_trait]
 pub trait Kind: Send + Sync {
@@ -233,6 +242,13 @@ pub trait Kind: Send + Sync {
     /// Pure: the same package gives the same inspection offline and on the server. `expected` is the
     /// key the caller wants to install it under, when there is one.
     fn inspect(&self, package: &dyn PackageReader, expected: Option<&str>) -> Inspection;
+
+    /// The directories that were put into the home by hand and are no installed plugins yet, in order. Only
+    /// looks: [`Platform::rescan`](crate::Platform::rescan) has them installed, and the commit of that
+    /// change must see to it that they are not found again.
+    fn dropped(&self, _home: &Home) -> Vec<Dropped> {
+        Vec::new()
+    }
 
     /// The steps that take an installation from one version (or none) to another.
     ///

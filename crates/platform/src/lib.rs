@@ -13,6 +13,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod backup;
 mod clock;
 mod entity;
 pub mod events;
@@ -30,6 +31,7 @@ pub mod operations;
 mod packages;
 mod platform;
 mod registration;
+pub mod rescan;
 mod settings;
 pub mod tokens;
 pub mod versions;

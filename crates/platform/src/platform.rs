@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     pub(crate) closing: CancellationToken,
     /// Held while an object and the rows that refer to it come or go together.
     pub(crate) keeping: tokio::sync::Mutex<()>,
+    /// Held while the home is looked through for plugins put there by hand.
+    pub(crate) rescanning: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Platform {
@@ -121,6 +123,7 @@ impl Platform {
             changes: TaskTracker::new(),
             closing,
             keeping: tokio::sync::Mutex::default(),
+            rescanning: tokio::sync::Mutex::default(),
             settings,
         })))
     }
@@ -152,6 +155,11 @@ impl Platform {
                 }
             });
         }
+        // What was put into `plugins/` by hand may take long to install, and nobody waits for it.
+        let platform = self.clone();
+        self.0
+            .changes
+            .spawn(async move { platform.rescan_at_start().await });
         Ok(())
     }
 

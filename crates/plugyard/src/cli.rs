@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Disable(Plugins),
     /// End plugins and start them again
     Restart(Plugins),
+    /// Look for plugins put into `plugins/` by hand, and install them
+    Rescan(Rescan),
 
     /// Streams: where rules take rows from
     #[command(subcommand, arg_required_else_help = true)]
@@ -123,6 +125,10 @@ pub(crate) enum Command {
 
     /// Run the server
     Serve(Serve),
+    /// Write the whole home into one file, whether the server runs or not
+    Backup(Backup),
+    /// Bring a backup back as a new home, named with `--home`
+    Restore(Restore),
     /// Say what this machine can and cannot enforce
     Doctor,
     /// Print completions for a shell
@@ -442,6 +448,35 @@ pub(crate) enum Token {
         #[command(flatten)]
         sure: Sure,
     },
+}
+
+/// `rescan`
+#[derive(Debug, Args)]
+pub(crate) struct Rescan {
+    /// Print what was found and do not wait for the operations
+    #[arg(long, conflicts_with = "timeout")]
+    pub(crate) no_wait: bool,
+    /// Stop waiting for an operation after this time, e.g. `30s`; it goes on
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// `backup`
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file to write [default: `plugyard-backup-` with the time, here]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// Also the keys, with which every secret in the backup can be read
+    #[arg(long)]
+    pub(crate) keys: bool,
+}
+
+/// `restore`
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup
+    pub(crate) file: PathBuf,
 }
 
 /// `serve`

@@ -1,5 +1,6 @@
 //! What the commands do: one module per noun.
 
+mod backup;
 mod change;
 mod check;
 mod doctor;
@@ -7,6 +8,7 @@ mod flow;
 mod operation;
 mod pack;
 mod plugin;
+mod rescan;
 mod token;
 
 use std::future::Future;
@@ -100,6 +102,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Reference { page } => reference::print(page).map(|()| ExitCode::Done),
         Command::Doctor => doctor::run(context),
         Command::Serve(arguments) => crate::serve::run(&arguments, context),
+        Command::Backup(arguments) => backup::backup(&arguments, context),
+        Command::Restore(arguments) => backup::restore(&arguments, context),
         remote => asynchronously(async {
             let client = context.client()?;
             match remote {
@@ -123,6 +127,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 Command::List(arguments) => plugin::list(&arguments, &client, context).await,
                 Command::Show(arguments) => plugin::show(&arguments, &client, context).await,
                 Command::Logs(arguments) => plugin::logs(&arguments, &client, context).await,
+                Command::Rescan(arguments) => rescan::run(&arguments, &client, context).await,
                 Command::Operation(command) => operation::run(&command, &client, context).await,
                 Command::Stream(command) => flow::stream(&command, &client, context).await,
                 Command::Rule(command) => flow::rule(&command, &client, context).await,
@@ -132,6 +137,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 | Command::Completions { .. }
                 | Command::Reference { .. }
                 | Command::Doctor
+                | Command::Backup(_)
+                | Command::Restore(_)
                 | Command::Serve(_) => unreachable!("handled above"),
             }
         }),

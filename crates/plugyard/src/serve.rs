@@ -4,7 +4,7 @@
 //! recovery of operations, plugins, rules; then ready. The end is the reverse: no new requests, rules,
 //! plugins.
 
-mod home;
+pub(crate) mod home;
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use plugyard_platform::{Home, Platform};
 use plugyard_portable::PortableHost;
 use plugyard_server::{Bound, HttpLimits, Routes, Server, ServerSettings, StartError};
 use plugyard_store::{Database, DatabaseUrl};
+use sea_orm_migration::MigrationTrait;
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -90,20 +91,30 @@ async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), 
     ended.map_err(|error| refused(&error))
 }
 
-/// Opens what is stored and makes everything that works on it.
-async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
-    let url = match &settings.database.url {
-        None => DatabaseUrl::sqlite(home.database()),
+/// The migrations of all crates.
+pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+    [plugyard_platform::migrations(), plugyard_flow::migrations()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Where the database of a home is.
+pub(crate) fn database_url(home: &Home, settings: &Settings) -> Result<DatabaseUrl, Problem> {
+    match &settings.database.url {
+        None => Ok(DatabaseUrl::sqlite(home.database())),
         Some(url) => url.parse().map_err(|error| {
             Problem::new(codes::CONFIGURATION_INVALID)
                 .with("reason", format!("database.url: {error}"))
-        })?,
-    };
+        }),
+    }
+}
+
+/// Opens what is stored and makes everything that works on it.
+async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
+    let url = database_url(home, settings)?;
     let database = Database::open(&url).await?;
-    let migrations = [plugyard_platform::migrations(), plugyard_flow::migrations()];
-    database
-        .migrate(migrations.into_iter().flatten().collect())
-        .await?;
+    database.migrate(migrations()).await?;
 
     let portable = PortableHost::new(settings.portable.clone(), home.clone());
     let builtins = Arc::new(Builtins::new(Some(home.data().join("files"))));

@@ -34,6 +34,7 @@ const TABLE: &[(&str, &str)] = &[
     ("STATUS", "状态"),
     ("ROLES", "角色"),
     ("EXPIRES", "到期"),
+    ("DIRECTORY", "目录"),
     ("CHECK", "检查项"),
     ("RESULT", "结果"),
     ("DIGEST", "摘要"),

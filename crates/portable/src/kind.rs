@@ -12,17 +12,18 @@ use plugyard_archive::{Listing, PackageReader};
 use plugyard_model::{
     Code, Health, HealthState, Inspection, KindId, Params, PluginName, Problem, StepName, codes,
 };
-use plugyard_platform::Kind;
 use plugyard_platform::kind::{
-    Action, Change, HealthEvent, Installation, KindError, Likeness, LogLine, Plan, StepCx,
+    Action, Change, Dropped, HealthEvent, Installation, KindError, Likeness, LogLine, Plan, StepCx,
     StepError, StepOutput, StepSpec, Version,
 };
+use plugyard_platform::{Home, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::host::Host;
+use crate::adopt;
+use crate::host::{Host, shown_directory};
 use crate::manifest::{Manifest, word};
 use crate::package::{self, KIND, Signs};
 use crate::process::Launch;
@@ -273,6 +274,10 @@ impl Kind for PortableKind {
         package::inspect(package, expected)
     }
 
+    fn dropped(&self, home: &Home) -> Vec<Dropped> {
+        adopt::dropped(home)
+    }
+
     async fn plan(&self, change: &Change) -> Result<Plan, KindError> {
         let mut acts = Vec::new();
         let mut fresh = false;
@@ -418,13 +423,12 @@ impl Kind for PortableKind {
                     continue;
                 }
             };
-            let linked = versions::link(
-                &self.host.shared.home,
-                &launch.manifest,
-                &installation.plugin.key,
-                &launch.version,
-            );
-            if let Err(error) = linked {
+            let home = &self.host.shared.home;
+            let key = &installation.plugin.key;
+            // A directory that was put there meanwhile is to be looked at first, not put by.
+            if !versions::is_directory(&shown_directory(home, key))
+                && let Err(error) = versions::link(home, &launch.manifest, key, &launch.version)
+            {
                 tracing::warn!(plugin = %installation.plugin, %error, "Links cannot be made");
             }
             if installation.wanted.is_on() {
@@ -470,10 +474,25 @@ impl Kind for PortableKind {
     }
 
     async fn details(&self, installation: &Installation) -> Json {
-        match self.host.find(installation.plugin.key.as_str()) {
+        let key = &installation.plugin.key;
+        let mut details = match self.host.find(key.as_str()) {
             Some(plugin) => plugin.details().await,
             None => Json::Object(serde_json::Map::new()),
+        };
+        let home = self.host.shared.home.clone();
+        let adopted: Vec<_> = adopt::kept(&home, key)
+            .iter()
+            .map(|path| {
+                path.strip_prefix(home.root())
+                    .unwrap_or(path)
+                    .display()
+                    .to_string()
+            })
+            .collect();
+        if let Some(details) = details.as_object_mut().filter(|_| !adopted.is_empty()) {
+            details.insert("adopted".to_owned(), adopted.into());
         }
+        details
     }
 
     fn logs(

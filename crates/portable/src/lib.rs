@@ -18,6 +18,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod command;
 mod config;
 mod control;

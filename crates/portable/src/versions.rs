@@ -16,12 +16,12 @@ use plugyard_model::Key;
 use plugyard_platform::Home;
 use plugyard_platform::kind::Version;
 use plugyard_sandbox::{ExitStatus, Isolation, Launcher, Spec};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::sync::CancellationToken;
 
+use crate::adopt;
 use crate::host::shown_directory;
 use crate::manifest::{Manifest, folder};
 use crate::process::{environment, hidden, seconds};
@@ -219,8 +219,9 @@ fn walk(path: &Path, act: &dyn Fn(&Path, &Permissions) -> io::Result<()>) -> io:
     Ok(())
 }
 
-/// Lets people and rules see this version: one link for the plugin, replaced at once, and links for the
-/// files of its symbols, which lead through it.
+/// Lets people and rules see this version: links for the files of its symbols, which lead through the one
+/// link for the plugin, and last that one, replaced at once. A directory that somebody put there by
+/// hand is exchanged for it and kept as `backups/adopted/{key}-{time}`.
 pub(crate) fn link(home: &Home, manifest: &Manifest, key: &Key, id: &str) -> io::Result<()> {
     let shown = shown_directory(home, key);
     let kind = crate::package::KIND;
@@ -231,8 +232,10 @@ pub(crate) fn link(home: &Home, manifest: &Manifest, key: &Key, id: &str) -> io:
     if let Some(parent) = shown.parent() {
         fs::create_dir_all(parent)?;
     }
-    place_link(&target, &shown, Some(&home.backups().join("adopted")))?;
-    let files = symbol_files(manifest, &shown);
+    let version = home
+        .versions(&plugyard_model::PluginName::new(kind.clone(), key.clone()))
+        .join(id);
+    let files = symbol_files(manifest, &version);
     for root in [home.etc(), home.data()] {
         remove_links(&root, key, &files)?;
         for (folder, file) in &files {
@@ -248,9 +251,16 @@ pub(crate) fn link(home: &Home, manifest: &Manifest, key: &Key, id: &str) -> io:
                 tracing::warn!(path = %path.display(), "A file stands where a plugin's file would be shown");
                 continue;
             }
-            place_link(&target, &path, None)?;
+            place_link(&target, &path)?;
         }
     }
+    // Last, so that what was put there by hand stays where it is when anything before fails.
+    if is_directory(&shown) {
+        adopt::exchange(home, key, &target, &shown)?;
+    } else {
+        place_link(&target, &shown)?;
+    }
+    adopt::put_by(home, key);
     Ok(())
 }
 
@@ -300,27 +310,19 @@ fn remove_links(root: &Path, key: &Key, keep: &BTreeSet<(&'static str, String)>)
     Ok(())
 }
 
-/// Puts a link at `path` at once, whatever link was there. A directory that somebody put there by hand
-/// is exchanged and kept in `adopted`.
-fn place_link(target: &Path, path: &Path, adopted: Option<&Path>) -> io::Result<()> {
+/// Puts a link at `path` at once, whatever link was there.
+fn place_link(target: &Path, path: &Path) -> io::Result<()> {
     let mut passing = path.file_name().unwrap_or_default().to_owned();
     passing.push(format!(".{}.new", std::process::id()));
     let passing = path.with_file_name(passing);
     missing_is_fine(fs::remove_file(&passing))?;
     symlink(target, &passing)?;
-    let by_hand = fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
-    match adopted {
-        Some(adopted) if by_hand => {
-            renameat_with(CWD, &passing, CWD, path, RenameFlags::EXCHANGE)?;
-            fs::create_dir_all(adopted)?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            fs::rename(
-                &passing,
-                adopted.join(format!("{name}-{}", crate::logs::now())),
-            )
-        }
-        _ => fs::rename(&passing, path),
-    }
+    fs::rename(&passing, path)
+}
+
+/// Whether a directory stands there, and no link to one.
+pub(crate) fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|it| it.is_dir())
 }
 
 pub(crate) fn missing_is_fine(outcome: io::Result<()>) -> io::Result<()> {

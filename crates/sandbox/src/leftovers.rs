@@ -21,6 +21,8 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Record {
     processes: Vec<Recorded>,
     boot_id: String,
+    /// The run directory it was written in: one that was copied names processes of another server.
+    directory: (u64, u64),
     cgroups: Vec<PathBuf>,
 }
 
@@ -49,6 +51,7 @@ impl Record {
         let record = Self {
             processes,
             boot_id: proc::boot_id()?,
+            directory: identity(path.parent().unwrap_or(Path::new(".")))?,
             cgroups: cgroups.collect(),
         };
         // Read only after this server ended: whole or not there, without a sync.
@@ -67,7 +70,8 @@ impl Record {
 pub struct Leftovers {
     /// Processes of an earlier server that were killed.
     pub killed: Vec<u32>,
-    /// Recorded pids that belong to somebody else by now, and were spared.
+    /// Recorded pids that belong to somebody else by now, or to the server of a home this one was copied
+    /// from; they were spared.
     pub spared: Vec<u32>,
     /// Sockets that were removed.
     pub sockets: Vec<PathBuf>,
@@ -131,8 +135,21 @@ pub(crate) fn instance(run_dir: &Path) -> io::Result<String> {
     Ok(format!("{hash:016x}"))
 }
 
+/// What tells a directory from its copy.
+fn identity(directory: &Path) -> io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+
+    let metadata = fs::metadata(directory)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
 fn reap(path: &Path, found: &mut Leftovers) -> io::Result<()> {
     let record: Record = serde_json::from_slice(&fs::read(path)?)?;
+    if identity(path.parent().unwrap_or(Path::new(".")))? != record.directory {
+        let pids = record.processes.iter().map(|it| it.pid);
+        found.spared.extend(pids);
+        return Ok(());
+    }
     let same_boot = proc::boot_id()? == record.boot_id;
     for Recorded { pid, started } in record.processes {
         match proc::stat(pid) {

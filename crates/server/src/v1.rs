@@ -3,12 +3,14 @@
 //! One file for each resource; each file's `router` and `RIGHTS` say what it serves to whom.
 
 mod audit;
+mod backup;
 mod documents;
 mod events;
 mod installations;
 mod logs;
 mod operations;
 mod packages;
+mod rescan;
 mod session;
 mod tokens;
 
@@ -26,7 +28,9 @@ type Entry = (Method, &'static str, Right);
 pub(crate) fn routers() -> Vec<OpenApiRouter<App>> {
     vec![
         session::router(),
+        backup::router(),
         packages::router(),
+        rescan::router(),
         installations::router(),
         logs::router(),
         operations::router(),
@@ -38,9 +42,11 @@ pub(crate) fn routers() -> Vec<OpenApiRouter<App>> {
 
 /// Their rights.
 pub(crate) fn rights() -> Vec<RouteRight> {
-    let lists: [&[Entry]; 9] = [
+    let lists: [&[Entry]; 11] = [
         session::RIGHTS,
+        backup::RIGHTS,
         packages::RIGHTS,
+        rescan::RIGHTS,
         installations::RIGHTS,
         installations::CHANGES_RIGHTS,
         logs::RIGHTS,

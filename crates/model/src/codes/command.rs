@@ -29,4 +29,20 @@ super::codes! {
     FLOW_CONFLICT = "flow_conflict", 409, Conflict,
         en: ["In conflict with what is there", "{message}", ""],
         zh: ["与现有内容冲突", "{message}", ""];
+    /// A backup cannot be written or brought back: the disk, usually.
+    BACKUP_FAILED = "backup_failed", 500, Failed,
+        en: ["Backup failed", "`{path}` cannot be written or read: {reason}", "is the disk full?"],
+        zh: ["备份失败", "无法读写 `{path}`：{reason}", "磁盘是否已满？"];
+    /// A file is no backup, was cut off, or does not agree with its own manifest.
+    BACKUP_INVALID = "backup_invalid", 422, Failed,
+        en: ["Not a sound backup", "`{path}` cannot be restored: {reason}; nothing was written", "copy the backup again from where it was made, or take another one"],
+        zh: ["备份不完整", "无法恢复 `{path}`：{reason}；未写入任何内容", "请重新复制该备份，或使用另一个备份"];
+    /// A backup was made by a newer version.
+    BACKUP_NEWER = "backup_newer", 409, Conflict,
+        en: ["Backup of a newer version", "`{path}` was made by a newer version ({what}); nothing was written", "restore it with the version that made it, or a later one"],
+        zh: ["备份来自更新的版本", "`{path}` 由更新的版本创建（{what}）；未写入任何内容", "请使用创建它的版本或更高版本进行恢复"];
+    /// A backup is restored into an empty home only.
+    HOME_NOT_EMPTY = "home_not_empty", 409, Conflict,
+        en: ["Home directory not empty", "`{path}` is not empty, and a backup is only restored into an empty home; nothing was written", "name another directory with `--home`"],
+        zh: ["主目录非空", "`{path}` 非空，备份只能恢复到空的主目录；未写入任何内容", "请用 `--home` 指定其他目录"];
 }

@@ -10,14 +10,14 @@ use plugyard_platform::Home;
 use rustix::fs::{FlockOperation, flock};
 
 /// The problem of a home that cannot be used.
-pub(super) fn unusable(home: &Home, reason: &std::io::Error) -> Problem {
+pub(crate) fn unusable(home: &Home, reason: &std::io::Error) -> Problem {
     Problem::new(codes::HOME_UNUSABLE)
         .with("path", home.root().display())
         .with("reason", reason)
 }
 
 /// Makes the directory, for this user alone, and gives its absolute path.
-pub(super) fn prepare(path: &Path) -> Result<Home, Problem> {
+pub(crate) fn prepare(path: &Path) -> Result<Home, Problem> {
     let at = |reason: std::io::Error| unusable(&Home::new(path), &reason);
     fs::DirBuilder::new()
         .recursive(true)
@@ -28,7 +28,7 @@ pub(super) fn prepare(path: &Path) -> Result<Home, Problem> {
 }
 
 /// Keeps other servers out for as long as the file is open; the kernel lets go when the process ends.
-pub(super) fn lock(home: &Home) -> Result<File, Problem> {
+pub(crate) fn lock(home: &Home) -> Result<File, Problem> {
     let path = home.root().join("plugyard.lock");
     let at = |reason: std::io::Error| unusable(home, &reason);
     let mut file = OpenOptions::new()
@@ -60,7 +60,7 @@ pub(super) fn lock(home: &Home) -> Result<File, Problem> {
 pub(super) struct Record(PathBuf);
 
 impl Record {
-    pub(super) fn write(home: &Home, address: &str) -> Result<Self, Problem> {
+    pub(crate) fn write(home: &Home, address: &str) -> Result<Self, Problem> {
         let path = home.run().join("server.json");
         let record = serde_json::json!({
             "pid": std::process::id(),

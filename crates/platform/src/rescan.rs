@@ -1,0 +1,128 @@
+//! Directories that were put into the home by hand: found, packed, and installed like any package.
+
+use std::path::PathBuf;
+
+use plugyard_http::Principal;
+use plugyard_model::rights::Role;
+use plugyard_model::{Finding, KindId, OperationId, PluginName, Problem, codes};
+use serde_json::Value as Json;
+
+use crate::kind::Dropped;
+use crate::operations::InstallOptions;
+use crate::{Kind, Platform, Source, TakeIn};
+
+/// A directory that was found, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Rescanned {
+    /// The kind whose place it stands in.
+    pub kind: KindId,
+    /// Its name.
+    pub key: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What was found in it, when it was taken in all the same.
+    pub findings: Vec<Finding>,
+    /// The change that puts it in force, or why there is none: then the directory was not touched.
+    pub outcome: Result<(PluginName, OperationId), Problem>,
+}
+
+impl Platform {
+    /// Looks for directories that were put into the home by hand and begins to install each (or to
+    /// upgrade to it, when the plugin is here). Packed, they are packages like any other: a
+    /// directory with errors is reported and stays as it is, and so does one whose change fails.
+    ///
+    /// Doing it twice has the effect of doing it once.
+    ///
+    /// # Errors
+    /// `store_unavailable`. What is wrong with one directory stands in its [`Rescanned::outcome`].
+    pub async fn rescan(&self, who: &Principal) -> Result<Vec<Rescanned>, Problem> {
+        // Two looks at once would pack a directory that the other one just put by.
+        let _alone = self.0.rescanning.lock().await;
+        let mut all = Vec::new();
+        for kind in self.kinds() {
+            let (looking, home) = (kind.clone(), self.home().clone());
+            let found = tokio::task::spawn_blocking(move || looking.dropped(&home)).await;
+            for dropped in found.unwrap_or_default() {
+                all.push(self.adopt(who, kind.as_ref(), dropped).await);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The same at the start of the server, where the log tells what came of it.
+    pub(crate) async fn rescan_at_start(&self) {
+        let server = Principal {
+            name: "server".to_owned(),
+            roles: vec![Role::Operator],
+        };
+        match self.rescan(&server).await {
+            Err(problem) => tracing::warn!(%problem, "`plugins/` cannot be looked through"),
+            Ok(all) => all.iter().for_each(tell),
+        }
+    }
+
+    async fn adopt(&self, who: &Principal, kind: &dyn Kind, dropped: Dropped) -> Rescanned {
+        let Dropped { key, path } = dropped;
+        let mut findings = Vec::new();
+        let outcome = self
+            .adopt_as(who, kind.id(), &key, &path, &mut findings)
+            .await;
+        Rescanned {
+            kind: kind.id(),
+            key,
+            path,
+            findings,
+            outcome,
+        }
+    }
+
+    async fn adopt_as(
+        &self,
+        who: &Principal,
+        kind: KindId,
+        key: &str,
+        path: &std::path::Path,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(PluginName, OperationId), Problem> {
+        let here = match self.installation(&format!("{kind}:{key}")).await {
+            Ok(view) => view.current,
+            Err(problem) if problem.code == codes::PLUGIN_NOT_FOUND => None,
+            Err(problem) => return Err(problem),
+        };
+        let options = here.as_ref().map_or_else(
+            || Json::Object(serde_json::Map::new()),
+            |it| it.options.clone(),
+        );
+        let take_in = TakeIn {
+            kind: Some(kind),
+            expected_key: Some(key.to_owned()),
+            options,
+        };
+        let taken = self.take_in(Source::Path(path.to_owned()), take_in).await?;
+        *findings = taken.inspection.findings;
+        let (plugin, version) = (taken.plugin, taken.version.id);
+        let begun = match here {
+            None => {
+                let options = InstallOptions::default();
+                self.install(who, &plugin, version, options).await
+            }
+            Some(_) => self.upgrade(who, &plugin, version).await,
+        };
+        Ok((plugin, begun?))
+    }
+}
+
+fn tell(found: &Rescanned) {
+    let path = found.path.display();
+    match &found.outcome {
+        Ok((plugin, operation)) => tracing::info!(
+            plugin.name = %plugin,
+            operation.id = %operation,
+            "Found `{path}`; operation {operation} puts it in force"
+        ),
+        Err(problem) => tracing::warn!(
+            code = problem.code.as_str(),
+            "Found `{path}`, which stays as it is: {problem}"
+        ),
+    }
+}
