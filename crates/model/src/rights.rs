@@ -53,8 +53,12 @@ words! {
         OperationCancel = "operation.cancel",
         /// Make, list and revoke tokens of any account.
         TokenManage = "token.manage",
+        /// See accounts; make, change and delete them.
+        AccountManage = "account.manage",
         /// Read the audit log.
         AuditRead = "audit.read",
+        /// See the servers: version, start, what their machine can enforce.
+        NodeRead = "node.read",
         /// Stop the server, back it up, see its inner state.
         Admin = "admin",
     }
@@ -95,6 +99,7 @@ impl Role {
                     | R::FlowWrite
                     | R::OperationRead
                     | R::OperationCancel
+                    | R::NodeRead
             ),
             Self::Author => {
                 matches!(
@@ -106,6 +111,33 @@ impl Role {
             Self::Plugin => false,
         }
     }
+
+    /// Whether it may all that `other` may.
+    pub fn covers(self, other: Self) -> bool {
+        Right::ALL
+            .iter()
+            .all(|&right| self.may(right) || !other.may(right))
+    }
+}
+
+/// The roles that stay of `wanted` for somebody who has `held`: never more than either, so that a
+/// token is worth no more than its account is today.
+pub fn narrowed(wanted: &[Role], held: &[Role]) -> Vec<Role> {
+    let mut left: Vec<Role> = wanted
+        .iter()
+        .flat_map(|&wanted| {
+            held.iter().filter_map(move |&held| {
+                if held.covers(wanted) {
+                    Some(wanted)
+                } else {
+                    wanted.covers(held).then_some(held)
+                }
+            })
+        })
+        .collect();
+    left.sort_unstable();
+    left.dedup();
+    left
 }
 
 #[cfg(test)]
@@ -132,6 +164,51 @@ mod tests {
                 "{right:?}"
             );
         }
+    }
+
+    fn may(roles: &[Role], right: Right) -> bool {
+        roles.iter().any(|role| role.may(right))
+    }
+
+    #[test]
+    fn roles_form_an_order_in_which_only_a_plugin_is_below_all() {
+        for &one in Role::ALL {
+            for &other in Role::ALL {
+                assert!(one.covers(other) || other.covers(one), "{one:?} {other:?}");
+                let same = one.covers(other) && other.covers(one);
+                assert_eq!(same, one == other, "{one:?} {other:?}");
+            }
+            assert!(Role::Owner.covers(one));
+            assert!(one.covers(Role::Plugin));
+        }
+    }
+
+    proptest::proptest! {
+        /// Narrowing is the intersection of what both may, for whatever roles.
+        #[test]
+        fn what_stays_is_what_both_may(
+            wanted in roles(),
+            held in roles(),
+        ) {
+            let left = narrowed(&wanted, &held);
+            for &right in Right::ALL {
+                let both = may(&wanted, right) && may(&held, right);
+                proptest::prop_assert_eq!(may(&left, right), both, "{:?} of {:?}", right, left);
+            }
+        }
+
+        /// Another role never takes a right away.
+        #[test]
+        fn more_roles_never_may_less(few in roles(), more in roles()) {
+            let both = [few.clone(), more].concat();
+            for &right in Right::ALL {
+                proptest::prop_assert!(!may(&few, right) || may(&both, right));
+            }
+        }
+    }
+
+    fn roles() -> impl proptest::strategy::Strategy<Value = Vec<Role>> {
+        proptest::collection::vec(proptest::sample::select(Role::ALL), 0..4)
     }
 
     #[test]

@@ -140,6 +140,7 @@ impl Platform {
             tracing::warn!(%problem, "Objects that nothing refers to cannot be removed");
         }
         self.follow_health();
+        self.keep_pruning();
         let mut all = self.installed().await?;
         all.retain(|it| !late.iter().any(|late| late.name == name_of(&it.plugin)));
         self.resume(all).await;

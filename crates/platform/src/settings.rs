@@ -24,6 +24,8 @@ pub struct Settings {
     pub fetch_timeout: Duration,
     /// How many versions of a plugin stay besides the current and the previous one. Default 3.
     pub keep_versions: usize,
+    /// How long rows of the audit log are kept; `None` for ever. Default 365 days.
+    pub audit_retention: Option<Duration>,
     /// How long an operation under way waits for a database that does not answer, before it is set
     /// aside; it is taken up again every time as long has passed. Default 45 s.
     pub store_patience: Duration,
@@ -45,6 +47,7 @@ impl Settings {
             allow_private_urls: false,
             fetch_timeout: Duration::from_mins(10),
             keep_versions: 3,
+            audit_retention: Some(Duration::from_hours(365 * 24)),
             store_patience: Duration::from_secs(45),
             recovery_patience: Duration::from_mins(1),
             stop_grace: Duration::from_secs(30),

@@ -1,9 +1,10 @@
 //! Bearer tokens: 256 random bits, of which only the SHA-256 is kept.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use plugyard_http::Principal;
-use plugyard_model::rights::Role;
+use plugyard_model::rights::{Role, narrowed};
 use plugyard_model::{AccountId, Digest, Problem, TokenId, codes};
 use plugyard_store::StoreError;
 use sea_orm::{
@@ -17,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::Platform;
-use crate::accounts::{roles_from_json, roles_to_json};
+use crate::accounts::{Account, roles_from_json, roles_to_json};
 use crate::entity::{account, token};
 
 /// What every token begins with, so that scanners of leaked secrets can find it.
@@ -34,6 +35,8 @@ pub struct TokenRequest {
     pub roles: Vec<Role>,
     /// Milliseconds since 1970 (UTC) from which it is worth nothing.
     pub expires_at: Option<i64>,
+    /// The name of the account it speaks for; the caller's own unless said.
+    pub account: Option<String>,
 }
 
 /// A token that was just made. Its secret cannot be had again.
@@ -62,6 +65,8 @@ pub struct Token {
     pub name: String,
     /// The account it speaks for.
     pub account: AccountId,
+    /// That account's name.
+    pub account_name: String,
     /// What its bearer may.
     pub roles: Vec<Role>,
     /// Milliseconds since 1970 (UTC).
@@ -73,10 +78,11 @@ pub struct Token {
 }
 
 impl Platform {
-    /// Makes a token for the caller's account.
+    /// Makes a token for an account.
     ///
     /// # Errors
-    /// `request_invalid` for a token that could do nothing; `store_unavailable`.
+    /// `request_invalid` for a token that could do nothing; `account_not_found`; `role_not_held` for one
+    /// that could do more than its account; `store_unavailable`.
     pub async fn token_create(
         &self,
         who: &Principal,
@@ -93,24 +99,43 @@ impl Platform {
         if request.expires_at.is_some_and(|at| at <= self.now()) {
             return invalid("the token would have expired already");
         }
-        let account = self.account_of(who).await?;
+        let account = match &request.account {
+            Some(name) => self.account(name).await?,
+            None => self.account_of(who).await?,
+        };
+        let beyond = |role: &&Role| !account.roles.iter().any(|held| held.covers(**role));
+        if let Some(role) = request.roles.iter().find(beyond) {
+            return Err(Problem::new(codes::ROLE_NOT_HELD)
+                .with("account", &account.name)
+                .with("role", role.as_str()));
+        }
         Ok(self
-            .token_insert(self.database().conn(), account, request)
+            .token_insert(self.database().conn(), &account, request)
             .await?)
     }
 
-    /// All tokens that are not revoked, oldest first.
+    /// The tokens that are not revoked, oldest first; only those of one account if that is named.
     ///
     /// # Errors
-    /// `store_unavailable`.
-    pub async fn token_list(&self) -> Result<Vec<Token>, Problem> {
+    /// `account_not_found`; `store_unavailable`.
+    pub async fn token_list(&self, account: Option<&str>) -> Result<Vec<Token>, Problem> {
+        let accounts = match account {
+            Some(name) => vec![self.account(name).await?],
+            None => self.accounts().await?,
+        };
+        let names: HashMap<Uuid, String> =
+            accounts.into_iter().map(|it| (it.id.0, it.name)).collect();
         let rows = token::Entity::find()
             .filter(token::Column::RevokedAt.is_null())
             .order_by_asc(token::Column::Id)
             .all(self.database().conn())
             .await
             .map_err(StoreError::from)?;
-        Ok(rows.into_iter().map(Token::from).collect())
+        let named = |row: token::Model| {
+            let name = names.get(&row.account_id)?.clone();
+            Some(Token::new(row, name))
+        };
+        Ok(rows.into_iter().filter_map(named).collect())
     }
 
     /// Takes a token's worth away, at once and for good.
@@ -131,7 +156,8 @@ impl Platform {
         Ok(())
     }
 
-    /// Whose token this is; `None` for one that is unknown, expired or revoked.
+    /// Whose token this is; `None` for one that is unknown, expired or revoked, or whose account is
+    /// disabled. It is worth no more than its account is now.
     ///
     /// # Errors
     /// `store_unavailable`.
@@ -155,6 +181,7 @@ impl Platform {
             return Ok(None);
         }
         let account = account::Entity::find_by_id(row.account_id)
+            .filter(account::Column::DisabledAt.is_null())
             .one(self.database().conn())
             .await
             .map_err(StoreError::from)?;
@@ -173,7 +200,10 @@ impl Platform {
         }
         Ok(Some(Principal {
             name: account.name,
-            roles: roles_from_json(&row.roles),
+            roles: narrowed(
+                &roles_from_json(&row.roles),
+                &roles_from_json(&account.roles),
+            ),
         }))
     }
 
@@ -188,14 +218,14 @@ impl Platform {
     pub(crate) async fn token_insert(
         &self,
         connection: &impl ConnectionTrait,
-        account: AccountId,
+        account: &Account,
         request: TokenRequest,
     ) -> Result<NewToken, StoreError> {
         let id = TokenId(Uuid::now_v7());
         let secret = random_secret();
         let row = token::Model {
             id: id.0,
-            account_id: account.0,
+            account_id: account.id.0,
             name: request.name,
             hash: hash(&secret),
             roles: roles_to_json(&request.roles),
@@ -209,15 +239,16 @@ impl Platform {
             .await?;
         let text = format!("{PREFIX}{}_{}", id.0.simple(), secret.expose_secret());
         Ok(NewToken {
-            token: row.into(),
+            token: Token::new(row, account.name.clone()),
             secret: text.into(),
         })
     }
 }
 
-impl From<token::Model> for Token {
-    fn from(row: token::Model) -> Self {
+impl Token {
+    fn new(row: token::Model, account_name: String) -> Self {
         Self {
+            account_name,
             id: TokenId(row.id),
             name: row.name,
             account: AccountId(row.account_id),

@@ -45,4 +45,16 @@ super::codes! {
     HOME_NOT_EMPTY = "home_not_empty", 409, Conflict,
         en: ["Home directory not empty", "`{path}` is not empty, and a backup is only restored into an empty home; nothing was written", "name another directory with `--home`"],
         zh: ["主目录非空", "`{path}` 非空，备份只能恢复到空的主目录；未写入任何内容", "请用 `--home` 指定其他目录"];
+    /// A context is named that nobody logged in to.
+    CONTEXT_NOT_FOUND = "context_not_found", 404, NotFound,
+        en: ["Context not found", "There is no context `{context}`", "`plugyard context list` shows the contexts, `plugyard login <url>` makes one"],
+        zh: ["未找到上下文", "没有上下文 `{context}`", "用 `plugyard context list` 查看，用 `plugyard login <url>` 新建"];
+    /// The file of contexts cannot be read or written.
+    CONTEXTS_UNUSABLE = "contexts_unusable", 500, Failed,
+        en: ["Contexts cannot be used", "`{path}` cannot be used: {reason}", "correct or remove the file, then `plugyard login <url>` again"],
+        zh: ["无法使用上下文", "`{path}` 无法使用：{reason}", "请修正或删除该文件，然后重新执行 `plugyard login <url>`"];
+    /// A token was to be read, and nothing came.
+    TOKEN_NEEDED = "token_needed", 400, Usage,
+        en: ["Token needed", "No token was given", "type it when asked, or give it on standard input: `plugyard login <url> --token -`"],
+        zh: ["需要令牌", "没有给出令牌", "请按提示输入，或通过标准输入给出：`plugyard login <url> --token -`"];
 }

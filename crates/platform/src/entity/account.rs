@@ -11,6 +11,8 @@ pub struct Model {
     pub name: String,
     pub roles: Json,
     pub created_at: i64,
+    /// Since when it may not sign in.
+    pub disabled_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

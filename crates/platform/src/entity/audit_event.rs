@@ -15,6 +15,8 @@ pub struct Model {
     pub result: String,
     /// Id of the request, for the log.
     pub request: String,
+    /// Whom it concerns, `kind:key`.
+    pub plugin: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
