@@ -23,6 +23,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutBody;
 use tracing::Instrument;
 
+use crate::audit_log::Knocks;
 use crate::metrics::Metrics;
 use crate::settings::ServerSettings;
 use crate::sign_in::{SignedIn, sign_in};
@@ -41,8 +42,8 @@ pub(crate) struct Shared {
     pub(crate) started_at: u64,
     /// Another one after each start.
     pub(crate) instance: uuid::Uuid,
-    /// When a refused plugin was last written into the audit log.
-    pub(crate) plugin_refused: parking_lot::Mutex<Option<Instant>>,
+    /// Those who were not let in.
+    pub(crate) knocks: Knocks,
     /// Set when recovery is done.
     pub(crate) recovered: AtomicBool,
     /// Cancelled by `/stop` and by whoever runs the server.
@@ -69,7 +70,7 @@ impl App {
                 .elapsed()
                 .map_or(0, |since| since.as_secs()),
             instance: uuid::Uuid::now_v7(),
-            plugin_refused: parking_lot::Mutex::default(),
+            knocks: Knocks::default(),
             recovered: AtomicBool::new(false),
             closing: CancellationToken::new(),
             slots: Arc::new(Semaphore::new(settings.limits.requests)),

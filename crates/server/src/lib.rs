@@ -27,4 +27,4 @@ mod v1;
 pub use document::RIGHT_EXTENSION;
 pub use error::{StartError, WiringError};
 pub use server::{Bound, Routes, Server, openapi};
-pub use settings::{Auth, HttpLimits, PluginCheck, ServerSettings};
+pub use settings::{Auth, HostReporter, HttpLimits, PluginCheck, ServerSettings};

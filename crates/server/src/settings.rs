@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use plugyard_model::ByteSize;
 
 /// Says of a process id, as this process sees it, whether it is a plugin or descends from one.
 pub type PluginCheck = Arc<dyn Fn(u32) -> bool + Send + Sync>;
+
+/// What this machine can enforce on plugins, as a document; found out when first asked.
+pub type HostReporter = Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>;
 
 /// Settings of a [`Server`](crate::Server).
 #[derive(Clone)]
@@ -25,6 +29,8 @@ pub struct ServerSettings {
     pub version: String,
     /// Tells plugins from people among local peers; `plugyard_sandbox::is_plugin_peer`.
     pub is_plugin: PluginCheck,
+    /// What `/v1/nodes` tells of the machine.
+    pub host_report: Option<HostReporter>,
 }
 
 impl ServerSettings {
@@ -37,6 +43,7 @@ impl ServerSettings {
             limits: HttpLimits::default(),
             version: version.into(),
             is_plugin,
+            host_report: None,
         }
     }
 }

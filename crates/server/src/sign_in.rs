@@ -12,7 +12,7 @@ use plugyard_model::rights::Role;
 use plugyard_model::{Problem, codes};
 
 use crate::app::App;
-use crate::audit_log::record_refused_plugin;
+use crate::audit_log::{record_failed_sign_in, record_refused_plugin};
 use crate::peer::Peer;
 use crate::settings::Auth;
 
@@ -64,7 +64,10 @@ async fn who(app: &App, request: &Parts) -> Result<Option<Principal>, Problem> {
         return match known {
             Some(principal) => Ok(Some(principal)),
             None if open => without_sign_in(app, peer, request).await,
-            None => Err(Problem::new(codes::NOT_SIGNED_IN)),
+            None => {
+                record_failed_sign_in(app, &from(peer), request).await;
+                Err(Problem::new(codes::NOT_SIGNED_IN))
+            }
         };
     }
     match peer {
@@ -98,6 +101,15 @@ async fn refuse_plugin(
 ) -> Result<Option<Principal>, Problem> {
     record_refused_plugin(app, listener, request).await;
     Err(Problem::new(codes::PLUGIN_REFUSED))
+}
+
+/// Where somebody came from, for the log.
+fn from(peer: Option<Peer>) -> String {
+    match peer {
+        Some(Peer::Tcp { remote, .. }) => remote.ip().to_canonical().to_string(),
+        Some(Peer::Unix { .. }) => "the socket".to_owned(),
+        None => "nowhere".to_owned(),
+    }
 }
 
 fn owner(name: &str) -> Principal {

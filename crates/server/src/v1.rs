@@ -2,12 +2,14 @@
 //!
 //! One file for each resource; each file's `router` and `RIGHTS` say what it serves to whom.
 
+mod accounts;
 mod audit;
 mod backup;
 mod documents;
 mod events;
 mod installations;
 mod logs;
+mod nodes;
 mod operations;
 mod packages;
 mod rescan;
@@ -35,14 +37,16 @@ pub(crate) fn routers() -> Vec<OpenApiRouter<App>> {
         logs::router(),
         operations::router(),
         events::router(),
+        accounts::router(),
         tokens::router(),
         audit::router(),
+        nodes::router(),
     ]
 }
 
 /// Their rights.
 pub(crate) fn rights() -> Vec<RouteRight> {
-    let lists: [&[Entry]; 11] = [
+    let lists: &[&[Entry]] = &[
         session::RIGHTS,
         backup::RIGHTS,
         packages::RIGHTS,
@@ -52,11 +56,14 @@ pub(crate) fn rights() -> Vec<RouteRight> {
         logs::RIGHTS,
         operations::RIGHTS,
         events::RIGHTS,
+        accounts::RIGHTS,
         tokens::RIGHTS,
         audit::RIGHTS,
+        nodes::RIGHTS,
     ];
     lists
-        .into_iter()
+        .iter()
+        .copied()
         .flatten()
         .map(|(method, path, right)| RouteRight {
             method: method.clone(),

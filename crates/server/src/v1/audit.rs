@@ -3,10 +3,11 @@
 use axum::extract::State;
 use axum::http::Method;
 use plugyard_http::{ApiResult, Json, Page, PageQuery, Query};
+use plugyard_model::PluginName;
 use plugyard_model::rights::Right;
-use plugyard_platform::audit::AuditEvent;
-use serde::Serialize;
-use utoipa::ToSchema;
+use plugyard_platform::audit::{AuditEvent, AuditFilter};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -37,6 +38,35 @@ struct Row {
     result: String,
     /// Id of the request, to be found in the server's log.
     request: String,
+    /// The plugin it concerns, `kind:key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<String>,
+}
+
+/// Which rows are wanted; all of it must hold.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only what concerns this plugin, `kind:key`.
+    #[param(value_type = Option<String>)]
+    plugin: Option<PluginName>,
+    /// Only what this one did: an account's name, `local`, `nobody`, `plugin`.
+    who: Option<String>,
+    /// Only what happened at this time or later, in milliseconds since 1970 (UTC).
+    since: Option<i64>,
+    /// Only what happened before this time, in milliseconds since 1970 (UTC).
+    until: Option<i64>,
+}
+
+impl From<Filter> for AuditFilter {
+    fn from(filter: Filter) -> Self {
+        Self {
+            plugin: filter.plugin,
+            who: filter.who,
+            since: filter.since,
+            until: filter.until,
+        }
+    }
 }
 
 impl From<AuditEvent> for Row {
@@ -49,6 +79,7 @@ impl From<AuditEvent> for Row {
             target: event.target,
             result: event.result,
             request: event.request,
+            plugin: event.plugin,
         }
     }
 }
@@ -56,11 +87,15 @@ impl From<AuditEvent> for Row {
 /// The audit log, latest first
 #[utoipa::path(
     get, path = "/v1/audit", tag = "audit", operation_id = "audit_list",
-    params(PageQuery),
+    params(Filter, PageQuery),
     responses((status = 200, description = "A page of it", body = Page<Row>)),
 )]
-async fn list(State(app): State<App>, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<Row>>> {
-    let page = app.platform.audit_list(&page).await?;
+async fn list(
+    State(app): State<App>,
+    Query(filter): Query<Filter>,
+    Query(page): Query<PageQuery>,
+) -> ApiResult<Json<Page<Row>>> {
+    let page = app.platform.audit_list(&filter.into(), &page).await?;
     Ok(Json(Page {
         items: page.items.into_iter().map(Into::into).collect(),
         next: page.next,

@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use plugyard_http::{ApiResult, Caller, Json, Path};
+use plugyard_http::{ApiResult, Caller, Json, Path, Query};
 use plugyard_model::rights::{Right, Role};
 use plugyard_model::{AccountId, TokenId};
 use plugyard_platform::tokens::{Token, TokenRequest};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -40,6 +40,8 @@ struct TokenDocument {
     /// The account it speaks for.
     #[schema(value_type = String, format = Uuid)]
     account: AccountId,
+    /// That account's name.
+    account_name: String,
     /// What its bearer is.
     #[schema(value_type = Vec<String>)]
     roles: Vec<Role>,
@@ -59,6 +61,7 @@ impl From<Token> for TokenDocument {
             id: token.id,
             name: token.name,
             account: token.account,
+            account_name: token.account_name,
             roles: token.roles,
             created_at: token.created_at,
             expires_at: token.expires_at,
@@ -85,6 +88,17 @@ struct NewToken {
     roles: Vec<Role>,
     /// Milliseconds since 1970 (UTC) from which it is worth nothing; never unless said.
     expires_at: Option<i64>,
+    /// The name of the account it speaks for; the caller's own unless said.
+    account: Option<String>,
+}
+
+/// Whose tokens are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only those of the account of this name.
+    account: Option<String>,
 }
 
 /// A token that was just made.
@@ -99,16 +113,17 @@ struct TokenMade {
 /// The tokens
 #[utoipa::path(
     get, path = "/v1/tokens", tag = "tokens", operation_id = "token_list",
+    params(Filter),
     responses((status = 200, description = "The tokens, without their secrets", body = Tokens)),
 )]
-async fn list(State(app): State<App>) -> ApiResult<Json<Tokens>> {
-    let tokens = app.platform.token_list().await?;
+async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> ApiResult<Json<Tokens>> {
+    let tokens = app.platform.token_list(filter.account.as_deref()).await?;
     Ok(Json(Tokens {
         items: tokens.into_iter().map(Into::into).collect(),
     }))
 }
 
-/// Make a token for one's own account
+/// Make a token, for one's own account or another
 #[utoipa::path(
     post, path = "/v1/tokens", tag = "tokens", operation_id = "token_create",
     request_body = NewToken,
@@ -123,6 +138,7 @@ async fn create(
         name: request.name,
         roles: request.roles,
         expires_at: request.expires_at,
+        account: request.account,
     };
     let made = app.platform.token_create(&who, request).await?;
     let location = HeaderValue::try_from(format!("/v1/tokens/{}", made.token.id));

@@ -134,6 +134,7 @@ impl World {
             name: role.as_str().into(),
             roles: vec![role],
             expires_at: None,
+            account: None,
         };
         let made = self.platform.token_create(&who, request).await.unwrap();
         let secret = made.secret.expose_secret().to_owned();

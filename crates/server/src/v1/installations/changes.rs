@@ -1,9 +1,12 @@
 //! Every change to an installation: begun here, carried out as an operation.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use plugyard_http::{ApiResult, Caller, IfMatch, Json, Path, Principal, Query, Unhurried};
+use plugyard_http::{
+    ApiResult, Caller, Concerns, IfMatch, Json, Path, Principal, Query, Unhurried,
+};
 use plugyard_model::rights::Right;
 use plugyard_model::{Digest, OperationId, PluginName, Problem, VersionId, Wanted, codes};
 use plugyard_platform::kind::{Packages, Plan, StepSpec};
@@ -383,6 +386,7 @@ async fn begin(
     let operation = app.platform.change(who, plugin, change).await?;
     let mut response = (
         StatusCode::ACCEPTED,
+        Extension(Concerns(plugin.clone())),
         Json(Started {
             operation,
             plugin: plugin.clone(),
