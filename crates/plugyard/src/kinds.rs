@@ -1,8 +1,9 @@
 //! The kinds of plugin this binary knows, as far as a package is concerned.
 
-use plugyard_archive::PackageReader;
+use plugyard_archive::{Directory, PackageReader, Policy};
 use plugyard_model::{Inspection, KindId, Problem};
 use plugyard_platform::Home;
+use plugyard_platform::kind::Dropped;
 use plugyard_portable::{PortableHost, PortableSettings};
 
 /// Says everything about a package, with the server's own function.
@@ -18,4 +19,18 @@ pub(crate) fn inspect(
     let host = PortableHost::new(PortableSettings::default(), Home::new("."));
     let kind = kind.map(|kind| KindId::from(kind.to_owned()));
     plugyard_platform::inspect(&[host.kind()], package, kind.as_ref(), expected)
+}
+
+/// The directories that were put into a home by hand and are not installed, with what would be said about
+/// them.
+pub(crate) fn dropped(home: &Home) -> Vec<(Dropped, Result<Inspection, Problem>)> {
+    let kind = PortableHost::new(PortableSettings::default(), home.clone()).kind();
+    let looked = |dropped: Dropped| {
+        let package = Directory::open(&dropped.path, &Policy::default());
+        let (id, key) = (kind.id(), Some(dropped.key.as_str()));
+        let inspection =
+            plugyard_platform::inspect(std::slice::from_ref(&kind), &package, Some(&id), key);
+        (dropped, inspection)
+    };
+    kind.dropped(home).into_iter().map(looked).collect()
 }

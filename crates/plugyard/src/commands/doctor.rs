@@ -1,11 +1,13 @@
 //! `doctor`: what this machine can and cannot enforce, found out by trying.
 
-use plugyard_model::{ExitCode, Problem, codes};
+use plugyard_model::{ExitCode, Problem, Severity, codes};
+use plugyard_platform::Home;
 use plugyard_sandbox::{Enforced, HostReport, How, Launcher};
 use serde_json::{Value as Json, json};
 
 use crate::commands::{Context, asynchronously};
 use crate::failure::Failure;
+use crate::kinds;
 use crate::output::text_at;
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
@@ -24,6 +26,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     })?;
     let mut checks = host(&report);
     checks.push(python());
+    checks.extend(dropped(context));
     let body = json!({ "checks": checks, "host": report });
     context.printer.list(
         &body,
@@ -120,6 +123,29 @@ fn limit(name: &str, enforced: &Enforced) -> Json {
         How::NotEnforced => "weak",
     };
     check(name, result, enforced.by.clone())
+}
+
+/// Plugins that were put into the home by hand and are not installed.
+fn dropped(context: &Context) -> Vec<Json> {
+    let home = Home::new(&context.global.home);
+    let found = kinds::dropped(&home).into_iter();
+    let told = found.map(|(dropped, inspection)| {
+        let name = dropped.path.strip_prefix(home.root());
+        let name = name.unwrap_or(&dropped.path).display().to_string();
+        let wrong = match inspection {
+            Err(problem) => Some(problem.detail(context.lang)),
+            Ok(inspection) => inspection
+                .findings
+                .iter()
+                .find(|it| it.severity == Severity::Error)
+                .map(|it| it.text(context.lang)),
+        };
+        match wrong {
+            Some(wrong) => check(&name, "refused", wrong),
+            None => check(&name, "waiting", "`plugyard rescan` installs it"),
+        }
+    });
+    told.collect()
 }
 
 /// Plugins in Python need an interpreter; the server finds it the same way.

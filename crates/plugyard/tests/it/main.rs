@@ -12,6 +12,7 @@
 mod commands;
 mod demo;
 mod facts;
+mod home;
 mod processes;
 mod readme;
 mod secrets;
