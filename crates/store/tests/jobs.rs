@@ -138,7 +138,7 @@ impl Bench {
     }
 
     async fn drain(&self) -> usize {
-        self.workers().drain().await.unwrap()
+        ended(self.workers().drain()).await.unwrap()
     }
 
     fn pass(&self, millis: i64) {
