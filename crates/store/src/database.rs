@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
@@ -154,6 +155,12 @@ impl Database {
             .max_connections(4)
             .min_connections(1)
             .acquire_timeout(PATIENCE)
+            // SQLite itself rolls back what meets a full disk; the driver then still counts a transaction,
+            // and the next one on that connection would never end. Such a connection is replaced.
+            .before_acquire(|connection, _| {
+                let clean = !connection.is_in_transaction();
+                Box::pin(async move { Ok(clean) })
+            })
             .connect_with(options)
             .await
             .map_err(|source| StoreError::Open {

@@ -129,3 +129,29 @@ async fn a_transaction_that_is_dropped_changes_nothing() {
         assert_eq!(count(&test.database).await, 0, "{}", test.sort);
     }
 }
+
+#[tokio::test]
+async fn after_a_full_disk_writing_goes_on() {
+    let test = testing::sqlite().await;
+    test.database.migrate(vec![first()]).await.unwrap();
+    let full = test.database.begin().await.unwrap();
+    // What SQLite does by itself when there is no room: it rolls back, and nobody tells the driver.
+    full.execute_unprepared("ROLLBACK").await.unwrap();
+    drop(full);
+    for id in 0..8 {
+        let transaction = test.database.begin().await.unwrap();
+        transaction
+            .execute_unprepared(&format!("INSERT INTO things VALUES ({id})"))
+            .await
+            .unwrap();
+        // Undone, then done: neither may leave the file locked for the others.
+        drop(transaction);
+        let transaction = test.database.begin().await.unwrap();
+        transaction
+            .execute_unprepared(&format!("INSERT INTO things VALUES ({id})"))
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+    }
+    assert_eq!(count(&test.database).await, 8);
+}
