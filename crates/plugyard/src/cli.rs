@@ -35,10 +35,16 @@ pub(crate) struct Global {
     /// Home directory of the server to serve from or to talk to
     #[arg(long, global = true, value_name = "DIR", env = environment::HOME, default_value = "plugyard-home")]
     pub(crate) home: PathBuf,
+    /// Whether the home directory was named rather than the default
+    #[arg(skip)]
+    pub(crate) home_named: bool,
     /// Talk to the server at this address instead of the one of the home directory
     #[arg(long, global = true, value_name = "URL", env = environment::SERVER)]
     pub(crate) server: Option<String>,
-    /// Token for `--server`
+    /// Talk to the server of this context; see `plugyard login`
+    #[arg(long, global = true, value_name = "NAME", env = environment::CONTEXT)]
+    pub(crate) context: Option<String>,
+    /// Token for a server that is reached by its address; `-` reads it from standard input
     #[arg(long, global = true, value_name = "TOKEN", env = environment::TOKEN, hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// How results are printed
@@ -119,9 +125,28 @@ pub(crate) enum Command {
     /// Operations: changes with their steps
     #[command(subcommand, arg_required_else_help = true)]
     Operation(Operation),
+    /// Accounts: who may sign in, and what they may
+    #[command(subcommand, arg_required_else_help = true)]
+    User(User),
     /// Tokens: how others sign in
     #[command(subcommand, arg_required_else_help = true)]
     Token(Token),
+    /// Say who changed what
+    Audit(Audit),
+    /// Servers and what their machines can do
+    #[command(subcommand, arg_required_else_help = true)]
+    Node(Node),
+
+    /// Remember a remote server and the token for it
+    Login(Login),
+    /// Forget the token of a remote server
+    Logout {
+        /// The context [default: the one in use]
+        name: Option<String>,
+    },
+    /// Contexts: the remote servers that `login` remembered
+    #[command(subcommand, arg_required_else_help = true)]
+    Context(Context),
 
     /// Run the server
     Serve(Serve),
@@ -429,13 +454,20 @@ pub(crate) struct OperationArg {
 pub(crate) enum Token {
     /// List tokens, without what they open
     #[command(visible_alias = "ls")]
-    List,
+    List {
+        /// Only those of this account
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+    },
     /// Make a token; it is shown once
     Create {
         /// What it is for
         name: String,
-        /// What its bearer is: owner, operator, author or viewer (may be repeated)
-        #[arg(long = "role", value_name = "ROLE", default_value = "viewer")]
+        /// The account it speaks for [default: one's own]
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// What its bearer is (may be repeated)
+        #[arg(long = "role", value_name = "ROLE", default_value = "viewer", value_parser = ROLES)]
         roles: Vec<String>,
         /// How long it is valid, e.g. `720h` [default: until revoked]
         #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -479,6 +511,119 @@ pub(crate) struct Restore {
     pub(crate) file: PathBuf,
 }
 
+/// What an account can be; a plugin's role is nobody's to give.
+const ROLES: [&str; 4] = ["owner", "operator", "author", "viewer"];
+
+/// `user …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// List accounts
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show an account with its tokens
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Make an account; `token create --user` gives it a way in
+    Create {
+        /// Its name: lower-case letters, digits and any of `._-@`
+        name: String,
+        /// What it is (may be repeated)
+        #[arg(long = "role", value_name = "ROLE", default_value = "viewer", value_parser = ROLES)]
+        roles: Vec<String>,
+    },
+    /// Change what an account is, with effect on its tokens at once
+    Role {
+        /// Its name
+        name: String,
+        /// What it is from now on
+        #[arg(required = true, value_name = "ROLE", value_parser = ROLES)]
+        roles: Vec<String>,
+    },
+    /// Let accounts sign in again
+    Enable {
+        /// Their names
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Let the tokens of accounts be worth nothing until they are enabled again
+    Disable {
+        /// Their names
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Delete an account and its tokens
+    Delete {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// `audit`
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Only what concerns this plugin, `kind:key` or its key
+    #[arg(long)]
+    pub(crate) plugin: Option<String>,
+    /// Only what this account did; `local` is the server's own user
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Only since then: how long ago (`36h`, `7d`) or a time (`2026-11-21`, `2026-11-21T09:00:00Z`)
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    pub(crate) since: Option<jiff::Timestamp>,
+    /// Only before then
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    pub(crate) until: Option<jiff::Timestamp>,
+    /// How many of the latest rows
+    #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+/// `node …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Node {
+    /// List servers
+    #[command(visible_alias = "ls")]
+    List,
+}
+
+/// `login`
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// Its address, e.g. `https://plugyard.example.org`
+    #[arg(value_name = "URL", value_parser = address)]
+    pub(crate) url: String,
+    /// How the context is called [default: the host and port of the address]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// `context …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Context {
+    /// List contexts
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a context, without its token
+    Show {
+        /// Its name [default: the one in use]
+        name: Option<String>,
+    },
+    /// Let commands talk to the server of a context from now on
+    Use {
+        /// Its name
+        name: String,
+    },
+    /// Delete a context with its token
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
 /// `serve`
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -502,6 +647,44 @@ pub(crate) enum Auth {
 
 fn duration(text: &str) -> Result<Duration, String> {
     plugyard_model::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// So long ago, or a day (its begin, UTC), or a point in time.
+fn moment(text: &str) -> Result<jiff::Timestamp, String> {
+    let ago = match text.strip_suffix('d').map(str::parse::<u32>) {
+        Some(Ok(days)) => Ok(Duration::from_hours(24) * days),
+        _ => plugyard_model::parse_duration(text),
+    };
+    let wrong = || {
+        "expected how long ago (`36h`, `7d`), a day or a time (`2026-11-21T09:00:00Z`)".to_owned()
+    };
+    // A number alone would be milliseconds, which nobody means here.
+    if let Ok(ago) = ago
+        && text.ends_with(|c: char| c.is_ascii_alphabetic())
+    {
+        return jiff::Timestamp::now().checked_sub(ago).map_err(|_| wrong());
+    }
+    if let Ok(day) = text.parse::<jiff::civil::Date>()
+        && text.len() == 10
+    {
+        let begin = day.to_zoned(jiff::tz::TimeZone::UTC);
+        return begin.map(|it| it.timestamp()).map_err(|_| wrong());
+    }
+    text.parse().map_err(|_| wrong())
+}
+
+/// An address of a server, without a slash at its end.
+fn address(text: &str) -> Result<String, String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            if url.username().is_empty() && url.password().is_none() {
+                Ok(text.trim_end_matches('/').to_owned())
+            } else {
+                Err("an address has no user and no password".to_owned())
+            }
+        }
+        _ => Err("expected `https://…` or `http://…`".to_owned()),
+    }
 }
 
 /// `name=value`, the value being JSON if it can be read as such and else the text itself.
@@ -548,6 +731,30 @@ mod tests {
         );
         assert!(sink("file=[1]").is_err());
         assert!(sink("file={").is_err());
+    }
+
+    #[test]
+    fn times_are_ago_or_absolute() {
+        let hour = jiff::SignedDuration::from_hours(1);
+        for (text, hours) in [("36h", 36), ("7d", 168)] {
+            let ago = jiff::Timestamp::now().duration_since(moment(text).unwrap());
+            assert!(ago >= hour * hours && ago < hour * (hours + 1), "{text}");
+        }
+        let day = "2026-11-21T00:00:00Z".parse().unwrap();
+        assert_eq!(moment("2026-11-21"), Ok(day));
+        assert_eq!(moment("2026-11-21T00:00:00Z"), Ok(day));
+        for wrong in ["", "5", "yesterday", "-1h", "2026-13-01"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_http_and_keep_no_secret() {
+        let read = |text| address(text).ok();
+        assert_eq!(read("https://a.b/"), Some("https://a.b".to_owned()));
+        for wrong in ["localhost:9081", "ftp://a", "https://u:p@a", "a", "http://"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -10,9 +10,11 @@ use plugyard_model::{Lang, Problem, codes};
 use plugyard_platform::Home;
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response};
+use secrecy::ExposeSecret as _;
 use serde_json::Value as Json;
 
 use crate::cli::Global;
+use crate::contexts::Target;
 use crate::failure::Failure;
 use crate::output::note;
 
@@ -32,6 +34,12 @@ pub(crate) struct Client {
 impl Client {
     /// The server that the options name. Does not connect yet.
     pub(crate) fn new(global: &Global, lang: Lang) -> Result<Self, Failure> {
+        let target = Target::of(global).map_err(|problem| Failure::local(&problem, lang))?;
+        Self::to(&target, lang)
+    }
+
+    /// This server. Does not connect yet.
+    pub(crate) fn to(target: &Target, lang: Lang) -> Result<Self, Failure> {
         // The only provider in this binary; installing it twice is harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
@@ -39,26 +47,26 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .user_agent(concat!("plugyard/", env!("CARGO_PKG_VERSION")));
-        let (base, address) = match &global.server {
-            Some(server) => {
-                if let Some(token) = &global.token {
-                    let mut value =
-                        HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-                            unusable(server, "the token has characters that no token has", lang)
-                        })?;
+        let (base, address) = match target {
+            Target::Remote { server, token } => {
+                if let Some(token) = token {
+                    let bearer = format!("Bearer {}", token.expose_secret());
+                    let mut value = HeaderValue::from_str(&bearer).map_err(|_| {
+                        unusable(server, "the token has characters that no token has", lang)
+                    })?;
                     value.set_sensitive(true);
                     headers.insert(AUTHORIZATION, value);
                 }
                 let base = server.trim_end_matches('/').to_owned();
                 let url = reqwest::Url::parse(&base)
                     .map_err(|error| unusable(server, &error.to_string(), lang))?;
-                if url.scheme() == "http" && global.token.is_some() && !is_loopback(&url) {
+                if url.scheme() == "http" && token.is_some() && !is_loopback(&url) {
                     note(&format!("warning: the token goes to `{base}` unencrypted"));
                 }
                 (base, server.clone())
             }
-            None => {
-                let socket = socket(&global.home);
+            Target::Home(home) => {
+                let socket = socket(home);
                 builder = builder.unix_socket(socket.clone());
                 ("http://localhost".to_owned(), socket.display().to_string())
             }

@@ -1,15 +1,19 @@
 //! What the commands do: one module per noun.
 
 mod backup;
+mod audit;
 mod change;
 mod check;
+mod context;
 mod doctor;
 mod flow;
+mod node;
 mod operation;
 mod pack;
 mod plugin;
 mod rescan;
 mod token;
+mod user;
 
 use std::future::Future;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
@@ -102,6 +106,9 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Reference { page } => reference::print(page).map(|()| ExitCode::Done),
         Command::Doctor => doctor::run(context),
         Command::Serve(arguments) => crate::serve::run(&arguments, context),
+        Command::Login(arguments) => asynchronously(context::login(&arguments, context)),
+        Command::Logout { name } => context::logout(name.as_ref(), context),
+        Command::Context(command) => context::run(&command, context),
         Command::Backup(arguments) => backup::backup(&arguments, context),
         Command::Restore(arguments) => backup::restore(&arguments, context),
         remote => asynchronously(async {
@@ -131,12 +138,18 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 Command::Operation(command) => operation::run(&command, &client, context).await,
                 Command::Stream(command) => flow::stream(&command, &client, context).await,
                 Command::Rule(command) => flow::rule(&command, &client, context).await,
+                Command::User(command) => user::run(&command, &client, context).await,
                 Command::Token(command) => token::run(&command, &client, context).await,
+                Command::Audit(arguments) => audit::run(&arguments, &client, context).await,
+                Command::Node(command) => node::run(&command, &client, context).await,
                 Command::Check(_)
                 | Command::Pack(_)
                 | Command::Completions { .. }
                 | Command::Reference { .. }
                 | Command::Doctor
+                | Command::Login(_)
+                | Command::Logout { .. }
+                | Command::Context(_)
                 | Command::Backup(_)
                 | Command::Restore(_)
                 | Command::Serve(_) => unreachable!("handled above"),

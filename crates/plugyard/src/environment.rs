@@ -5,6 +5,8 @@
 pub(crate) const HOME: &str = "PLUGYARD_HOME";
 /// Address of a remote server.
 pub(crate) const SERVER: &str = "PLUGYARD_SERVER";
+/// Name of a remembered server.
+pub(crate) const CONTEXT: &str = "PLUGYARD_CONTEXT";
 /// Token for the remote server.
 pub(crate) const TOKEN: &str = "PLUGYARD_TOKEN";
 /// Language of messages.
@@ -74,10 +76,21 @@ pub(crate) const ALL: &[Variable] = &[
         "Address of a remote server, as `--server`.",
     ),
     variable(
+        CONTEXT,
+        Reader::CommandLine,
+        "Name of a server that `plugyard login` remembered, as `--context`.",
+    ),
+    variable(
         TOKEN,
         Reader::CommandLine,
         "Token for the remote server, as `--token`.",
     ),
+    variable(
+        "XDG_CONFIG_HOME",
+        Reader::CommandLine,
+        "Directory of the user's configuration; contexts are in `plugyard/contexts.json` below it, else below `$HOME/.config`.",
+    ),
+    variable("HOME", Reader::CommandLine, "See `XDG_CONFIG_HOME`."),
     variable(
         LANG,
         Reader::CommandLine,

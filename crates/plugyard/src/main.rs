@@ -5,13 +5,14 @@
 //!
 //! * `cli`: every command and option.
 //! * `commands`: what the commands do, one file per noun.
-//! * `client`: how the server is reached; `output`: how results are printed; `failure`: how a command ends badly.
+//! * `client`: how the server is reached; `contexts`: which one; `output`: how results are printed; `failure`: how a command ends badly.
 //! * `serve`: the wiring of the whole server.
 #![forbid(unsafe_code)]
 
 mod cli;
 mod client;
 mod commands;
+mod contexts;
 #[cfg(test)]
 mod documented;
 mod environment;
@@ -25,7 +26,8 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::Cli;
 use crate::commands::Context;
@@ -35,7 +37,13 @@ fn main() -> ExitCode {
     // second thread and must not read the command line as ours.
     plugyard_sandbox::shim::run_if_asked();
 
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    // Even with the default's value: who names a home means it, and not the context in use.
+    cli.global.home_named = matches!(
+        matches.value_source("home"),
+        Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+    );
     let context = Context::new(&cli.global);
     match commands::run(cli.command, &context) {
         Ok(code) => ExitCode::from(code as u8),

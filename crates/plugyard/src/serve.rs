@@ -126,6 +126,7 @@ async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
     own.allow_private_urls = settings.packages.allow_private_urls;
     own.fetch_timeout = settings.packages.fetch_timeout.0;
     own.keep_versions = settings.packages.keep_versions;
+    own.audit_retention = Some(settings.audit.retention.0).filter(|it| !it.is_zero());
     let platform = Platform::open(own, vec![portable.kind()]).await?;
     Ok(Parts {
         platform,
@@ -139,6 +140,16 @@ async fn listen(home: &Home, settings: &Settings, parts: &Parts) -> Result<Bound
         env!("CARGO_PKG_VERSION"),
         Arc::new(plugyard_sandbox::is_plugin_peer),
     );
+    let host = parts.portable.clone();
+    own.host_report = Some(Arc::new(move || {
+        let host = host.clone();
+        Box::pin(async move {
+            match host.host_report().await {
+                Ok(report) => serde_json::to_value(report).unwrap_or_default(),
+                Err(reason) => serde_json::json!({ "error": reason }),
+            }
+        })
+    }));
     own.listen = vec![settings.server.listen];
     own.socket = Some(home.api_socket());
     own.auth = match settings.server.auth {

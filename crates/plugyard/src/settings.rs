@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) database: DatabaseSection,
     pub(crate) packages: PackagesSection,
     pub(crate) portable: PortableSettings,
+    pub(crate) audit: AuditSection,
     pub(crate) log: LogSection,
 }
 
@@ -76,6 +77,21 @@ impl Default for PackagesSection {
             fetch_timeout: Span(Duration::from_mins(10)),
             allow_private_urls: false,
             keep_versions: 3,
+        }
+    }
+}
+
+/// `audit`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AuditSection {
+    pub(crate) retention: Span,
+}
+
+impl Default for AuditSection {
+    fn default() -> Self {
+        Self {
+            retention: Span(Duration::from_hours(365 * 24)),
         }
     }
 }
@@ -262,6 +278,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     (
         "portable.external_files",
         "Whether the eKuiper-compatible routes may install from any file of this machine (`file:///…`); with `false` only from `uploads/`.",
+    ),
+    (
+        "audit.retention",
+        "How long rows of the audit log are kept; `0` for ever.",
     ),
     ("log.format", "`text` or `json`, on standard error."),
     (

@@ -2,13 +2,14 @@
 
 use plugyard_model::{ExitCode, Lang};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::cli::Token;
 use crate::client::{Client, segment};
 use crate::commands::Context;
+use crate::commands::user::words_at;
 use crate::failure::Failure;
-use crate::output::{text_at, time_at};
+use crate::output::{self, text_at, time_at};
 
 pub(super) async fn run(
     command: &Token,
@@ -16,31 +17,23 @@ pub(super) async fn run(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     match command {
-        Token::List => {
-            let (body, items) = client.list("/v1/tokens").await?;
-            context.printer.list(
-                &body,
-                &items,
-                |item| text_at(item, "/id"),
-                &["ID", "NAME", "ROLES", "EXPIRES"],
-                |item| {
-                    let roles = item["roles"].as_array().into_iter().flatten();
-                    let roles: Vec<&str> = roles.filter_map(serde_json::Value::as_str).collect();
-                    vec![
-                        text_at(item, "/id"),
-                        text_at(item, "/name"),
-                        roles.join(","),
-                        time_at(item, "/expires_at"),
-                    ]
-                },
-            );
+        Token::List { user } => {
+            let path = match user {
+                Some(user) => format!("/v1/tokens?account={}", segment(user)),
+                None => "/v1/tokens".to_owned(),
+            };
+            let (body, items) = client.list(&path).await?;
+            context
+                .printer
+                .list(&body, &items, |item| text_at(item, "/id"), HEADINGS, row);
         }
         Token::Create {
             name,
+            user,
             roles,
             expires,
         } => {
-            let mut body = json!({ "name": name, "roles": roles });
+            let mut body = json!({ "name": name, "roles": roles, "account": user });
             if let Some(expires) = expires {
                 let from_now = i64::try_from(expires.as_millis()).unwrap_or(i64::MAX);
                 let at = jiff::Timestamp::now()
@@ -65,4 +58,22 @@ pub(super) async fn run(
         }
     }
     Ok(ExitCode::Done)
+}
+
+const HEADINGS: &[&str] = &["ID", "NAME", "USER", "ROLES", "EXPIRES", "LAST USED"];
+
+fn row(item: &Json) -> Vec<String> {
+    vec![
+        text_at(item, "/id"),
+        text_at(item, "/name"),
+        text_at(item, "/account_name"),
+        words_at(item, "roles"),
+        time_at(item, "/expires_at"),
+        time_at(item, "/last_used_at"),
+    ]
+}
+
+/// Tokens for people.
+pub(super) fn table(tokens: &[Json], lang: Lang) -> String {
+    output::table(lang, HEADINGS, tokens.iter().map(row).collect())
 }

@@ -9,11 +9,14 @@
     reason = "tests say what they skip and saw"
 )]
 
+mod administration;
 mod commands;
 mod demo;
 mod facts;
 mod home;
+mod hostile;
 mod processes;
 mod readme;
 mod secrets;
 mod support;
+mod surroundings;
