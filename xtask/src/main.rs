@@ -13,6 +13,7 @@ mod bench;
 mod conformance;
 mod demo;
 mod docs;
+mod fuzz;
 mod outcome;
 mod postgres;
 mod process;
@@ -46,6 +47,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Write the reference pages that follow from the code.
     Docs(docs::Arguments),
+    /// Feed hostile bytes to whatever reads foreign ones.
+    Fuzz(fuzz::Arguments),
     /// Check the rules of the workspace that no compiler checks.
     Tidy,
 }
@@ -61,6 +64,7 @@ fn main() -> std::process::ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Docs(arguments) => docs::run(&arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Tidy => tidy::run(),
     };
     match done {
