@@ -13,4 +13,6 @@ mod routes;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod sources;
+#[cfg(test)]
 mod support;
