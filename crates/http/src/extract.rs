@@ -1,6 +1,5 @@
 //! Extractors for bodies, paths and queries whose refusals are problems.
 
-use axum::body::HttpBody as _;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::request::Parts;
@@ -93,7 +92,9 @@ impl BodyLimit {
     /// The limit, when a request says of its body that it is larger: then none of it need be waited for.
     pub fn passed_by(request: &Request) -> Option<ByteSize> {
         let limit = request.extensions().get::<Self>()?.0;
-        (request.body().size_hint().lower() > limit.0).then_some(limit)
+        let length = request.headers().get(header::CONTENT_LENGTH)?;
+        let length: u64 = length.to_str().ok()?.parse().ok()?;
+        (length > limit.0).then_some(limit)
     }
 }
 
