@@ -32,6 +32,8 @@ const MAX_SOCKET_PATH: usize = 107;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+/// How many looks for the process behind a connection go on at once: each takes a thread and walks `/proc`.
+static LOOKS: Semaphore = Semaphore::const_new(4);
 
 /// A bound Unix socket; its file goes when this does.
 #[derive(Debug)]
@@ -227,9 +229,14 @@ async fn tcp_peer(app: &App, stream: &tokio::net::TcpStream, remote: SocketAddr)
     let may_be_plugin = match (app.settings.auth, stream.local_addr()) {
         (Auth::None, Ok(local)) => {
             let is_plugin = app.settings.is_plugin.clone();
-            tokio::task::spawn_blocking(move || tcp_peer_may_be_plugin(local, remote, &is_plugin))
-                .await
-                .unwrap_or(true)
+            // Held by the look itself: it goes on when its connection is gone.
+            let look = LOOKS.acquire().await;
+            tokio::task::spawn_blocking(move || {
+                let _look = look;
+                tcp_peer_may_be_plugin(local, remote, &is_plugin)
+            })
+            .await
+            .unwrap_or(true)
         }
         (Auth::None, Err(_)) => true,
         (Auth::Tokens, _) => false,
