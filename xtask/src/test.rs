@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     // Dropped, and so stopped, on every way out of here.
     let mut cluster = None;
     let mut environment = Vec::new();
-    match tools::python() {
+    match tools::test_python() {
         Ok(python) => environment.push(("PLUGYARD_TEST_PYTHON", python.display().to_string())),
         Err(error) => eprintln!("no Python for the tests: {error:#}"),
     }

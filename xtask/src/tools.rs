@@ -16,17 +16,30 @@ const SDK: &str = "ekuiper==2.4.2";
 /// Interpreters that the SDK's binary wheels exist for.
 const MINORS: std::ops::RangeInclusive<u32> = 11..=13;
 
+/// A server with Amazon's S3 interface, for the tests of the object store.
+const S3_SERVER: &str = "moto[server]==5.2.5";
+
 /// A Python with the SDK in `target/tools/venv`, made when it is not there yet.
 pub(crate) fn python() -> Result<PathBuf> {
-    let venv = workspace::target()?.join("tools").join("venv");
+    environment("venv", &[SDK])
+}
+
+/// A Python with everything that tests run in one, in `target/tools/test-venv`.
+pub(crate) fn test_python() -> Result<PathBuf> {
+    environment("test-venv", &[SDK, S3_SERVER])
+}
+
+fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let venv = workspace::target()?.join("tools").join(name);
     let python = venv.join("bin").join("python");
-    let stamp = venv.join("plugyard-sdk");
-    if python.exists() && fs::read_to_string(&stamp).is_ok_and(|made| made == SDK) {
+    let stamp = venv.join("plugyard-packages");
+    let wanted = packages.join(" ");
+    if python.exists() && fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
         return Ok(python);
     }
     let base = interpreter()?;
     eprintln!(
-        "preparing a Python environment with {SDK} in {}",
+        "preparing a Python environment with {wanted} in {}",
         venv.display()
     );
     process::run(command(&base).args(["-m", "venv", "--clear"]).arg(&venv)).with_context(|| {
@@ -43,12 +56,12 @@ pub(crate) fn python() -> Result<PathBuf> {
                 "install",
                 "--quiet",
                 "--disable-pip-version-check",
-                SDK,
             ])
+            .args(packages)
             .stdout(std::io::stderr()),
     )
-    .with_context(|| format!("cannot install {SDK}"))?;
-    fs::write(&stamp, SDK).with_context(|| format!("cannot write {}", stamp.display()))?;
+    .with_context(|| format!("cannot install {wanted}"))?;
+    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(python)
 }
 
