@@ -54,10 +54,10 @@ impl Platform {
     /// The problem `store_unavailable`.
     pub async fn first_start(&self) -> Result<Option<NewToken>, Problem> {
         let others = self.accounts().await?;
-        let owned = others
+        let has_owner = others
             .iter()
             .any(|it| it.name != OWNER && it.roles.contains(&Role::Owner));
-        if owned || self.owner_token_exists().await? {
+        if has_owner || self.owner_token_exists().await? {
             return Ok(None);
         }
         let token = TokenRequest {

@@ -131,11 +131,11 @@ impl Platform {
             .all(self.database().conn())
             .await
             .map_err(StoreError::from)?;
-        let named = |row: token::Model| {
+        let of_account = |row: token::Model| {
             let name = names.get(&row.account_id)?.clone();
             Some(Token::new(row, name))
         };
-        Ok(rows.into_iter().filter_map(named).collect())
+        Ok(rows.into_iter().filter_map(of_account).collect())
     }
 
     /// Takes a token's worth away, at once and for good.

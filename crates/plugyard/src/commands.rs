@@ -1,7 +1,7 @@
 //! What the commands do: one module per noun.
 
-mod backup;
 mod audit;
+mod backup;
 mod change;
 mod check;
 mod context;

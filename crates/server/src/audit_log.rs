@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn strangers_are_written_down_a_few_times_in_a_while() {
-        let damper = Damper::new(2, Duration::from_secs(60));
+        let damper = Damper::new(2, Duration::from_mins(1));
         let begun = Instant::now();
         let at = |seconds| begun + Duration::from_secs(seconds);
         let admitted = [0, 1, 2, 59, 60, 61, 62].map(|second| damper.admits(at(second)));
