@@ -290,3 +290,69 @@ fn is_allowed(path: &Path, seen: &HashMap<PathBuf, bool>) -> bool {
 fn invalid(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use tar::{Builder, Header};
+
+    use super::*;
+
+    /// An archive with these entries, each a path, a kind and where it leads when it is a link.
+    fn archive(entries: &[(&str, EntryType, &str)]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let out = GzEncoder::new(file.reopen().unwrap(), Compression::fast());
+        let mut tar = Builder::new(out);
+        for (path, kind, target) in entries {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(*kind);
+            header.set_mode(0o644);
+            header.set_mtime(0);
+            header.set_size(0);
+            // Not through the library, which would refuse to write what must be refused when it is read.
+            header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+            header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+            header.set_cksum();
+            tar.append(&header, io::empty()).unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap();
+        file
+    }
+
+    fn refusal(entries: &[(&str, EntryType, &str)]) -> String {
+        let file = archive(entries);
+        let home = tempfile::tempdir().unwrap();
+        let problem = restore(file.path(), home.path(), &[]).unwrap_err();
+        assert_eq!(problem.code, codes::BACKUP_INVALID);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        problem.params["reason"].clone()
+    }
+
+    #[test]
+    fn what_would_be_written_elsewhere_is_refused() {
+        use EntryType::{Directory, Link, Regular, Symlink};
+        for path in [
+            "../data",
+            "/etc/passwd",
+            "data/../../x",
+            "run/x",
+            "data/x",
+            ".",
+            "",
+        ] {
+            let reason = refusal(&[(path, Regular, "")]);
+            assert!(
+                reason.contains("has no place in a home"),
+                "{path}: {reason}"
+            );
+        }
+        let through = [("data", Symlink, "/tmp"), ("data/x", Regular, "")];
+        assert!(refusal(&through).contains("`data/x` has no place"));
+        let twice = [("data", Directory, ""), ("data", Symlink, "/tmp")];
+        assert!(refusal(&twice).contains("`data` has no place"));
+        let hard = [("data", Directory, ""), ("data/x", Link, "/etc/passwd")];
+        assert!(refusal(&hard).contains("neither file nor directory"));
+        assert!(refusal(&[("data", Directory, "")]).contains("no manifest"));
+    }
+}

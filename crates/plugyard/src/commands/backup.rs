@@ -50,10 +50,10 @@ pub(super) fn backup(arguments: &cli::Backup, context: &Context) -> Result<ExitC
         .map_err(|error| failed(unwritable(error)))?
         .into_temp_path();
 
-    let server = context.global.server.is_some();
-    let lock = match server {
-        true => None,
-        false => offline(context).map_err(failed)?,
+    let lock = if context.global.server.is_some() {
+        None
+    } else {
+        offline(context).map_err(failed)?
     };
     match lock {
         Some((home, _lock)) => {

@@ -14,9 +14,9 @@ use crate::support::{Server, is_alive, plugins, plugyard, python, run, wait_for}
 
 /// Copies a tree: directories, files and links; sockets stay.
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    fs::create_dir_all(to).expect("the files are there");
+    for entry in fs::read_dir(from).expect("the files are there") {
+        let entry = entry.expect("the files are there");
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         let Ok(metadata) = fs::symlink_metadata(&path) else {
             continue;
@@ -24,9 +24,10 @@ fn copy(from: &Path, to: &Path) {
         if metadata.is_dir() {
             copy(&path, &target);
         } else if metadata.is_symlink() {
-            symlink(fs::read_link(&path).unwrap(), &target).unwrap();
+            symlink(fs::read_link(&path).expect("the files are there"), &target)
+                .expect("the files are there");
         } else if metadata.is_file() {
-            fs::copy(&path, &target).unwrap();
+            fs::copy(&path, &target).expect("the files are there");
         }
     }
 }
@@ -36,8 +37,8 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(directory).expect("the files are there") {
+            let path = entry.expect("the files are there").path();
             let passing = ["plugyard.lock", "plugyard.db-wal", "plugyard.db-shm"];
             if passing.iter().any(|name| path.ends_with(name)) {
                 continue;
@@ -45,7 +46,7 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() {
                 directories.push(path);
             } else {
-                files.insert(path.clone(), fs::read(&path).unwrap());
+                files.insert(path.clone(), fs::read(&path).expect("the files are there"));
             }
         }
     }
