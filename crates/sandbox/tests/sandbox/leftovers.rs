@@ -1,6 +1,7 @@
 //! What an earlier server left.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,18 @@ async fn host_09_a_leftover_is_killed_with_its_children() {
         let family = family(process.shim_pid());
         // As a server finds it that did not start it.
         let other = place.make("other");
+        // A mere copy of the directory is another server's: nothing is ended for it.
         fs::copy(record(&place.make("run")), other.join("x.process")).unwrap();
+        let found = reap_leftovers(&other).unwrap();
+        assert!(
+            found.killed.is_empty() && !found.spared.is_empty(),
+            "{found:?}"
+        );
+        let mut own: serde_json::Value =
+            serde_json::from_slice(&fs::read(record(&place.make("run"))).unwrap()).unwrap();
+        let metadata = fs::metadata(&other).unwrap();
+        own["directory"] = serde_json::json!([metadata.dev(), metadata.ino()]);
+        fs::write(other.join("x.process"), own.to_string()).unwrap();
         let found = tokio::task::spawn_blocking(move || reap_leftovers(&other).unwrap())
             .await
             .unwrap();
