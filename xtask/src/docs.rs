@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{conformance, process, workspace};
+use crate::{conformance, hostile, process, workspace};
 
 /// What `docs` takes.
 #[derive(clap::Args)]
@@ -29,7 +29,10 @@ const FROM_BINARY: &[(&str, &str)] = &[
 
 /// Writes or compares every page.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let mut pages = vec![("docs/conformance/portable.md", conformance::portable()?)];
+    let mut pages = vec![
+        ("docs/conformance/hostile.md", hostile::page()?),
+        ("docs/conformance/portable.md", conformance::portable()?),
+    ];
     let plugyard = build_plugyard(false)?;
     for (page, file) in FROM_BINARY {
         // The same page on every machine: nothing from the caller's surroundings.

@@ -14,6 +14,7 @@ mod conformance;
 mod demo;
 mod docs;
 mod fuzz;
+mod hostile;
 mod outcome;
 mod postgres;
 mod process;
