@@ -127,6 +127,10 @@ pub(crate) fn install_missing(allowed: bool) -> Result<()> {
     if !has_python() {
         missing.push("python3-venv");
     }
+    // Tests of fetching make a network of their own.
+    if !process::capture(command("ip").arg("-V")).is_ok_and(|answer| answer.status.success()) {
+        missing.push("iproute2");
+    }
     if missing.is_empty() || !allowed {
         return Ok(());
     }
