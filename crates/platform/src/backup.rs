@@ -5,7 +5,7 @@
 //! files are copied; so what it names is there. Logs, `run/`, `staging/` and older backups stay out; the
 //! keys come along only when asked for. A PostgreSQL is not in it: it has tools of its own.
 //!
-//! [`Platform::backup`] makes one while the server runs, [`write`] without a server, [`restore()`] brings
+//! [`Platform::backup`] makes one while the server runs, [`write()`] without a server, [`restore()`] brings
 //! one back.
 
 mod archive;

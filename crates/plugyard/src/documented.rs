@@ -31,14 +31,13 @@ fn words(line: &str) -> Option<Vec<String>> {
     for letter in line.chars() {
         match (quote, letter) {
             (Some(mark), letter) if mark == letter => quote = None,
-            (Some(_), letter) => word.get_or_insert_default().push(letter),
             (None, '\'' | '"') => {
                 quote = Some(letter);
                 word.get_or_insert_default();
             }
             (None, '#') if word.is_none() => break,
             (None, letter) if letter.is_whitespace() => words.extend(word.take()),
-            (None, letter) => word.get_or_insert_default().push(letter),
+            (_, letter) => word.get_or_insert_default().push(letter),
         }
     }
     words.extend(word);
@@ -63,7 +62,8 @@ fn filled(text: &str) -> String {
                 .all(|letter| letter.is_ascii_lowercase() || letter == '_');
         out.push_str(&rest[..start]);
         if is_name {
-            out.push_str(FILLED);
+            // A role is one of a few words.
+            out.push_str(if inner == "role" { "viewer" } else { FILLED });
             rest = &rest[start + inner.len() + 2..];
         } else {
             out.push_str(&rest[start..=start]);

@@ -41,7 +41,7 @@ fn pour(server: &Server, path: &str, content_type: &str, most: u64) -> (u64, Str
          Transfer-Encoding: chunked\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("a head is taken");
-    let chunk = [b"10000\r\n".as_slice(), &[0; 0x1_0000], b"\r\n"].concat();
+    let chunk = [b"10000\r\n".as_slice(), &vec![0; 0x1_0000], b"\r\n"].concat();
     let mut sent = 0;
     while sent < most && stream.write_all(&chunk).is_ok() {
         sent += 0x1_0000;

@@ -255,7 +255,7 @@ fn while_the_database_is_away_rules_flow_and_requests_are_told() {
 fn site(listener: TcpListener, answers: impl Fn(&str) -> Vec<u8> + Send + 'static) -> String {
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
-        let mut held = Vec::new();
+        let mut open = Vec::new();
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { continue };
             let mut head = Vec::new();
@@ -268,7 +268,7 @@ fn site(listener: TcpListener, answers: impl Fn(&str) -> Vec<u8> + Send + 'stati
             let answer = answers(head.split(' ').nth(1).unwrap_or("/"));
             let _ = stream.write_all(&answer);
             if answer.ends_with("…".as_bytes()) {
-                held.push(stream);
+                open.push(stream);
             }
         }
     });
