@@ -62,8 +62,11 @@ fn filled(text: &str) -> String {
                 .all(|letter| letter.is_ascii_lowercase() || letter == '_');
         out.push_str(&rest[..start]);
         if is_name {
-            // A role is one of a few words.
-            out.push_str(if inner == "role" { "viewer" } else { FILLED });
+            out.push_str(match inner {
+                "role" => "viewer",
+                "url" => "https://plugyard.example.org",
+                _ => FILLED,
+            });
             rest = &rest[start + inner.len() + 2..];
         } else {
             out.push_str(&rest[start..=start]);
