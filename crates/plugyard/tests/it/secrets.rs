@@ -22,11 +22,11 @@ fn holding(directory: &Path, needle: &[u8], found: &mut Vec<String>) {
     }
 }
 
-#[test]
 #[expect(
     clippy::too_many_lines,
-    reason = "one session, looked through for what it must not leave behind"
+    reason = "one course of events, looked through for what it must not leave behind"
 )]
+#[test]
 fn a_token_stands_nowhere_but_in_the_answer_that_showed_it() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let home = directory.path().join("home");
