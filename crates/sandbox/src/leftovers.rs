@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
@@ -191,11 +192,15 @@ fn kill(pid: u32, started: u64, found: &mut Leftovers) {
     if !proc::stat(pid).is_ok_and(|stat| stat.started == started && !stat.zombie) {
         return;
     }
-    if let Err(error) = pidfd_send_signal(&fd, Signal::KILL) {
-        found
-            .problems
-            .push(format!("process {pid}: {}", io::Error::from(error)));
-        return;
+    match pidfd_send_signal(&fd, Signal::KILL) {
+        Ok(()) => {}
+        // It ended by itself since we looked, as the processes of a dying server do.
+        Err(Errno::SRCH) => return,
+        Err(error) => {
+            let error = io::Error::from(error);
+            found.problems.push(format!("process {pid}: {error}"));
+            return;
+        }
     }
     let timeout = Timespec {
         tv_sec: KILL_TIMEOUT.as_secs().cast_signed(),
