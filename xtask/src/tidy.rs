@@ -13,8 +13,8 @@ use crate::workspace::{self, Metadata, Package};
 /// The rooms from the ground up. An arrow may only point to a lower tier, so that members of one tier
 /// (the mechanisms, the kinds) never use each other.
 const TIERS: &[(&str, &[&str])] = &[
-    ("words", &["plugyard-model"]),
-    ("seams", &["plugyard-symbol"]),
+    ("words", &["plugyard-model", "plugyard-validation"]),
+    ("seams", &["plugyard-config", "plugyard-symbol"]),
     (
         "mechanisms",
         &[
@@ -27,7 +27,7 @@ const TIERS: &[(&str, &[&str])] = &[
     ),
     ("use cases", &["plugyard-platform"]),
     ("flow", &["plugyard-flow"]),
-    ("kinds", &["plugyard-portable"]),
+    ("kinds", &["plugyard-app", "plugyard-portable"]),
     ("server", &["plugyard-server"]),
     ("binary", &["plugyard"]),
 ];

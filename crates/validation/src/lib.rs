@@ -1,0 +1,3 @@
+//! Laravel rule strings: read once into a checked set, evaluated many times.
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
