@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use plugyard_model::{Digest, Problem, codes};
 
 pub use address::{ObjectsUrl, ParseObjectsUrlError, S3Options};
@@ -83,6 +83,14 @@ pub enum ObjectError {
         /// Which.
         digest: Digest,
     },
+    /// The store is another installation's: two that delete in one place would take each other's objects.
+    #[error("the object store {address} belongs to another Plugyard ({owner})")]
+    Foreign {
+        /// The address.
+        address: String,
+        /// What the store says whose it is.
+        owner: String,
+    },
     /// The objects cannot be listed.
     #[error("cannot list the objects")]
     List {
@@ -103,6 +111,11 @@ pub enum ObjectError {
 
 impl From<ObjectError> for Problem {
     fn from(error: ObjectError) -> Self {
+        if let ObjectError::Foreign { address, owner } = error {
+            return Self::new(codes::OBJECTS_FOREIGN)
+                .with("address", address)
+                .with("owner", owner);
+        }
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "Object store failed"
@@ -191,6 +204,57 @@ impl Objects {
                 address: self.address.to_string(),
                 source,
             })
+    }
+
+    /// Marks the store as `owner`'s, or makes sure that it is already. A bucket can be shared, each with a
+    /// prefix of its own; one prefix cannot.
+    ///
+    /// # Errors
+    /// [`ObjectError::Foreign`]: nothing was written then. [`ObjectError::Reach`].
+    pub async fn claim(&self, owner: &str) -> Result<(), ObjectError> {
+        let unreachable = |source| ObjectError::Reach {
+            address: self.address.to_string(),
+            source,
+        };
+        if self.marked().await.map_err(unreachable)?.is_none() {
+            let (mark, text) = (Key::from(MARK), format!("{owner}\n"));
+            let created = PutOptions::from(PutMode::Create);
+            match self.store.put_opts(&mark, text.clone().into(), created).await {
+                Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => {}
+                // A store that cannot put on a condition: the look below still finds who was last.
+                Err(object_store::Error::NotImplemented { .. }) => {
+                    let put = self.store.put(&mark, text.into()).await;
+                    put.map(drop).map_err(unreachable)?;
+                }
+                Err(source) => return Err(unreachable(source)),
+            }
+        }
+        match self.marked().await.map_err(unreachable)? {
+            Some(found) if found != owner => Err(ObjectError::Foreign {
+                address: self.address.to_string(),
+                owner: found,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn marked(&self) -> Result<Option<String>, object_store::Error> {
+        match self.store.get(&Key::from(MARK)).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+            Ok(found) => {
+                let mut text = Vec::new();
+                let mut stream = found.into_stream();
+                while let Some(chunk) = stream.try_next().await? {
+                    text.extend_from_slice(&chunk);
+                    if text.len() > MARK_LIMIT {
+                        text.truncate(MARK_LIMIT);
+                        break;
+                    }
+                }
+                Ok(Some(String::from_utf8_lossy(&text).trim().to_owned()))
+            }
+        }
     }
 
     /// Takes over a file with exactly the bytes of `digest`. The file is gone from its old place
@@ -290,6 +354,10 @@ impl Objects {
 }
 
 const PACKAGES: &str = "packages";
+/// The object that says whose the store is.
+const MARK: &str = "plugyard-instance";
+/// More than a mark needs; what is longer is none of ours.
+const MARK_LIMIT: usize = 200;
 
 fn key(digest: &Digest) -> Key {
     Key::from(format!("{PACKAGES}/{digest}"))

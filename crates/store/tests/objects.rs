@@ -207,3 +207,30 @@ async fn an_unencrypted_endpoint_needs_to_be_asked_for() {
         ));
     }
 }
+
+#[tokio::test]
+async fn a_store_belongs_to_who_claimed_it_first() {
+    for test in object_stores().await {
+        let (elsewhere, _home) = test.elsewhere();
+        test.objects.claim("first").await.unwrap();
+        test.objects.claim("first").await.unwrap();
+        elsewhere.claim("first").await.unwrap();
+        let refused = elsewhere.claim("second").await.unwrap_err();
+        assert!(
+            matches!(&refused, ObjectError::Foreign { owner, .. } if owner == "first"),
+            "{}: {refused}",
+            test.sort
+        );
+        // The mark is no object.
+        assert!(test.objects.list().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_claim_at_once_one_has_it() {
+    for test in object_stores().await {
+        let (elsewhere, _home) = test.elsewhere();
+        let (a, b) = tokio::join!(test.objects.claim("a"), elsewhere.claim("b"));
+        assert_ne!(a.is_ok(), b.is_ok(), "{}: {a:?} {b:?}", test.sort);
+    }
+}

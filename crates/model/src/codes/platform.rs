@@ -175,8 +175,12 @@ super::codes! {
         zh: ["数据库版本较新", "数据库版本高于此服务器：此处不认识 `{migration}`；数据库未被改动", "请启动较新版本，或恢复由当前版本制作的备份"];
     /// The store of packages does not answer or refuses.
     OBJECTS_UNAVAILABLE = "objects_unavailable", 503, Failed,
-        en: ["Package store not available", "The store of packages cannot be used", "is the disk full? The server's log has the cause"],
-        zh: ["插件包存储不可用", "无法使用插件包存储", "磁盘是否已满？原因见服务器日志"];
+        en: ["Package store not available", "The store of packages cannot be used", "is the disk full, or the store of `objects.url` not to be reached? The server's log has the cause"],
+        zh: ["插件包存储不可用", "无法使用插件包存储", "磁盘是否已满，或 `objects.url` 指向的存储无法访问？原因见服务器日志"];
+    /// The place for packages was marked by another installation.
+    OBJECTS_FOREIGN = "objects_foreign", 500, Usage,
+        en: ["Package store of another server", "The store of packages at {address} belongs to another Plugyard ({owner}); nothing was changed", "give each installation a prefix of its own in `objects.url`, e.g. `s3://bucket/production`"],
+        zh: ["插件包存储属于另一服务器", "位于 {address} 的插件包存储属于另一个 Plugyard（{owner}）；未做任何更改", "请在 `objects.url` 中为每个安装设置各自的前缀，例如 `s3://bucket/production`"];
     /// The master key of the secrets is missing, unreadable, or readable for others.
     MASTER_KEY_UNUSABLE = "master_key_unusable", 500, Failed,
         en: ["Master key cannot be used", "The master key of the secrets cannot be used: {reason}; nothing was changed", "restore the key from where you keep it; without it the secrets in the database cannot be read"],

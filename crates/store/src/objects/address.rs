@@ -4,14 +4,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
+use object_store::{ObjectStore, RetryConfig};
 use object_store::aws::{AmazonS3Builder, Checksum};
 use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
 use serde::{Deserialize, Serialize};
 
 use crate::SecretText;
+
+/// Somebody waits for the answer: a store that is away is said soon.
+const RETRIES: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where the objects are: a directory, or `s3://bucket/prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +37,14 @@ impl ObjectsUrl {
     /// Objects in a directory.
     pub fn directory(path: impl Into<PathBuf>) -> Self {
         Self(Address::Directory(path.into()))
+    }
+
+    /// The directory, when it is one.
+    pub fn as_directory(&self) -> Option<&std::path::Path> {
+        match &self.0 {
+            Address::Directory(path) => Some(path),
+            Address::S3 { .. } => None,
+        }
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -109,7 +122,12 @@ impl S3Options {
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
-            .with_checksum_algorithm(Checksum::SHA256);
+            .with_checksum_algorithm(Checksum::SHA256)
+            .with_retry(RetryConfig {
+                max_retries: RETRIES,
+                retry_timeout: PATIENCE,
+                ..RetryConfig::default()
+            });
         if let Some(endpoint) = &self.endpoint {
             builder = builder
                 .with_endpoint(endpoint)
