@@ -193,6 +193,7 @@ impl Host {
             data: home.plugin_data(name),
             shown_executable: shown_directory(home, &name.key).join(&manifest.executable),
             manifest: Arc::new(manifest),
+            options: Arc::default(),
         })
     }
 

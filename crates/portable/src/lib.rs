@@ -11,7 +11,8 @@
 //! * [`PortableHost::routes`] and [`rights`]: eKuiper's routes.
 //! * [`package`]: what a package says and everything wrong with it; pure.
 //! * [`manifest`]: the manifest in normal form.
-//! * [`PortableSettings`]: the section `portable` of the configuration.
+//! * [`PortableSettings`]: the section `portable` of the configuration; [`PortableOptions`]: what is set
+//!   for one installation.
 //!
 //! Deliberately not here: streams and rules, which use symbols through `plugyard-symbol`; and where
 //! packages come from and how changes are journalled, which is the platform's.
@@ -28,6 +29,7 @@ mod http;
 mod kind;
 mod logs;
 pub mod manifest;
+mod options;
 pub mod package;
 mod plugin;
 mod process;
@@ -43,4 +45,5 @@ mod versions;
 pub use host::PortableHost;
 pub use http::rights;
 pub use manifest::Manifest;
+pub use options::PortableOptions;
 pub use settings::{PortableSettings, RestartSettings, Span};

@@ -25,6 +25,7 @@ use crate::config::Sections;
 use crate::control::{Control, Silence};
 use crate::logs::{self, Logs};
 use crate::manifest::{Language, Manifest};
+use crate::options::PortableOptions;
 use crate::settings::PortableSettings;
 
 /// The one argument of a plugin; neither SDK does anything with it.
@@ -57,6 +58,8 @@ pub(crate) struct Launch {
     pub(crate) data: PathBuf,
     /// Where the executable stands as far as people are concerned.
     pub(crate) shown_executable: PathBuf,
+    /// What is set for this installation.
+    pub(crate) options: Arc<PortableOptions>,
 }
 
 /// One running process.
