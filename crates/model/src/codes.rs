@@ -5,12 +5,14 @@
 
 mod archive;
 mod command;
+mod config;
 mod flow;
 mod platform;
 mod portable;
 
 pub use archive::*;
 pub use command::*;
+pub use config::*;
 pub use flow::*;
 pub use platform::*;
 pub use portable::*;
@@ -113,12 +115,12 @@ impl Code {
 
     /// What happened, with the parameters put in.
     pub fn text(self, lang: Lang, params: &Params) -> String {
-        render(self.words(lang).text, params)
+        render(lang, self.words(lang).text, params)
     }
 
     /// What to do next, with the parameters put in; may be empty.
     pub fn hint(self, lang: Lang, params: &Params) -> String {
-        render(self.words(lang).hint, params)
+        render(lang, self.words(lang).hint, params)
     }
 
     /// Looks a word up.
@@ -133,6 +135,7 @@ impl Code {
             archive::ALL,
             portable::ALL,
             flow::ALL,
+            config::ALL,
             command::ALL,
         ]
         .into_iter()
@@ -165,6 +168,23 @@ impl std::fmt::Debug for Code {
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.0.word)
+    }
+}
+
+/// A word for programs as people of a language say it: a phrase, or the text of the code of that name.
+/// Anything else stays as it is.
+pub(crate) fn phrase(lang: Lang, word: &str, params: &Params) -> String {
+    let known = config::PHRASES.iter().find(|phrase| phrase.0 == word);
+    if let Some((_, en, zh)) = known {
+        return match lang {
+            Lang::En => (*en).to_owned(),
+            Lang::ZhCn => (*zh).to_owned(),
+        };
+    }
+    match Code::from_word(word) {
+        // Texts that mention words themselves are not followed: words are foreign, and may go in circles.
+        Some(code) if !code.words(lang).text.contains("{@") => code.text(lang, params),
+        _ => word.to_owned(),
     }
 }
 

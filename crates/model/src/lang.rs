@@ -20,7 +20,12 @@ impl Lang {
     ///
     /// The first entry with the highest weight that is one of ours wins; nothing of ours gives English.
     pub fn negotiate(wanted: &str) -> Self {
-        let mut best = (Self::En, 0.0_f32);
+        Self::negotiate_or(wanted, Self::En)
+    }
+
+    /// The same, where nothing of ours gives `fallback`.
+    pub fn negotiate_or(wanted: &str, fallback: Self) -> Self {
+        let mut best = (fallback, 0.0_f32);
         for entry in wanted.split(',') {
             let mut parts = entry.split(';');
             let tag = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -52,33 +57,64 @@ impl Lang {
 }
 
 /// Puts `params` into the `{name}` places of `template`; an unknown name stays as it is written.
-pub(crate) fn render(template: &str, params: &Params) -> String {
+///
+/// `{@name}` is for parameters whose value is a word for programs: it becomes what people of that
+/// language say for it, a phrase or the text of the code of that name. A part in `[[…]]` is left out
+/// when a value that it mentions is missing or empty.
+pub(crate) fn render(lang: Lang, template: &str, params: &Params) -> String {
     let mut text = String::with_capacity(template.len() + 32);
+    let mut rest = template;
+    while let Some((before, inside, after)) = rest.split_once("[[").and_then(|(before, tail)| {
+        let (inside, after) = tail.split_once("]]")?;
+        Some((before, inside, after))
+    }) {
+        fill(lang, before, params, &mut text);
+        if names(inside).all(|name| params.get(name).is_some_and(|value| !value.is_empty())) {
+            fill(lang, inside, params, &mut text);
+        }
+        rest = after;
+    }
+    fill(lang, rest, params, &mut text);
+    text
+}
+
+/// The names that a template mentions, without their `@`.
+fn names(template: &str) -> impl Iterator<Item = &str> {
+    template
+        .split('{')
+        .skip(1)
+        .filter_map(|part| part.split_once('}'))
+        .map(|(name, _)| name.trim_start_matches('@'))
+}
+
+fn fill(lang: Lang, template: &str, params: &Params, text: &mut String) {
     let mut rest = template;
     while let Some(open) = rest.find('{') {
         text.push_str(&rest[..open]);
         let tail = &rest[open..];
-        match tail
-            .find('}')
-            .and_then(|close| Some((close, params.get(&tail[1..close])?)))
-        {
-            Some((close, value)) => {
-                text.push_str(value);
-                rest = &tail[close + 1..];
-            }
-            None => {
-                text.push('{');
-                rest = &tail[1..];
-            }
+        let value = tail.find('}').and_then(|close| {
+            let name = &tail[1..close];
+            let value = match name.strip_prefix('@') {
+                Some(name) => crate::codes::phrase(lang, params.get(name)?, params),
+                None => params.get(name)?.clone(),
+            };
+            Some((close, value))
+        });
+        if let Some((close, value)) = value {
+            text.push_str(&value);
+            rest = &tail[close + 1..];
+        } else {
+            text.push('{');
+            rest = &tail[1..];
         }
     }
     text.push_str(rest);
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes;
 
     #[test]
     fn the_heaviest_known_language_wins() {
@@ -87,11 +123,35 @@ mod tests {
         assert_eq!(Lang::negotiate("zh_CN.UTF-8"), Lang::ZhCn);
         assert_eq!(Lang::negotiate("fr"), Lang::En);
         assert_eq!(Lang::negotiate(""), Lang::En);
+        assert_eq!(Lang::negotiate_or("fr", Lang::ZhCn), Lang::ZhCn);
+        assert_eq!(Lang::negotiate_or("fr, en;q=0.1", Lang::ZhCn), Lang::En);
     }
 
     #[test]
     fn templates_take_values_once_and_leave_unknown_names() {
         let params = Params::from([("a".into(), "{b}".into()), ("b".into(), "x".into())]);
-        assert_eq!(render("{a}-{b}-{c}-{", &params), "{b}-x-{c}-{");
+        let rendered = render(Lang::En, "{a}-{b}-{c}-{", &params);
+        assert_eq!(rendered, "{b}-x-{c}-{");
+    }
+
+    #[test]
+    fn parts_in_brackets_need_their_values() {
+        let params = Params::from([("a".into(), "x".into()), ("empty".into(), String::new())]);
+        let template = "1[[ {a}]][[ {b}]][[ {empty}]][[ plain]] [[";
+        assert_eq!(render(Lang::En, template, &params), "1 x plain [[");
+    }
+
+    #[test]
+    fn words_for_programs_are_said_in_the_readers_language() {
+        let params = Params::from([
+            ("type".into(), "array".into()),
+            ("code".into(), "json_trailing_comma".into()),
+            ("other".into(), "x".into()),
+        ]);
+        let template = "{@type} {@other} {@none}";
+        assert_eq!(render(Lang::En, template, &params), "an array x {@none}");
+        assert_eq!(render(Lang::ZhCn, template, &params), "数组 x {@none}");
+        let nested = render(Lang::ZhCn, "{@code}", &params);
+        assert_eq!(nested, codes::JSON_TRAILING_COMMA.text(Lang::ZhCn, &params));
     }
 }
