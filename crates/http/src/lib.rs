@@ -12,11 +12,13 @@
 //! * [`Json`], [`Path`], [`Query`], [`Caller`], [`Language`]: extractors whose refusals are problems.
 //! * [`Cursor`], [`Page`]: paging. [`ETag`], [`IfMatch`]: editing without losing what others wrote.
 //! * [`idempotency`]: the same POST sent twice has one effect.
+//! * [`admin`]: answers in the form of `/api/admin/…`.
 //! * [`ekuiper`]: answers in the form of eKuiper's interface.
 //! * [`sse`]: server-sent events that resume.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod concerns;
 mod cursor;
 mod deadline;
@@ -30,7 +32,7 @@ mod problem;
 mod rights;
 pub mod sse;
 
-pub use concerns::Concerns;
+pub use concerns::{Concerns, Refusal};
 pub use cursor::{Cursor, Page, PageQuery};
 pub use deadline::{Deadline, Unhurried, deadline};
 pub use etag::{ETag, IfMatch};

@@ -62,6 +62,7 @@ pub async fn present(
     let mut rendered = match envelope {
         Envelope::Native => render(&problem, lang, &path),
         Envelope::Ekuiper => render_ekuiper(&problem, lang),
+        Envelope::Admin => crate::admin::render(&problem, lang),
     };
     // What the inner layers said beside the body still holds (Allow, Retry-After, …).
     for (name, value) in response.headers() {
@@ -79,16 +80,21 @@ pub async fn present(
 }
 
 /// The native routes look at `Accept-Language`, the eKuiper-compatible ones at `Content-Language`
-/// (as eKuiper does; English unless said otherwise).
+/// (as eKuiper does; English unless said otherwise). Those of `/api/admin/` speak Chinese unless they are
+/// asked for English.
 fn language(headers: &HeaderMap, envelope: Envelope) -> Lang {
     let name = match envelope {
-        Envelope::Native => header::ACCEPT_LANGUAGE,
+        Envelope::Native | Envelope::Admin => header::ACCEPT_LANGUAGE,
         Envelope::Ekuiper => header::CONTENT_LANGUAGE,
+    };
+    let fallback = match envelope {
+        Envelope::Admin => Lang::ZhCn,
+        Envelope::Native | Envelope::Ekuiper => Lang::En,
     };
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())
-        .map_or(Lang::En, Lang::negotiate)
+        .map_or(fallback, |wanted| Lang::negotiate_or(wanted, fallback))
 }
 
 /// eKuiper's error body: code 1002 for what is not there, 1001 for the rest.

@@ -19,6 +19,8 @@ pub enum Envelope {
     Native,
     /// eKuiper's: `{"error":code,"message":"…"}` and a line end, as `text/plain`.
     Ekuiper,
+    /// That of `/api/admin/…`: `{"code":status,"message":"…","data":null,"error":"code"}`.
+    Admin,
 }
 
 /// The right that an operation needs. A route without an entry is refused to everybody.

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
-use plugyard_http::{Concerns, Principal, ProblemResponse, RequestId, problem_of};
+use plugyard_http::{Concerns, Principal, ProblemResponse, Refusal, RequestId, problem_of};
 use plugyard_model::rights::Role;
 use plugyard_model::{Code, PluginName, Problem, codes};
 use plugyard_platform::audit::AuditEntry;
@@ -102,6 +102,7 @@ pub(crate) async fn record(State(app): State<App>, request: Request, next: Next)
         let status = response.status();
         let result = match problem_of(&response) {
             Some(problem) => problem.code.as_str().to_owned(),
+            None if let Some(Refusal(word)) = response.extensions().get() => (*word).to_owned(),
             None if status.is_client_error() || status.is_server_error() => {
                 status.as_u16().to_string()
             }

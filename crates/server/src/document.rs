@@ -123,6 +123,13 @@ fn describe(operation: &mut Operation, entry: &RouteRight) {
                 Content::new(Some(Ref::from_schema_name(ProblemBody::name()))),
             )
             .build(),
+        Envelope::Admin => ResponseBuilder::new()
+            .description("`{\"code\":status,\"message\":\"…\",\"data\":null,\"error\":\"code\"}`")
+            .content(
+                "application/json",
+                Content::new(None::<RefOr<utoipa::openapi::Schema>>),
+            )
+            .build(),
         Envelope::Ekuiper => ResponseBuilder::new()
             .description("`{\"error\":code,\"message\":\"…\"}` and a line end")
             .content(
