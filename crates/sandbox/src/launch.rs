@@ -432,6 +432,7 @@ fn request(spec: &Spec, data: Option<u64>) -> Request {
         readable: raw(&spec.readable),
         writable: raw(&spec.writable),
         hidden: raw(&spec.hidden),
+        stdin: spec.stdin.clone().map(PathBuf::into_os_string),
         implied: implied.into_iter().map(PathBuf::into_os_string).collect(),
         files: spec.limits.files,
         data,

@@ -68,6 +68,14 @@ fn run() -> io::Result<()> {
         return Ok(());
     }
 
+    if let Some(path) = &request.stdin {
+        let opened = fs::File::open(path).and_then(|file| Ok(rustix::stdio::dup2_stdin(file)?));
+        if let Err(error) = opened {
+            let failure = Failure::new(Step::Path, path, &error);
+            return wire::write(&channel, &FromShim::Failed(failure));
+        }
+    }
+
     let mut isolated = Isolated::default();
     if request.isolation != Isolation::Shared {
         match enter_namespaces() {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::Limits;
 
 /// One process to start. Nothing is inherited from the server: what is not named here, the process
-/// does not have. Standard input is `/dev/null`; standard output and error are pipes.
+/// does not have. Standard input is `/dev/null` or [`Spec::stdin`]; standard output and error are pipes.
 #[derive(Clone)]
 pub struct Spec {
     /// Names the record and the cgroup of the process. Letters, digits, `.`, `_` and `-`; everything
@@ -46,6 +46,9 @@ pub struct Spec {
     /// directories rather than files that may come into being later. Something readable or
     /// writable below a hidden directory stays visible.
     pub hidden: Vec<PathBuf>,
+    /// A file or FIFO of the host that becomes its standard input. It is opened before anything is hidden
+    /// or mounted; a FIFO needs a writer already, or starting waits for one.
+    pub stdin: Option<PathBuf>,
 }
 
 impl Spec {
@@ -64,6 +67,7 @@ impl Spec {
             readable: Vec::new(),
             writable: Vec::new(),
             hidden: Vec::new(),
+            stdin: None,
         }
     }
 }
@@ -84,6 +88,7 @@ impl fmt::Debug for Spec {
             .field("readable", &self.readable)
             .field("writable", &self.writable)
             .field("hidden", &self.hidden)
+            .field("stdin", &self.stdin)
             .finish()
     }
 }

@@ -43,6 +43,7 @@ pub(crate) struct Request {
     pub(crate) readable: Vec<OsString>,
     pub(crate) writable: Vec<OsString>,
     pub(crate) hidden: Vec<OsString>,
+    pub(crate) stdin: Option<OsString>,
     /// Found by ourselves: visible if nothing else says so, and missing without harm.
     pub(crate) implied: Vec<OsString>,
     pub(crate) files: Option<u64>,
