@@ -102,21 +102,48 @@ impl Platform {
         Ok(Page { items, next })
     }
 
+    /// All installations of a kind, by name.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn installations_of(&self, kind: &KindId) -> Result<Vec<InstallationView>, Problem> {
+        let rows = installation::Entity::find()
+            .filter(installation::Column::Kind.eq(kind.as_str()))
+            .all(self.database().conn())
+            .await
+            .map_err(StoreError::from)?;
+        let mut views = self.views(rows).await?;
+        views.sort_by(|a, b| a.plugin.cmp(&b.plugin));
+        Ok(views)
+    }
+
     /// One installation, by its full name or by a key that only one kind has.
     ///
     /// # Errors
     /// `plugin_not_found`, whose parameter `similar` lists names that are nearly the same;
     /// `plugin_ambiguous`; `store_unavailable`.
     pub async fn installation(&self, name: &str) -> Result<InstallationView, Problem> {
-        let rows = installation::Entity::find()
-            .order_by_asc(installation::Column::Kind)
+        let full = |row: &installation::Model| format!("{}:{}", row.kind, row.key);
+        // By the index: a list of ten thousand is only read for names that may have been meant.
+        let (kind, key) = name.split_once(':').unzip();
+        let mut named = installation::Entity::find()
+            .filter(installation::Column::Key.eq(key.unwrap_or(name)))
+            .order_by_asc(installation::Column::Kind);
+        if let Some(kind) = kind {
+            named = named.filter(installation::Column::Kind.eq(kind));
+        }
+        let mut found = named
             .all(self.database().conn())
             .await
             .map_err(StoreError::from)?;
-        let full = |row: &installation::Model| format!("{}:{}", row.kind, row.key);
-        let (mut found, others): (Vec<_>, Vec<_>) = rows
-            .into_iter()
-            .partition(|row| row.key == name || full(row) == name);
+        let others = if found.is_empty() {
+            installation::Entity::find()
+                .all(self.database().conn())
+                .await
+                .map_err(StoreError::from)?
+        } else {
+            Vec::new()
+        };
         match found.len() {
             0 => Err(Problem::new(codes::PLUGIN_NOT_FOUND)
                 .with("plugin", name)

@@ -14,6 +14,7 @@ use plugyard_model::{
     Code, Digest, Health, Inspection, InstallationId, KindId, OperationId, Params, PluginName,
     Problem, StepName, VersionId, Wanted,
 };
+use plugyard_store::{StoreError, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -281,6 +282,21 @@ pub trait Kind: Send + Sync {
     /// Removes what was made of a version that nothing refers to any more, such as its unpacked
     /// directory. Called after the version's row is gone; what is left behind is garbage, no error.
     async fn discard(&self, _plugin: &PluginName, _version: &Version) {}
+
+    /// Rows of the kind's own that belong to the new state of an installation: written in the transaction
+    /// that puts the change in force, so that nobody ever sees one without the other. May be called
+    /// again when it is not known whether that transaction arrived.
+    ///
+    /// # Errors
+    /// When the rows cannot be written: then the commit is tried again.
+    async fn commit_rows(
+        &self,
+        _change: &Change,
+        _transaction: &Transaction,
+        _now: i64,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Is it really working? Answered by the plugin, not by us.
     async fn probe(&self, installation: &Installation) -> Health;

@@ -27,7 +27,7 @@ pub(super) async fn fetch(
         client(settings.allow_private_urls).map_err(|error| failed(address, reason(&error)))?;
     let mut url = Url::parse(address).map_err(|error| failed(address, error))?;
     for _ in 0..=REDIRECTS {
-        check(&url, settings)?;
+        check(&url, settings.allow_private_urls)?;
         let answer = client
             .get(url.clone())
             .send()
@@ -54,6 +54,31 @@ pub(super) async fn fetch(
         &url,
         format!("it points on more than {REDIRECTS} times"),
     ))
+}
+
+/// A client for an address that a package or a user wrote, and the address, checked. Unless
+/// `allow_private`, it reaches nothing in the server's own network, whatever the name resolves to. It
+/// follows no redirects; how long a whole call may take is the caller's to say.
+///
+/// # Errors
+/// `package_url_refused`, `package_fetch_failed`.
+pub fn outbound(address: &str, allow_private: bool) -> Result<(Client, Url), Problem> {
+    let url = Url::parse(address).map_err(|error| failed(address, error))?;
+    check(&url, allow_private)?;
+    let client = client(allow_private).map_err(|error| failed(address, reason(&error)))?;
+    Ok((client, url))
+}
+
+/// Whether a call failed because the address lies in the server's own network.
+pub fn leads_inside(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<Refused>().is_some() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The problem of an address that cannot be fetched. What could be a secret is left out of it.
@@ -83,7 +108,7 @@ fn client(allow_private: bool) -> reqwest::Result<Client> {
 }
 
 /// What the resolver does not see: the scheme, and addresses written as numbers.
-fn check(url: &Url, settings: &Settings) -> Result<(), Problem> {
+fn check(url: &Url, allow_private: bool) -> Result<(), Problem> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(refused(url, "only `http` and `https` are fetched"));
     }
@@ -91,7 +116,7 @@ fn check(url: &Url, settings: &Settings) -> Result<(), Problem> {
         return Err(refused(url, "it names no host"));
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if !settings.allow_private_urls
+    if !allow_private
         && let Ok(address) = bare.parse()
         && !is_public(address)
     {

@@ -385,6 +385,7 @@ impl Driver {
                 let transaction = self.platform.database().begin().await?;
                 journal::step_done(&*transaction, id, *index, output, now).await?;
                 journal::installation_commit(&*transaction, change, now).await?;
+                self.kind.commit_rows(change, &transaction, now).await?;
                 failpoint::pass();
                 transaction.commit().await
             }
