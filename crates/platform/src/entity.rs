@@ -8,6 +8,8 @@ pub(crate) mod account;
 pub(crate) mod audit_event;
 pub(crate) mod event;
 pub(crate) mod installation;
+pub(crate) mod instance;
+pub(crate) mod object_doubt;
 pub(crate) mod operation;
 pub(crate) mod operation_event;
 pub(crate) mod operation_step;

@@ -34,6 +34,11 @@ impl Home {
         self.0.join("objects")
     }
 
+    /// `cache/`, copies of what lies elsewhere; may be removed while nothing runs.
+    pub fn cache(&self) -> PathBuf {
+        self.0.join("cache")
+    }
+
     /// `plugins/`, links to current versions.
     pub fn plugins(&self) -> PathBuf {
         self.0.join("plugins")
@@ -98,5 +103,10 @@ impl Home {
     /// `keys/`, the master key and signing keys (0700).
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")
+    }
+
+    /// `keys/master.key`, where the master key of the secrets is unless configured elsewhere.
+    pub fn master_key(&self) -> PathBuf {
+        self.keys().join("master.key")
     }
 }

@@ -23,6 +23,7 @@ use crate::packages::package_insert;
 use crate::versions::{NewVersion, version_upsert};
 use crate::{Kind, Platform};
 
+pub use fetch::{leads_inside, outbound};
 pub use recognise::inspect;
 
 /// Where a package comes from.
@@ -117,10 +118,9 @@ impl Platform {
         let plugin = accept(&inspection)?;
         let now = self.now();
         let keeping = self.0.keeping.lock().await;
-        self.0
-            .objects
-            .put_file(&staged.file, &staged.digest)
-            .await?;
+        self.object_announce(&staged.digest).await?;
+        let store = &self.0.objects.store;
+        store.put_file(&staged.file, &staged.digest).await?;
         failpoint::pass();
         let transaction = self.database().begin().await?;
         package_insert(&*transaction, &staged.digest, staged.size, now).await?;
@@ -133,6 +133,8 @@ impl Platform {
             findings: &inspection.findings,
         };
         let (version, new) = version_upsert(&*transaction, new, now).await?;
+        self.object_settle(&*transaction, &staged.digest, true)
+            .await?;
         failpoint::pass();
         transaction.commit().await?;
         failpoint::pass();

@@ -1,7 +1,5 @@
 //! Packages: bytes by their digest.
 
-use std::collections::HashSet;
-
 use plugyard_model::{Digest, Problem, codes};
 use plugyard_store::StoreError;
 use sea_orm::{ConnectionTrait, EntityTrait, Set};
@@ -42,27 +40,6 @@ impl Platform {
             created_at: row.created_at,
             versions: self.versions_of_package(digest).await?,
         })
-    }
-}
-
-impl Platform {
-    /// Removes objects that no package's row names: a process was killed between the two.
-    pub(crate) async fn objects_sweep(&self) -> Result<(), Problem> {
-        let _keeping = self.0.keeping.lock().await;
-        let known: HashSet<String> = package::Entity::find()
-            .all(self.database().conn())
-            .await
-            .map_err(StoreError::from)?
-            .into_iter()
-            .map(|row| row.digest)
-            .collect();
-        for digest in self.0.objects.list().await? {
-            if !known.contains(&digest.to_string()) {
-                tracing::info!(%digest, "Removing an object that nothing refers to");
-                self.0.objects.delete(&digest).await?;
-            }
-        }
-        Ok(())
     }
 }
 

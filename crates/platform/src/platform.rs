@@ -11,13 +11,16 @@ use parking_lot::Mutex;
 use plugyard_model::{
     Digest, Health, InstallationId, KindId, OperationId, Params, PluginName, Problem, codes,
 };
-use plugyard_store::{Database, ObjectError, Objects, StoreError};
+use plugyard_store::jobs::{Queue, Workers};
+use plugyard_store::{Database, ObjectError, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::events::EventLog;
 use crate::kind::{Installation, Packages, StepError};
+use crate::objects::{Keeper, SweepObjects};
 use crate::operations::Running;
+use crate::secrets::Vault;
 use crate::{Clock, Home, Kind, Settings};
 
 /// The platform cannot begin.
@@ -38,6 +41,9 @@ pub enum PlatformError {
     /// The object store cannot be used.
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    /// The object store is another installation's.
+    #[error("{0}")]
+    Foreign(Problem),
     /// Two kinds have one name: a mistake in the program.
     #[error("two kinds are called `{0}`")]
     DuplicateKind(KindId),
@@ -51,6 +57,7 @@ impl From<PlatformError> for Problem {
                 .with("reason", source),
             PlatformError::Store(error) => error.into(),
             PlatformError::Objects(error) => error.into(),
+            PlatformError::Foreign(problem) => problem,
             PlatformError::DuplicateKind(kind) => {
                 tracing::error!(%kind, "Two kinds have one name");
                 Self::new(codes::INTERNAL).with("request", "-")
@@ -65,7 +72,8 @@ pub struct Platform(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
-    pub(crate) objects: Objects,
+    pub(crate) objects: Keeper,
+    pub(crate) vault: Vault,
     /// In the order of registration, which decides between equal likenesses.
     pub(crate) kinds: Vec<Arc<dyn Kind>>,
     pub(crate) running: Mutex<HashMap<OperationId, Arc<Running>>>,
@@ -73,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) events: EventLog,
     /// Changes under way; waited for at the end.
     pub(crate) changes: TaskTracker,
+    /// Those who do jobs; they end with `closing`.
+    pub(crate) workers: TaskTracker,
     /// Ends what only listens.
     pub(crate) closing: CancellationToken,
     /// Held while an object and the rows that refer to it come or go together.
@@ -111,21 +121,28 @@ impl Platform {
                 Err((settings.home.root().into(), std::io::Error::other(error)))
             })
             .map_err(|(path, source)| PlatformError::Home { path, source })?;
-        let objects = Objects::local(settings.home.objects())?;
+        let objects = Keeper::open(&settings)?;
+        let vault = Vault::new(&settings);
         let closing = CancellationToken::new();
         let events = EventLog::open(&settings, closing.clone()).await?;
-        Ok(Self(Arc::new(Inner {
+        let platform = Self(Arc::new(Inner {
             objects,
+            vault,
             kinds,
             running: Mutex::default(),
             health: Mutex::default(),
             events,
             changes: TaskTracker::new(),
+            workers: TaskTracker::new(),
             closing,
             keeping: tokio::sync::Mutex::default(),
             rescanning: tokio::sync::Mutex::default(),
             settings,
-        })))
+        }));
+        let claimed = platform.objects_claim().await;
+        claimed.map_err(PlatformError::Foreign)?;
+        platform.vault_open().await;
+        Ok(platform)
     }
 
     /// Brings interrupted operations to one of their ends, then lets every kind bring its
@@ -136,9 +153,8 @@ impl Platform {
     /// an end is no error: it stands in the list, and its plugin's health says so.
     pub async fn recover(&self) -> Result<(), StoreError> {
         let late = self.recover_operations().await?;
-        if let Err(problem) = self.objects_sweep().await {
-            tracing::warn!(%problem, "Objects that nothing refers to cannot be removed");
-        }
+        self.objects_sweep_or_later().await;
+        self.work();
         self.follow_health();
         self.keep_pruning();
         let mut all = self.installed().await?;
@@ -162,6 +178,17 @@ impl Platform {
             .changes
             .spawn(async move { platform.rescan_at_start().await });
         Ok(())
+    }
+
+    /// Does the jobs of the database until the end.
+    fn work(&self) {
+        let queue = Queue::new(self.database().clone(), self.job_settings());
+        let workers = Workers::new(queue, self.clone()).register::<SweepObjects>();
+        let closing = self.0.closing.clone();
+        let grace = self.0.settings.stop_grace;
+        self.0.workers.spawn(async move {
+            workers.run(closing.cancelled_owned(), grace).await;
+        });
     }
 
     /// Lets every kind bring these to their wanted state, and asks them how they are.
@@ -201,6 +228,8 @@ impl Platform {
         join_all(self.0.kinds.iter().map(|kind| kind.shut_down())).await;
         self.0.events.flush().await;
         self.0.closing.cancel();
+        self.0.workers.close();
+        self.0.workers.wait().await;
     }
 
     /// The kind of that name.
@@ -273,6 +302,7 @@ impl Packages for Platform {
     async fn file(&self, digest: &Digest) -> Result<PathBuf, StepError> {
         self.0
             .objects
+            .store
             .local_file(digest)
             .await
             .map_err(|error| StepError {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use plugyard_model::ByteSize;
-use plugyard_store::Database;
+use plugyard_store::secrets::KeySource;
+use plugyard_store::{Database, ObjectsUrl, S3Options};
 
 use crate::{Clock, Home};
 
@@ -16,6 +17,12 @@ pub struct Settings {
     pub database: Database,
     /// Default: the system's.
     pub clock: Clock,
+    /// Where packages are kept; `None` for the home's own directory.
+    pub objects: Option<ObjectsUrl>,
+    /// How to get there, when it is an S3-compatible store.
+    pub s3: S3Options,
+    /// Where the master key of the secrets is. Default: `keys/master.key` in the home.
+    pub master_key: KeySource,
     /// Largest package in bytes as it comes in. Default 512 MiB.
     pub package_limit: ByteSize,
     /// Whether packages may be fetched from private, loopback and link-local addresses. Default: no.
@@ -40,9 +47,12 @@ impl Settings {
     /// The defaults, with these two that have none.
     pub fn new(home: Home, database: Database) -> Self {
         Self {
+            master_key: KeySource::File(home.master_key()),
             home,
             database,
             clock: Clock::system(),
+            objects: None,
+            s3: S3Options::default(),
             package_limit: ByteSize::mib(512),
             allow_private_urls: false,
             fetch_timeout: Duration::from_mins(10),

@@ -116,7 +116,7 @@ impl Platform {
     /// Takes away versions of a plugin that are neither in force, nor the one before, nor among the
     /// latest; and packages that then have no version left.
     async fn versions_prune(&self, plugin: &PluginName) -> Result<(), Problem> {
-        let _keeping = self.0.keeping.lock().await;
+        let keeping = self.0.keeping.lock().await;
         let transaction = self.database().begin().await?;
         let installation = installation_of(&*transaction, plugin).await?;
         let mut used: Vec<Uuid> = installation
@@ -156,18 +156,20 @@ impl Platform {
                     .exec(&*transaction)
                     .await
                     .map_err(StoreError::from)?;
+                self.object_settle(&*transaction, &digest, false).await?;
                 unused.push(digest);
             }
         }
         transaction.commit().await?;
-        // Rows first: an object without a row is garbage, a row without its object would be a lie.
-        for digest in unused {
-            self.0.objects.delete(&digest).await?;
-        }
         if let Ok(kind) = self.kind(&plugin.kind) {
             for view in &gone {
                 kind.discard(plugin, &view.version).await;
             }
+        }
+        drop(keeping);
+        // Rows first: an object without a row is garbage, a row without its object would be a lie.
+        if !unused.is_empty() {
+            self.objects_sweep_or_later().await;
         }
         Ok(())
     }

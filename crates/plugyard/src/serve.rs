@@ -122,6 +122,8 @@ async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
     let flow = FlowService::new(database.conn().clone(), catalog);
 
     let mut own = plugyard_platform::Settings::new(home.clone(), database);
+    (own.objects, own.s3) = settings.objects.store(home)?;
+    own.master_key = settings.secrets.source(home)?;
     own.package_limit = settings.packages.max_size;
     own.allow_private_urls = settings.packages.allow_private_urls;
     own.fetch_timeout = settings.packages.fetch_timeout.0;

@@ -5,6 +5,7 @@
 //! and the types together.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use figment::Figment;
@@ -12,6 +13,8 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use plugyard_model::{ByteSize, Problem, codes};
 use plugyard_platform::Home;
 use plugyard_portable::{PortableSettings, Span};
+use plugyard_store::secrets::KeySource;
+use plugyard_store::{ObjectsUrl, S3Options, SecretText};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Auth, Serve};
@@ -22,6 +25,8 @@ use crate::cli::{Auth, Serve};
 pub(crate) struct Settings {
     pub(crate) server: ServerSection,
     pub(crate) database: DatabaseSection,
+    pub(crate) objects: ObjectsSection,
+    pub(crate) secrets: SecretsSection,
     pub(crate) packages: PackagesSection,
     pub(crate) portable: PortableSettings,
     pub(crate) audit: AuditSection,
@@ -58,6 +63,102 @@ impl Default for ServerSection {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DatabaseSection {
     pub(crate) url: Option<String>,
+}
+
+/// `objects`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ObjectsSection {
+    pub(crate) url: Option<String>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) access_key: Option<String>,
+    pub(crate) secret_key: Option<SecretText>,
+    pub(crate) secret_key_file: Option<PathBuf>,
+    pub(crate) session_token: Option<SecretText>,
+    pub(crate) allow_http: bool,
+}
+
+impl ObjectsSection {
+    /// Where the packages are, and how to get there; relative paths are below the home.
+    pub(crate) fn store(&self, home: &Home) -> Result<(Option<ObjectsUrl>, S3Options), Problem> {
+        let wrong = |key: &str, reason: &dyn std::fmt::Display| {
+            Problem::new(codes::CONFIGURATION_INVALID)
+                .with("reason", format!("objects.{key}: {reason}"))
+        };
+        let mut url: Option<ObjectsUrl> = match &self.url {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|error| wrong("url", &error))?),
+        };
+        if let Some(directory) = url.as_ref().and_then(ObjectsUrl::as_directory) {
+            url = Some(ObjectsUrl::directory(home.root().join(directory)));
+        }
+        let secret_key = match (&self.secret_key, &self.secret_key_file) {
+            (Some(_), Some(_)) => {
+                return Err(wrong("secret_key_file", &"`secret_key` is there too"));
+            }
+            (key, None) => key.clone(),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(home.root().join(file))
+                    .map_err(|error| wrong("secret_key_file", &error))?;
+                Some(SecretText::new(text.trim()))
+            }
+        };
+        let options = S3Options {
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            access_key: self.access_key.clone(),
+            secret_key,
+            session_token: self.session_token.clone(),
+            allow_http: self.allow_http,
+        };
+        Ok((url, options))
+    }
+}
+
+/// `secrets`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SecretsSection {
+    pub(crate) key: KeyPlace,
+}
+
+impl SecretsSection {
+    /// Where the master key is; relative paths are below the home.
+    pub(crate) fn source(&self, home: &Home) -> Result<KeySource, Problem> {
+        let text = match &self.key {
+            KeyPlace::Command(words) if words.is_empty() => "",
+            KeyPlace::Command(words) => return Ok(KeySource::Command(words.clone())),
+            KeyPlace::Named(text) => text,
+        };
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => {
+                Ok(KeySource::File(home.root().join(path)))
+            }
+            Some(("env", name)) if !name.is_empty() => {
+                Ok(KeySource::Environment(name.to_owned()))
+            }
+            // What stands there may be the key itself, so it is not repeated.
+            _ => Err(Problem::new(codes::CONFIGURATION_INVALID).with(
+                "reason",
+                "secrets.key: expected `file:<path>`, `env:<variable>` or a list of a program and its arguments",
+            )),
+        }
+    }
+}
+
+/// `file:<path>`, `env:<variable>`, or the words of a command.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum KeyPlace {
+    Named(String),
+    Command(Vec<String>),
+}
+
+impl Default for KeyPlace {
+    fn default() -> Self {
+        Self::Named("file:keys/master.key".to_owned())
+    }
 }
 
 /// `packages`
@@ -191,6 +292,42 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     (
         "database.url",
         "`postgres://…`, or `sqlite:<path>`. Default: `plugyard.db` in the home directory.",
+    ),
+    (
+        "objects.url",
+        "Where packages are kept: `s3://<bucket>/<prefix>`, or a directory. Default: `objects/` in the home directory. Each installation needs a prefix of its own.",
+    ),
+    (
+        "objects.endpoint",
+        "Address of an S3-compatible store that is not Amazon's; default `AWS_ENDPOINT_URL`.",
+    ),
+    (
+        "objects.region",
+        "Region of the bucket; default `AWS_REGION`.",
+    ),
+    (
+        "objects.access_key",
+        "Name of the access key; default `AWS_ACCESS_KEY_ID`, else the role of the machine.",
+    ),
+    (
+        "objects.secret_key",
+        "The access key itself, never shown; default `AWS_SECRET_ACCESS_KEY`.",
+    ),
+    (
+        "objects.secret_key_file",
+        "A file that holds the access key, in place of `objects.secret_key`.",
+    ),
+    (
+        "objects.session_token",
+        "What goes with a key that was lent for a time, never shown; default `AWS_SESSION_TOKEN`.",
+    ),
+    (
+        "objects.allow_http",
+        "Whether an `http://` endpoint is accepted: packages can be read on the way.",
+    ),
+    (
+        "secrets.key",
+        "Where the master key of the secrets is: `file:<path>` (made at the first start, for the server's user alone), `env:<variable>`, or a list of a program and its arguments that writes it to its standard output.",
     ),
     ("packages.max_size", "Largest package as it comes in."),
     (

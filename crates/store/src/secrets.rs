@@ -28,7 +28,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::{Database, Transaction};
+use crate::{Database, StoreError, Transaction};
 use entity::{data_key, master_key, secret};
 pub use error::SecretError;
 pub use master::{KeyId, KeySource};
@@ -222,22 +222,6 @@ impl Secrets {
         Ok(done.rows_affected > 0)
     }
 
-    /// Removes an owner's secrets and its data key: what copies of the rows lie around elsewhere without
-    /// the key row stay unreadable for good.
-    ///
-    /// # Errors
-    /// [`SecretError::Store`].
-    pub async fn forget(
-        &self,
-        connection: &impl ConnectionTrait,
-        owner: impl Into<SecretOwner>,
-    ) -> Result<(), SecretError> {
-        data_key::Entity::delete_by_id(owner.into().0)
-            .exec(connection)
-            .await?;
-        Ok(())
-    }
-
     /// Puts another master key in force and encrypts all data keys with it, all or none.
     ///
     /// A key file gets a new key in front, and loses the old ones at the end; broken off in between it
@@ -395,7 +379,37 @@ impl Secrets {
     }
 }
 
-/// The id of the master key that the database needs.
+/// Removes an owner's secrets and its data key: what copies of the rows lie around elsewhere without the
+/// key row stay unreadable for good. Needs no master key.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn forget(
+    connection: &impl ConnectionTrait,
+    owner: impl Into<SecretOwner>,
+) -> Result<(), StoreError> {
+    data_key::Entity::delete_by_id(owner.into().0)
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// The id of the master key that a database needs; `None` when it has no secrets.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn key_needed(connection: &impl ConnectionTrait) -> Result<Option<KeyId>, StoreError> {
+    let any = data_key::Entity::find().one(connection).await?;
+    if any.is_none() {
+        return Ok(None);
+    }
+    let row = master_key::Entity::find_by_id(master_key::THE_ONE)
+        .one(connection)
+        .await?;
+    Ok(row.map(|row| KeyId::stored(&row.key_id)))
+}
+
+/// The id of the master key that the database was begun with.
 async fn needed(connection: &impl ConnectionTrait) -> Result<Option<KeyId>, SecretError> {
     let row = master_key::Entity::find_by_id(master_key::THE_ONE)
         .one(connection)

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use plugyard_model::{InstallationId, Problem, codes};
 use plugyard_store::Database;
-use plugyard_store::secrets::{KeySource, MAX_SECRET, SecretError, SecretText, Secrets};
+use plugyard_store::secrets::{self, KeySource, MAX_SECRET, SecretError, SecretText, Secrets};
 use plugyard_store::testing::{TestDatabase, databases, sqlite};
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
@@ -127,8 +127,8 @@ async fn secrets_come_back_by_owner_and_name_until_they_are_removed() {
         assert!(secrets.delete(conn, one, "token").await.unwrap());
         assert!(!secrets.delete(conn, one, "token").await.unwrap());
         assert_eq!(secrets.names(conn, one).await.unwrap(), ["数据/password"]);
-        secrets.forget(conn, one).await.unwrap();
-        secrets.forget(conn, one).await.unwrap();
+        secrets::forget(conn, one).await.unwrap();
+        secrets::forget(conn, one).await.unwrap();
         assert_eq!(bench.get(&secrets, one, "数据/password").await, None);
         assert_eq!(
             bench.get(&secrets, two, "token").await.unwrap(),

@@ -185,6 +185,10 @@ super::codes! {
     MASTER_KEY_UNUSABLE = "master_key_unusable", 500, Failed,
         en: ["Master key cannot be used", "The master key of the secrets cannot be used: {reason}; nothing was changed", "restore the key from where you keep it; without it the secrets in the database cannot be read"],
         zh: ["主密钥不可用", "无法使用加密机密的主密钥：{reason}；未做任何更改", "请从备份恢复该密钥；没有它就无法读取数据库中的机密"];
+    /// A secret cannot be kept or read, because the master key is not to be had.
+    SECRET_STORE_UNAVAILABLE = "secret_store_unavailable", 503, Failed,
+        en: ["No encryption key", "No encryption key is to be had, so secrets can be neither read nor set: {reason}", "`plugyard doctor` says where the key is looked for; nothing was changed"],
+        zh: ["没有加密密钥", "未配置加密密钥，无法读取或保存敏感信息：{reason}", "`plugyard doctor` 会说明在何处查找密钥；未做任何更改"];
     /// The master key is not the one that the secrets in the database were encrypted with.
     MASTER_KEY_WRONG = "master_key_wrong", 500, Failed,
         en: ["Wrong master key", "The secrets need the master key {expected}, but {source} has {found}; nothing was changed", "restore the key {expected}, or the database that belongs to the key you have"],

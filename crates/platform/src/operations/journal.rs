@@ -1,7 +1,7 @@
 //! All that is written about an operation.
 
 use plugyard_model::{OperationId, PluginName, Wanted};
-use plugyard_store::StoreError;
+use plugyard_store::{StoreError, secrets};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder,
     QuerySelect, Set, sea_query::Expr,
@@ -376,6 +376,7 @@ pub(super) async fn installation_commit(
         installation::Entity::delete_by_id(change.installation.0)
             .exec(connection)
             .await?;
+        secrets::forget(connection, change.installation).await?;
         return operation_resolve_all(connection, &change.plugin).await;
     };
     let mut update = installation::Entity::update_many()
