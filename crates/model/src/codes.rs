@@ -3,6 +3,7 @@
 //! `docs/errors.md` is generated from these tables. A code never changes its meaning; its texts may
 //! improve. Texts mention parameters as `{name}`.
 
+mod app;
 mod archive;
 mod command;
 mod config;
@@ -10,6 +11,7 @@ mod flow;
 mod platform;
 mod portable;
 
+pub use app::*;
 pub use archive::*;
 pub use command::*;
 pub use config::*;
@@ -134,6 +136,7 @@ impl Code {
             platform::ALL,
             archive::ALL,
             portable::ALL,
+            app::ALL,
             flow::ALL,
             config::ALL,
             command::ALL,
