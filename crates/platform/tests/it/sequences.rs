@@ -95,6 +95,13 @@ async fn check(failing: Vec<Vec<&'static str>>, requests: Vec<Request>) {
     }
 }
 
+/// A plugin that rested rests again when a restart fails.
+#[tokio::test]
+async fn a_failed_restart_of_what_rested_starts_nothing() {
+    let requests = vec![Request::Install(0), Request::Disable, Request::Restart];
+    check(vec![vec!["start_again"]; 4], requests).await;
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 

@@ -322,7 +322,11 @@ impl Kind for Fake {
                 self.remove(cx, &format!("unpacked/{target}"));
             }
             "start" => self.remove(cx, &format!("started/{target}")),
-            "start_again" => self.write(cx, &format!("started/{current}"), "process"),
+            "start_again" if cx.change.wanted_before.is_on() => {
+                self.write(cx, &format!("started/{current}"), "process");
+            }
+            // It rested before.
+            "start_again" => self.remove(cx, &format!("started/{current}")),
             "switch" if current.is_empty() => self.remove(cx, "current"),
             "switch" => self.write(cx, "current", &current),
             _ => {}

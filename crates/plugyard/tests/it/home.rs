@@ -89,8 +89,13 @@ fn a_directory_dropped_into_the_home_is_installed_at_the_start_and_by_rescan() {
 
     let mut server = Server::start_in(&home, |_| {});
     wait_until_ready(&server, "pysam");
+    // It is ready a moment before the change is in force.
+    let settled = || {
+        let shown = server.shown("pysam");
+        shown["operation"].is_null().then_some(shown)
+    };
+    let shown = wait_for("the change to end", settled);
     assert!(is_link(&portable.join("pysam")));
-    let shown = server.shown("pysam");
     let adopted = shown["details"]["adopted"][0].as_str().unwrap().to_owned();
     assert!(adopted.starts_with("backups/adopted/pysam-"), "{adopted}");
     assert!(home.join(&adopted).join("pysam.py").is_file());
