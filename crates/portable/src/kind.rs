@@ -407,6 +407,17 @@ impl Kind for PortableKind {
         }
     }
 
+    async fn is_whole(&self, installation: &Installation) -> bool {
+        let id = versions::id(&installation.current);
+        let directory = self
+            .host
+            .shared
+            .home
+            .versions(&installation.plugin)
+            .join(id);
+        versions::is_built(&directory)
+    }
+
     async fn resume(&self, all: &[Installation]) {
         Host::tend(&self.host);
         let mut starting = Vec::new();

@@ -55,7 +55,7 @@ pub(crate) fn shell_paras(version: &Version) -> Vec<String> {
 
 /// Whether a version is complete on disk.
 pub(crate) fn is_built(directory: &Path) -> bool {
-    marker(directory).is_file()
+    marker(directory).is_file() && directory.is_dir()
 }
 
 /// Written beside the directory when everything in it is done.
