@@ -269,6 +269,12 @@ pub trait Kind: Send + Sync {
     /// When the earlier state cannot be reached.
     async fn undo(&self, step: &StepSpec, cx: &StepCx) -> Result<(), StepError>;
 
+    /// Whether what was made of the version in force, such as its unpacked directory, is still there. Asked at
+    /// start; where it is not, a restart follows, whose steps make it again out of the package.
+    async fn is_whole(&self, _installation: &Installation) -> bool {
+        true
+    }
+
     /// At start, after interrupted operations were recovered: brings these installations to their
     /// wanted state, in parallel. Returns when their symbols can be found, not when they are ready.
     ///

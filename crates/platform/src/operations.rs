@@ -11,6 +11,9 @@
 //!   commit step began leads back to the old state, one after it to the new.
 //! * Steps after the commit cannot fail the change; what goes wrong there stands at the step.
 //! * A way back that fails is remembered, and tried again at the next start and before the next change.
+//! * Where the journal has no room (the disk of the database is full), a change that has not begun to commit
+//!   goes back at once, unrecorded if need be: what a crash would then leave is gone back over once more. Any
+//!   other waits, set aside, and whoever follows it is told why. It goes on as soon as there is room.
 //!
 //! `change` decides whether a change may begin, `driver` walks through its steps, `journal` is all that
 //! is written, `recover` takes up what a crash left, `log` and `follow` are for those who watch.
@@ -106,6 +109,15 @@ enum Stage {
     Open,
     PastCommit,
     Ended,
+}
+
+/// What is known of an operation that was set aside, besides its journal.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    /// Why it goes back, when it does: that may not be written yet.
+    turned: Option<Failure>,
+    /// What it waits for; `None` when the database does not answer.
+    waits: Option<Problem>,
 }
 
 /// An operation that this process carries out.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::join_all;
 use parking_lot::Mutex;
+use plugyard_http::Principal;
+use plugyard_model::rights::Role;
 use plugyard_model::{
     Digest, Health, InstallationId, KindId, OperationId, Params, PluginName, Problem, codes,
 };
@@ -19,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::events::EventLog;
 use crate::kind::{Installation, Packages, StepError};
 use crate::objects::{Keeper, SweepObjects};
-use crate::operations::Running;
+use crate::operations::{Aside, Running};
 use crate::secrets::Vault;
 use crate::{Clock, Home, Kind, Settings};
 
@@ -77,6 +79,8 @@ pub(crate) struct Inner {
     /// In the order of registration, which decides between equal likenesses.
     pub(crate) kinds: Vec<Arc<dyn Kind>>,
     pub(crate) running: Mutex<HashMap<OperationId, Arc<Running>>>,
+    /// Operations that wait for the database.
+    pub(crate) aside: Mutex<HashMap<OperationId, Aside>>,
     pub(crate) health: Mutex<HashMap<PluginName, Health>>,
     pub(crate) events: EventLog,
     /// Changes under way; waited for at the end.
@@ -130,6 +134,7 @@ impl Platform {
             vault,
             kinds,
             running: Mutex::default(),
+            aside: Mutex::default(),
             health: Mutex::default(),
             events,
             changes: TaskTracker::new(),
@@ -202,11 +207,25 @@ impl Platform {
             async move {
                 kind.resume(&own).await;
                 join_all(own.iter().map(|installation| self.probe(installation))).await;
+                for installation in &own {
+                    if installation.wanted.is_on() && !kind.is_whole(installation).await {
+                        self.heal(&installation.plugin).await;
+                    }
+                }
             }
         });
         join_all(by_kind.collect::<Vec<_>>()).await;
         for orphan in all {
             tracing::warn!(plugin.name = %orphan.plugin, "No kind serves `{}`", orphan.plugin);
+        }
+    }
+
+    /// Begins to make what is missing of a plugin again: an operation like any other, so that it is seen,
+    /// and taken up again after a crash.
+    async fn heal(&self, plugin: &PluginName) {
+        tracing::warn!(plugin.name = %plugin, "What was unpacked of `{plugin}` is gone; it is unpacked again");
+        if let Err(problem) = self.restart(&itself(), plugin).await {
+            tracing::error!(%problem, plugin.name = %plugin, "`{plugin}` cannot be unpacked again");
         }
     }
 
@@ -273,6 +292,14 @@ impl Platform {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.settings.clock
+    }
+}
+
+/// Who does what nobody asked for.
+pub(crate) fn itself() -> Principal {
+    Principal {
+        name: "server".to_owned(),
+        roles: vec![Role::Operator],
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use plugyard_http::Principal;
-use plugyard_model::rights::Role;
 use plugyard_model::{Finding, KindId, OperationId, PluginName, Problem, codes};
 use serde_json::Value as Json;
 
 use crate::kind::Dropped;
 use crate::operations::InstallOptions;
+use crate::platform::itself;
 use crate::{Kind, Platform, Source, TakeIn};
 
 /// A directory that was found, and what came of it.
@@ -51,11 +51,7 @@ impl Platform {
 
     /// The same at the start of the server, where the log tells what came of it.
     pub(crate) async fn rescan_at_start(&self) {
-        let server = Principal {
-            name: "server".to_owned(),
-            roles: vec![Role::Operator],
-        };
-        match self.rescan(&server).await {
+        match self.rescan(&itself()).await {
             Err(problem) => tracing::warn!(%problem, "`plugins/` cannot be looked through"),
             Ok(all) => all.iter().for_each(tell),
         }

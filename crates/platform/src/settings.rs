@@ -34,7 +34,7 @@ pub struct Settings {
     /// How long rows of the audit log are kept; `None` for ever. Default 365 days.
     pub audit_retention: Option<Duration>,
     /// How long an operation under way waits for a database that does not answer, before it is set
-    /// aside; it is taken up again every time as long has passed. Default 45 s.
+    /// aside; it is taken up again when the database answers. Default 45 s.
     pub store_patience: Duration,
     /// How long a starting server waits for changes that a crash interrupted. Those that take longer go
     /// on, and their plugins come back after them. Default 60 s.

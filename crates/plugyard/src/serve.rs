@@ -7,13 +7,14 @@
 pub(crate) mod home;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use plugyard_flow::{Builtins, Combined, FlowService};
 use plugyard_model::{ExitCode, Problem, codes};
 use plugyard_platform::{Home, Platform};
 use plugyard_portable::PortableHost;
 use plugyard_server::{Bound, HttpLimits, Routes, Server, ServerSettings, StartError};
-use plugyard_store::{Database, DatabaseUrl};
+use plugyard_store::{Database, DatabaseUrl, Owner};
 use sea_orm_migration::MigrationTrait;
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +27,9 @@ use crate::failure::Failure;
 use crate::output::{line, note};
 use crate::settings::{self, LogFormat, LogSection, Settings};
 use crate::words::word;
+
+/// How long another server on the same database may take to end before this one gives up.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the server until it is told to end.
 pub(crate) fn run(options: &Serve, context: &Context) -> Result<ExitCode, Failure> {
@@ -55,6 +59,8 @@ struct Parts {
 }
 
 async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), Problem> {
+    // Before anything is written, and to the end.
+    let claim = Owner::claim(&database_url(&home, &settings)?, &own_name(), PATIENCE).await?;
     let parts = assemble(&home, &settings).await?;
     let owner = parts.platform.first_start().await?;
     let bound = listen(&home, &settings, &parts)
@@ -80,7 +86,17 @@ async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), 
         }
     });
     let follower = tokio::spawn(follow_catalog(parts.portable.clone(), parts.flow.clone()));
-    let ended = bound.run(asked_to_end()).await;
+    let mut lost = None;
+    let end = async {
+        tokio::select! {
+            () = asked_to_end() => {}
+            error = claim.lost() => {
+                tracing::error!(%error, "This server ends: the database is another one's now");
+                lost = Some(error);
+            }
+        }
+    };
+    let ended = bound.run(end).await;
 
     tracing::info!("Stopping");
     follower.abort();
@@ -88,7 +104,15 @@ async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), 
     parts.platform.shut_down().await;
     drop(record);
     tracing::info!("Stopped");
-    ended.map_err(|error| refused(&error))
+    ended.map_err(|error| refused(&error))?;
+    lost.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// How this server is called where several meet: machine and process.
+fn own_name() -> String {
+    let machine = rustix::system::uname();
+    let machine = machine.nodename().to_string_lossy().into_owned();
+    format!("{machine}:{}", std::process::id())
 }
 
 /// The migrations of all crates.

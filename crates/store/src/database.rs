@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct DatabaseUrl(Address);
 
 #[derive(Clone, PartialEq, Eq)]
-enum Address {
+pub(crate) enum Address {
     Sqlite(PathBuf),
     Postgres(String),
 }
@@ -41,6 +41,10 @@ impl DatabaseUrl {
     /// A SQLite database in a file; it is made when it is not there.
     pub fn sqlite(path: impl Into<PathBuf>) -> Self {
         Self(Address::Sqlite(path.into()))
+    }
+
+    pub(crate) const fn address(&self) -> &Address {
+        &self.0
     }
 }
 

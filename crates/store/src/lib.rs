@@ -13,6 +13,7 @@ mod error;
 pub mod jobs;
 mod migrate;
 mod objects;
+mod owner;
 pub mod secrets;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -23,6 +24,7 @@ pub use database::{Database, DatabaseUrl, ParseDatabaseUrlError, Transaction};
 pub use error::StoreError;
 pub use migrate::Migrations;
 pub use objects::{ObjectError, Objects, ObjectsUrl, ParseObjectsUrlError, S3Options};
+pub use owner::{Owner, OwnerError};
 pub use secrets::SecretText;
 
 /// The tables of this crate, for [`Database::migrate`].

@@ -145,6 +145,18 @@ super::codes! {
     STORE_UNAVAILABLE = "store_unavailable", 503, Failed,
         en: ["Database not available", "The database does not answer", "the server's log has the cause; try again when it is back"],
         zh: ["数据库不可用", "数据库没有响应", "原因见服务器日志；恢复后请重试"];
+    /// The disk that the database is on has no room left; nothing was written.
+    STORE_FULL = "store_full", 507, Failed,
+        en: ["Disk of the database full", "The disk of the database is full, so nothing can be changed", "make room on it, then try again; what was under way comes to its end by itself"],
+        zh: ["数据库磁盘已满", "数据库所在磁盘已满，无法进行任何更改", "请清理该磁盘后重试；进行中的操作会自行完成"];
+    /// A step of a change cannot be recorded, because the disk of the database has no room left.
+    STEP_STORE_FULL = "step_store_full", 507, Failed,
+        en: ["Disk of the database full", "`{plugin}`: the step {step} cannot be recorded: the disk of the database is full", "make room on it: operation {operation} then comes to its end by itself, and `plugyard operation watch {operation}` shows how"],
+        zh: ["数据库磁盘已满", "`{plugin}`：步骤 {step} 无法记录：数据库所在磁盘已满", "请清理该磁盘：操作 {operation} 随后会自行结束，用 `plugyard operation watch {operation}` 查看结果"];
+    /// Another server works on the same database.
+    STORE_IN_USE = "store_in_use", 503, Conflict,
+        en: ["Database in use", "The database {address} belongs to another server that is running: {owner}", "stop that server, or give this one a database of its own (`database.url`)"],
+        zh: ["数据库被占用", "数据库 {address} 正由另一台运行中的服务器使用：{owner}", "请停止该服务器，或为本服务器配置独立的数据库（`database.url`）"];
     /// The thing is no longer as the caller last saw it.
     PRECONDITION_FAILED = "precondition_failed", 412, Conflict,
         en: ["Changed meanwhile", "It is no longer as you last saw it", "read it again, then repeat your change"],

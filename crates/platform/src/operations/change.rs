@@ -209,17 +209,18 @@ impl Platform {
         let plan = match self.plan(kind.as_ref(), &change).await {
             Ok(plan) => plan,
             Err(problem) => {
-                self.release(&change).await?;
+                self.release(&change).await;
                 return Err(problem);
             }
         };
-        let transaction = self.database().begin().await?;
-        journal::operation_store_plan(&*transaction, id, &plan).await?;
-        failpoint::pass();
-        transaction.commit().await?;
-        failpoint::pass();
-        let clock = self.clock().clone();
-        let log = OperationLog::open(id, self.database().clone(), clock).await?;
+        let log = match self.store_plan(id, &plan).await {
+            Ok(log) => log,
+            Err(error) => {
+                // Also when the plan arrived after all: nothing of it was done, and nothing will be.
+                self.release(&change).await;
+                return Err(error.into());
+            }
+        };
         let running = Running::new(id, change.plugin.clone(), log);
         self.0.running.lock().insert(id, running.clone());
         self.0.events.publish(
@@ -250,8 +251,31 @@ impl Platform {
         checked(kind.plan(change).await?, &change.plugin)
     }
 
-    /// Gives a claim back that came to nothing.
-    pub(super) async fn release(&self, change: &Change) -> Result<(), StoreError> {
+    /// Stores the plan, and opens the log for those who follow.
+    async fn store_plan(
+        &self,
+        id: OperationId,
+        plan: &Plan,
+    ) -> Result<std::sync::Arc<OperationLog>, StoreError> {
+        let transaction = self.database().begin().await?;
+        journal::operation_store_plan(&*transaction, id, plan).await?;
+        failpoint::pass();
+        transaction.commit().await?;
+        failpoint::pass();
+        OperationLog::open(id, self.database().clone(), self.clock().clone()).await
+    }
+
+    /// Gives a claim back that came to nothing; later, where the database has no answer or no room for it.
+    async fn release(&self, change: &Change) {
+        if let Err(error) = self.release_claim(change).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, operation.id = %change.operation, "A claim is given back later");
+            self.recover_later(change.operation);
+        }
+    }
+
+    /// Takes the rows away that claim a plugin for a change of which nothing was done.
+    pub(super) async fn release_claim(&self, change: &Change) -> Result<(), StoreError> {
         let transaction = self.database().begin().await?;
         journal::operation_delete(&*transaction, change.operation).await?;
         journal::installation_delete_empty(&*transaction, change).await?;

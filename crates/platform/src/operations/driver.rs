@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::journal::{self, StepRow};
 use super::view::{Failure, OperationState, StepState, problem};
-use super::{Outcome, Running, Stage};
+use super::{Aside, Outcome, Running, Stage};
 use crate::events::{self, codes as event_codes};
 use crate::kind::{Change, Installation, Plan, StepCx, StepError, StepOutput, StepSpec};
 use crate::{Kind, Platform, failpoint};
@@ -56,6 +56,10 @@ pub(super) struct Driver {
     /// Which steps have to be taken back, should it come to that.
     begun: Vec<bool>,
     commit: usize,
+    /// The step that is being done or taken back.
+    at: usize,
+    /// Why it goes back, once it does.
+    turned: Option<Failure>,
     context: StepCx,
     running: Arc<Running>,
 }
@@ -95,6 +99,8 @@ impl Driver {
             plan,
             begun,
             commit,
+            at: 0,
+            turned: None,
             context,
             running,
         }
@@ -121,6 +127,7 @@ impl Driver {
                     &error,
                     "The operation is set aside: its journal cannot be written",
                 );
+                self.set_aside(&error);
                 None
             }
         };
@@ -143,7 +150,14 @@ impl Driver {
                 return self.turn_back(None, cancelled()).await;
             }
             failpoint::pass();
-            self.journal(Entry::Running(index)).await?;
+            self.at = index;
+            match self.journal(Entry::Running(index)).await {
+                Err(error) if error.is_full() && index <= self.commit => {
+                    self.warn(&error, "The change goes back: its journal has no room");
+                    return self.turn_back(None, self.no_room()).await;
+                }
+                written => written?,
+            }
             self.begun[index] = true;
             self.tell(index, StepState::Running, None);
             failpoint::pass();
@@ -153,7 +167,13 @@ impl Driver {
             let took = self.platform.now() - began;
             match result {
                 Ok(output) => {
-                    self.journal(Entry::Done(index, output)).await?;
+                    match self.journal(Entry::Done(index, output)).await {
+                        Err(error) if error.is_full() && index < self.commit => {
+                            self.warn(&error, "The change goes back: its journal has no room");
+                            return self.turn_back(None, self.no_room()).await;
+                        }
+                        written => written?,
+                    }
                     self.tell(index, StepState::Done, Some(took));
                     if index == self.commit {
                         self.tell_installation();
@@ -181,16 +201,20 @@ impl Driver {
         failed: Option<usize>,
         failure: Failure,
     ) -> Result<Outcome, StoreError> {
-        self.journal(Entry::Turn {
+        self.turned = Some(failure.clone());
+        let turn = Entry::Turn {
             failed,
             failure: failure.clone(),
-        })
-        .await?;
+        };
+        self.journal_back(turn, !self.commit_begun()).await?;
         failpoint::pass();
         self.back(failure).await
     }
 
     async fn back(&mut self, mut failure: Failure) -> Result<Outcome, StoreError> {
+        self.turned = Some(failure.clone());
+        // Without a commit that began, a start that knows nothing of this goes back as well.
+        let unrecorded = !self.commit_begun();
         for index in (0..self.plan.steps.len())
             .rev()
             .filter(|&index| index <= self.commit)
@@ -198,7 +222,8 @@ impl Driver {
             if !self.begun[index] {
                 continue;
             }
-            self.journal(Entry::Undoing(index)).await?;
+            self.at = index;
+            self.journal_back(Entry::Undoing(index), unrecorded).await?;
             self.tell(index, StepState::Undoing, None);
             failpoint::pass();
             let result = self.undo_step(index).await;
@@ -209,7 +234,7 @@ impl Driver {
                 self.journal(Entry::UndoFailed(index, error.text)).await?;
                 return self.end(OperationState::UndoFailed, Some(failure)).await;
             }
-            self.journal(Entry::Undone(index)).await?;
+            self.journal_back(Entry::Undone(index), unrecorded).await?;
             self.begun[index] = false;
             self.tell(index, StepState::Undone, None);
             failpoint::pass();
@@ -328,6 +353,34 @@ impl Driver {
             .unwrap_or_else(|_| Err(panicked(step)))
     }
 
+    fn commit_begun(&self) -> bool {
+        self.begun.get(self.commit).is_some_and(|begun| *begun)
+    }
+
+    /// The failure of a change whose step cannot be recorded.
+    fn no_room(&self) -> Failure {
+        Failure {
+            step: Some(self.plan.steps[self.at].name),
+            text: "the disk of the database is full".to_owned(),
+            code: codes::STEP_STORE_FULL.as_str().to_owned(),
+            params: Params::new(),
+            undo: None,
+            cancelled: false,
+        }
+    }
+
+    /// Remembers why it goes back, which may stand nowhere yet, and what to tell those who wait.
+    fn set_aside(&self, error: &StoreError) {
+        let id = self.running.id;
+        let waits = error.is_full().then(|| {
+            let failure = self.no_room();
+            problem(OperationState::Failed, &failure, &self.context.change)
+        });
+        let turned = self.turned.clone();
+        let aside = Aside { turned, waits };
+        self.platform.0.aside.lock().insert(id, aside);
+    }
+
     fn failure(&self, index: usize, error: StepError) -> Failure {
         Failure {
             step: Some(self.plan.steps[index].name),
@@ -359,12 +412,26 @@ impl Driver {
         );
     }
 
-    /// Writes to the journal, again and again while the database does not answer.
+    /// Writes to the journal on the way back. Where it has no room and need not know, nothing is written:
+    /// taking a step back may be what makes room.
+    async fn journal_back(&self, entry: Entry, unrecorded: bool) -> Result<(), StoreError> {
+        match self.journal(entry).await {
+            Err(error) if unrecorded && error.is_full() => {
+                self.warn(&error, "The way back is not recorded");
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    /// Writes to the journal, again and again while the database does not answer. A full disk is told at
+    /// once: waiting makes no room.
     async fn journal(&self, entry: Entry) -> Result<(), StoreError> {
         let (mut pause, mut left) = (FIRST_PAUSE, self.platform.settings().store_patience);
         while !left.is_zero() {
             match self.write(&entry).await {
                 Ok(()) => return Ok(()),
+                Err(error) if error.is_full() => return Err(error),
                 Err(error) => self.warn(&error, "The journal waits for the database"),
             }
             pause = pause.min(left);

@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use plugyard_model::{OperationId, Problem};
-use plugyard_store::Database;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
 use super::{journal, not_found};
@@ -23,7 +22,9 @@ const BATCH: u64 = 256;
 pub struct OperationEvent {
     /// From 1, growing by one.
     pub sequence: u64,
-    /// `step` with `index`, `name`, `state` and `ms`; `log` with `line`; `end` with `state`.
+    /// `step` with `index`, `name`, `state` and `ms`; `log` with `line`; `end` with `state`; `waiting` with
+    /// `code`, when the operation waits for room on the disk of the database. That one is not stored, and
+    /// repeats the sequence number before it.
     pub name: String,
     /// The particulars.
     pub data: Json,
@@ -32,7 +33,7 @@ pub struct OperationEvent {
 }
 
 impl Platform {
-    /// The events of an operation after `after`, up to its end.
+    /// The events of an operation after `after`, up to its end, or until it is set aside.
     ///
     /// # Errors
     /// `operation_not_found`; `store_unavailable`.
@@ -46,7 +47,7 @@ impl Platform {
         let row = journal::operation_fetch(self.database().conn(), id).await?;
         row.ok_or_else(|| not_found(id))?;
         let follower = Follower {
-            database: self.database().clone(),
+            platform: self.clone(),
             operation: id,
             after: after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX)),
             stored: running.map(|running| running.log.follow()),
@@ -62,7 +63,7 @@ impl Platform {
 }
 
 struct Follower {
-    database: Database,
+    platform: Platform,
     operation: OperationId,
     after: i64,
     /// `None` when nobody writes any more.
@@ -96,11 +97,15 @@ impl Follower {
                 .filter(operation_event::Column::Sequence.gt(self.after))
                 .order_by_asc(operation_event::Column::Sequence)
                 .limit(BATCH)
-                .all(self.database.conn())
+                .all(self.platform.database().conn())
                 .await;
             match rows {
                 Ok(rows) if rows.is_empty() => {
-                    if self.stored.as_mut()?.changed().await.is_err() {
+                    let Some(stored) = &mut self.stored else {
+                        self.ended = true;
+                        return self.waiting();
+                    };
+                    if stored.changed().await.is_err() {
                         self.stored = None;
                     }
                 }
@@ -112,5 +117,17 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// What an operation waits for that was set aside.
+    fn waiting(&self) -> Option<OperationEvent> {
+        let aside = self.platform.0.aside.lock();
+        let waits = aside.get(&self.operation)?.waits.as_ref()?;
+        Some(OperationEvent {
+            sequence: self.after.unsigned_abs(),
+            name: "waiting".to_owned(),
+            data: json!({ "code": waits.code.as_str() }),
+            at: self.platform.now(),
+        })
     }
 }

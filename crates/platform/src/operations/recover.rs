@@ -1,6 +1,7 @@
 //! Takes up what a crash left: interrupted operations go back, or on when they were committing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use plugyard_model::{OperationId, Params, codes};
 use plugyard_store::StoreError;
@@ -15,6 +16,9 @@ use super::{Outcome, Running};
 use crate::Platform;
 use crate::entity::operation;
 use crate::kind::{Change, Plan};
+
+/// How often to look whether an operation that was set aside can go on.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A plugin whose recovery goes on.
 pub(crate) struct Late {
@@ -67,16 +71,16 @@ impl Platform {
         Ok(())
     }
 
-    /// Takes an operation up again that was set aside because the database did not answer.
+    /// Takes an operation up again that was set aside because the database did not answer, or had no room.
     pub(super) fn recover_later(&self, id: OperationId) {
-        let (platform, pause) = (self.clone(), self.settings().store_patience);
+        let platform = self.clone();
         tokio::spawn(
             self.0
                 .closing
                 .clone()
                 .run_until_cancelled_owned(async move {
                     loop {
-                        tokio::time::sleep(pause).await;
+                        tokio::time::sleep(PAUSE).await;
                         let Ok(row) =
                             journal::operation_fetch(platform.database().conn(), id).await
                         else {
@@ -106,7 +110,7 @@ impl Platform {
         };
         let Some(plan) = row.plan else {
             // It was still being planned: nothing has happened.
-            self.release(&change).await?;
+            self.release_claim(&change).await?;
             return Ok(None);
         };
         let (Ok(plan), Ok(kind)) = (
@@ -117,7 +121,6 @@ impl Platform {
             return Ok(None);
         };
         let steps = journal::step_list(self.database().conn(), id).await?;
-        let begin = direction(&plan, &steps, row.undoing, row.failure);
         tracing::info!(
             operation.id = %id,
             plugin.name = %change.plugin,
@@ -125,6 +128,8 @@ impl Platform {
             change.plugin
         );
         let log = OperationLog::open(id, self.database().clone(), self.clock().clone()).await?;
+        let aside = self.0.aside.lock().remove(&id).and_then(|it| it.turned);
+        let begin = direction(&plan, &steps, row.undoing, row.failure, aside);
         log.line("This change was interrupted; it goes on now");
         let running = Running::new(id, change.plugin.clone(), log);
         if matches!(begin, Begin::Forward(_)) {
@@ -142,6 +147,7 @@ fn direction(
     steps: &[StepRow],
     undoing: bool,
     failure: Option<serde_json::Value>,
+    aside: Option<Failure>,
 ) -> Begin {
     let commit = plan.steps.iter().position(|step| step.commit);
     let committing = commit.is_some_and(|commit| steps.get(commit).is_some_and(|it| it.begun()));
@@ -153,7 +159,7 @@ fn direction(
         return Begin::Forward(ended);
     }
     let stored = failure.and_then(|it| serde_json::from_value(it).ok());
-    Begin::Back(stored.unwrap_or_else(|| {
+    Begin::Back(stored.or(aside).unwrap_or_else(|| {
         let last = steps.iter().rposition(|it| it.begun());
         Failure {
             step: last.and_then(|index| Some(plan.steps.get(index)?.name)),

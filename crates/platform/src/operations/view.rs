@@ -237,8 +237,8 @@ impl Platform {
     /// Waits until an operation has ended, and says how.
     ///
     /// # Errors
-    /// `operation_not_found`; `store_unavailable`, also when the operation was set aside because the
-    /// database does not answer: it is brought to its end when it answers again.
+    /// `operation_not_found`; `store_unavailable` or `step_store_full`, also when the operation was set aside
+    /// because the database does not answer or has no room: it is brought to its end when that is over.
     pub async fn wait(&self, id: OperationId) -> Result<Outcome, Problem> {
         // Only its receiver is held: an operation that is given up is dropped, which wakes it.
         let outcome = self
@@ -254,8 +254,9 @@ impl Platform {
             return Ok(outcome);
         }
         let view = self.operation(id).await?;
+        let waits = || view.problem.clone();
         view.outcome()
-            .ok_or_else(|| Problem::new(codes::STORE_UNAVAILABLE))
+            .ok_or_else(|| waits().unwrap_or_else(|| Problem::new(codes::STORE_UNAVAILABLE)))
     }
 
     /// Asks an operation to go back. It ends as cancelled when it got there.
@@ -292,7 +293,13 @@ impl Platform {
                     .filter(|step| step.operation_id == row.id)
                     .cloned()
                     .collect();
-                view(row, own)
+                let mut view = view(row, own)?;
+                if view.ended_at.is_none()
+                    && let Some(aside) = self.0.aside.lock().get(&view.id)
+                {
+                    view.problem = aside.waits.clone();
+                }
+                Some(view)
             })
             .collect())
     }

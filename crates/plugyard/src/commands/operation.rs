@@ -117,6 +117,13 @@ async fn follow(id: &str, client: &Client, context: &Context) -> Result<Json, Fa
                             note(&format!("    {}", text_at(&data, "/line")));
                         }
                         "end" => return ended(id, client).await,
+                        "waiting" => {
+                            if let Some(error) = data.get("error").cloned()
+                                && let Ok(document) = serde_json::from_value(error)
+                            {
+                                return Err(Failure::of_document(document, client.lang()));
+                            }
+                        }
                         _ => {}
                     }
                 }

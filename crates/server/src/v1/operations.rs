@@ -213,7 +213,8 @@ async fn cancel(State(app): State<App>, Path(id): Path<OperationId>) -> ApiResul
 /// Follow an operation to its end
 ///
 /// Server-sent events: `step` with `index`, `name`, `state`, `ms`; `log` with `line`; `end` with
-/// `state` and, when it failed, `error` (a problem). `Last-Event-ID` goes on after that event.
+/// `state` and, when it failed, `error` (a problem); `waiting` with `error`, when the disk of the database is
+/// full: it goes on when there is room. `Last-Event-ID` goes on after that event.
 #[utoipa::path(
     get, path = "/v1/operations/{id}/events", tag = "operations", operation_id = "operation_follow",
     params(("id" = String, Path, description = "The operation's id")),
@@ -237,10 +238,11 @@ async fn told(app: App, id: OperationId, lang: Lang, event: OperationEvent) -> S
         "step" => "step",
         "log" => "log",
         "end" => "end",
+        "waiting" => "waiting",
         _ => "other",
     };
     let mut data = event.data;
-    if name == "end"
+    if matches!(name, "end" | "waiting")
         && let Some(data) = data.as_object_mut()
     {
         match app.platform.operation(id).await {
