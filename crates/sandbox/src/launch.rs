@@ -202,6 +202,7 @@ impl Inner {
                 match shim.receive().await? {
                     FromShim::Started => return Ok((main, isolated)),
                     FromShim::Landlock(version) => isolated.landlock = version,
+                    FromShim::Seccomp => isolated.seccomp = true,
                     FromShim::Missing(what) => isolated.missing.push(what),
                     other => return Err(unexpected(&other)),
                 }

@@ -17,7 +17,7 @@
 //! through the shim or their cgroup, and may outlive a server that was killed where there is none.
 //!
 //! What it deliberately does not do: it knows no plugin format, restarts nothing, keeps no output,
-//! does not filter system calls, and leaves the network as it is.
+//! and leaves the network as it is.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
@@ -46,7 +46,7 @@ pub use exit::{Exit, ExitStatus};
 pub use host::HostReport;
 pub use launch::Launcher;
 pub use leftovers::{Leftovers, reap_leftovers};
-pub use limits::{Enforced, Enforcement, How, Limits, Resource};
+pub use limits::{Enforced, Enforcement, How, Limits, PartialLimits, Resource};
 pub use peer::is_plugin_peer;
 pub use process::{Process, Usage};
 pub use spec::{Isolated, Isolation, Spec, User};

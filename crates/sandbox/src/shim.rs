@@ -24,6 +24,7 @@ use crate::spec::{Isolated, Isolation};
 use crate::sys::{self, Side};
 use crate::wire::{self, Failure, FromShim, Step, ToShim};
 
+mod calls;
 mod confine;
 mod init;
 mod mounts;

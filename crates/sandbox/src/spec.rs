@@ -138,6 +138,9 @@ pub struct Isolated {
     pub hidden: bool,
     /// Version of the Landlock rules that hold for it.
     pub landlock: Option<u32>,
+    /// System calls that change the machine or reach into other processes are refused.
+    #[serde(default)]
+    pub seccomp: bool,
     /// What was asked for and is missing, each with the reason.
     pub missing: Vec<String>,
 }

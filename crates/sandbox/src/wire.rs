@@ -60,6 +60,8 @@ pub(crate) enum FromShim {
     Forked { pid: i32, isolated: Isolated },
     /// The version of Landlock that holds.
     Landlock(Option<u32>),
+    /// The filter of system calls holds.
+    Seccomp,
     /// Something was asked for that the main process could not have.
     Missing(String),
     /// The program was executed.

@@ -101,6 +101,11 @@ fn host(report: &HostReport) -> Vec<Json> {
                 isolated.landlock.is_some(),
                 "plugins may read and write whatever the server's user may.",
             );
+            have(
+                "filter of system calls",
+                isolated.seccomp,
+                "plugins may call whatever the kernel lets the server's user call.",
+            );
         }
     }
     let limits = &report.enforcement;

@@ -17,7 +17,7 @@ use rustix::thread::{
 };
 use rustix::thread::{Gid, Uid};
 
-use super::die_with_parent;
+use super::{calls, die_with_parent};
 use crate::spec::User;
 use crate::sys;
 use crate::wire::{self, Failure, FromShim, Request, Step};
@@ -113,6 +113,14 @@ fn prepare(request: &Request, status: &File) -> Result<(), Failure> {
         }
     };
     let _ = wire::write(status, &FromShim::Landlock(version));
+    // After everything that it would refuse.
+    match calls::refuse() {
+        Ok(()) => drop(wire::write(status, &FromShim::Seccomp)),
+        Err(error) => {
+            let missing = format!("filter of system calls: {error}");
+            let _ = wire::write(status, &FromShim::Missing(missing));
+        }
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use rustix::process::{
     set_dumpable_behavior, wait,
 };
 
-use super::{confine, die_with_parent, mounts};
+use super::{calls, confine, die_with_parent, mounts};
 use crate::exit::ExitStatus;
 use crate::proc;
 use crate::spec::Isolated;
@@ -31,6 +31,13 @@ pub(super) fn run(
     }
     if request.probe {
         isolated.landlock = confine::landlock_version();
+        match calls::refuse() {
+            Ok(()) => isolated.seccomp = true,
+            Err(error) => {
+                let missing = format!("filter of system calls: {error}");
+                isolated.missing.push(missing);
+            }
+        }
         return wire::write(channel, &FromShim::Probed(isolated));
     }
 

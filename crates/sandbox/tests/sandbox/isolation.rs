@@ -387,8 +387,32 @@ async fn the_host_report_agrees_with_what_a_process_gets() {
     let process = launcher.spawn(sh("sleep 1000")).await.unwrap();
     assert_eq!(process.isolation().pid_namespace, isolated.pid_namespace);
     assert_eq!(process.isolation().landlock, isolated.landlock);
+    assert_eq!(process.isolation().seccomp, isolated.seccomp);
     assert_eq!(process.isolation().missing, isolated.missing);
     assert_eq!(*process.enforcement(), report.enforcement);
     assert!(report.pidfd);
     println!("{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_change_the_machine_are_refused_and_others_are_not() {
+    let place = Place::new();
+    for isolation in [Isolation::BestEffort, Isolation::Shared] {
+        let mut spec = misbehaving(&["call"]);
+        spec.isolation = isolation;
+        let mut process = place.launcher().spawn(spec).await.unwrap();
+        assert!(process.isolation().seccomp, "{:?}", process.isolation());
+        let said = output(&mut process).await;
+        assert!(process.wait().await.status.success(), "{said}");
+        for line in said.lines().take(13) {
+            let refused = if line.starts_with("clone3") {
+                "clone3 ENOSYS".to_owned()
+            } else {
+                format!("{} EPERM", line.split(' ').next().unwrap())
+            };
+            assert_eq!(line, refused, "{said}");
+        }
+        let rest: Vec<_> = said.lines().skip(13).collect();
+        assert_eq!(rest, ["getpid permitted", "thread", "child"], "{said}");
+    }
 }

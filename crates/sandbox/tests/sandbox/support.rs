@@ -287,12 +287,70 @@ fn plugin(args: &[&str]) -> io::Result<()> {
             say("written");
             sleep();
         }
+        ["call"] => calls(),
         ["spin"] => loop {
             std::hint::black_box(0);
         },
         other => panic!("unknown plugin {other:?}"),
     }
     Ok(())
+}
+
+/// Tries what no plugin has any business with, and says for each how the kernel answered.
+#[expect(unsafe_code, reason = "calls that no safe interface has")]
+fn calls() {
+    type Call = (&'static str, libc::c_long, [libc::c_long; 5]);
+    let traceme = libc::c_long::from(libc::PTRACE_TRACEME);
+    let namespace = |flag: libc::c_int| libc::c_long::from(flag);
+    let calls: [Call; 14] = [
+        ("mount", libc::SYS_mount, [0; 5]),
+        ("umount2", libc::SYS_umount2, [0; 5]),
+        (
+            "unshare",
+            libc::SYS_unshare,
+            [namespace(libc::CLONE_NEWUSER), 0, 0, 0, 0],
+        ),
+        ("setns", libc::SYS_setns, [-1, 0, 0, 0, 0]),
+        (
+            "clone",
+            libc::SYS_clone,
+            [namespace(libc::CLONE_NEWUSER | libc::SIGCHLD), 0, 0, 0, 0],
+        ),
+        ("clone3", libc::SYS_clone3, [0; 5]),
+        ("ptrace", libc::SYS_ptrace, [traceme, 0, 0, 0, 0]),
+        (
+            "process_vm_readv",
+            libc::SYS_process_vm_readv,
+            [1, 0, 0, 0, 0],
+        ),
+        ("bpf", libc::SYS_bpf, [0; 5]),
+        ("keyctl", libc::SYS_keyctl, [0; 5]),
+        ("finit_module", libc::SYS_finit_module, [-1, 0, 0, 0, 0]),
+        ("kexec_load", libc::SYS_kexec_load, [0; 5]),
+        ("io_uring_setup", libc::SYS_io_uring_setup, [0; 5]),
+        ("getpid", libc::SYS_getpid, [0; 5]),
+    ];
+    for (name, number, [a, b, c, d, e]) in calls {
+        // SAFETY: each of these fails at its arguments, is refused, or changes only this process,
+        // which ends after them; a child that `clone` should make after all ends here.
+        let result = unsafe { libc::syscall(number, a, b, c, d, e) };
+        if result == 0 {
+            exit(0);
+        }
+        let error = io::Error::last_os_error().raw_os_error();
+        let answer = match error.filter(|_| result < 0) {
+            None => "permitted",
+            Some(libc::EPERM) => "EPERM",
+            Some(libc::ENOSYS) => "ENOSYS",
+            Some(_) => "other",
+        };
+        say(&format!("{name} {answer}"));
+    }
+    // Ordinary work goes on: threads, processes, files.
+    thread::spawn(|| say("thread")).join().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a plugin starting what it likes")]
+    let child = Command::new("/bin/echo").arg("child").status();
+    assert!(child.unwrap().success());
 }
 
 /// Memory that is really there, a little at a time, so that a limit is met on the way.
