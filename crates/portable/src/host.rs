@@ -13,9 +13,11 @@ use plugyard_sandbox::{HostReport, Launcher, reap_leftovers};
 use plugyard_symbol::{Catalog, FunctionSymbol, SinkSymbol, SourceSymbol, SymbolKind};
 use tokio::sync::{OnceCell, broadcast, watch};
 
+use crate::environment;
 use crate::function::PortableFunction;
 use crate::kind::PortableKind;
 use crate::manifest::Manifest;
+use crate::options::{OptionError, PortableOptions};
 use crate::package::KIND;
 use crate::plugin::Plugin;
 use crate::process::{Launch, run_directories};
@@ -184,16 +186,27 @@ impl Host {
     pub(crate) fn launch(&self, name: &PluginName, version: &Version) -> Result<Launch, String> {
         let manifest: Manifest = serde_json::from_value(version.manifest.clone())
             .map_err(|error| format!("the stored manifest of {name} cannot be read: {error}"))?;
+        let options = PortableOptions::read(&version.options).map_err(|error| {
+            let OptionError { option, reason } = error;
+            format!("the option `{option}` of {name} cannot be used: {reason}")
+        })?;
+        let granted = manifest
+            .plugyard
+            .limits
+            .within(&self.shared.settings.limits);
         let home = &self.shared.home;
         let id = versions::id(version);
+        let directory = home.versions(name).join(&id);
         Ok(Launch {
-            directory: home.versions(name).join(&id),
+            environment: environment::of(home, &directory),
+            directory,
             version: id,
             label: version.label.clone(),
             data: home.plugin_data(name),
             shown_executable: shown_directory(home, &name.key).join(&manifest.executable),
             manifest: Arc::new(manifest),
-            options: Arc::default(),
+            limits: options.limits.over(&granted),
+            options: Arc::new(options),
         })
     }
 

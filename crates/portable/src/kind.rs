@@ -17,14 +17,17 @@ use plugyard_platform::kind::{
     StepError, StepOutput, StepSpec, Version,
 };
 use plugyard_platform::{Home, Kind};
+use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::adopt;
+use crate::environment::{self, Wanted, requirements};
 use crate::host::{Host, shown_directory};
 use crate::manifest::{Manifest, word};
+use crate::options::{OptionError, PortableOptions};
 use crate::package::{self, KIND, Signs};
 use crate::process::Launch;
 use crate::versions::{self, Build};
@@ -127,19 +130,34 @@ impl PortableKind {
     }
 
     async fn build(&self, cx: &StepCx) -> Result<StepOutput, StepError> {
-        let (launch, version) = self.target(&cx.change)?;
+        let (launch, _) = self.target(&cx.change)?;
+        let shared = &self.host.shared;
+        let start_failed = |text| failure(codes::PORTABLE_START_FAILED, text);
+        let launcher = shared.launcher().await.map_err(start_failed)?;
+        // Also for a version that is there: what is in a cache may be gone.
+        if requirements::is_managed(&launch.manifest) {
+            let wanted = Wanted {
+                name: &launch.manifest.name,
+                directory: &launch.directory,
+                env: &launch.options.env,
+                limits: &launch.limits,
+            };
+            let (home, settings) = (&shared.home, &shared.settings);
+            environment::ensure(launcher, home, settings, wanted, &*cx.log, &cx.cancelled)
+                .await
+                .map_err(|text| failure(codes::PORTABLE_ENVIRONMENT_FAILED, text))?;
+        }
         if versions::is_built(&launch.directory) {
             return Ok(json!({"reused": true}));
         }
-        let shared = &self.host.shared;
-        let start_failed = |text| failure(codes::PORTABLE_START_FAILED, text);
         let build = Build {
             name: &launch.manifest.name,
             directory: &launch.directory,
             data: &launch.data,
-            paras: &versions::shell_paras(&version),
+            paras: &launch.options.shell_paras,
+            env: &launch.options.env,
+            limits: &launch.limits,
         };
-        let launcher = shared.launcher().await.map_err(start_failed)?;
         versions::run_script(
             launcher,
             &shared.home,
@@ -284,6 +302,7 @@ impl Kind for PortableKind {
         if let Some(version) = &change.target {
             let manifest: Manifest = serde_json::from_value(version.manifest.clone())
                 .map_err(|_| Problem::new(codes::INTERNAL).about(&change.plugin))?;
+            check_options(version, &manifest).map_err(|problem| problem.about(&change.plugin))?;
             if let Some(taken) = self.host.registry.conflict(&manifest) {
                 return Err(Problem::new(codes::PORTABLE_SYMBOL_TAKEN)
                     .about(&change.plugin)
@@ -350,6 +369,7 @@ impl Kind for PortableKind {
                 let keep_data = change.keep_data;
                 blocking(move || {
                     versions::remove_installation(&home, &name, keep_data)
+                        .and_then(|()| environment::sweep(&home))
                         .map_err(|error| format!("files cannot be removed: {error}"))
                 })
                 .await?;
@@ -371,6 +391,8 @@ impl Kind for PortableKind {
                 let (home, name) = (self.host.shared.home.clone(), change.plugin.clone());
                 blocking(move || {
                     versions::discard(&launch.directory).map_err(|error| error.to_string())?;
+                    environment::forget(&home, &launch.directory)
+                        .map_err(|error| error.to_string())?;
                     if first {
                         // Nothing of a plugin that never was shall remain; neither is full by now.
                         let _ = std::fs::remove_dir(home.versions(&name));
@@ -460,13 +482,18 @@ impl Kind for PortableKind {
     }
 
     async fn discard(&self, plugin: &PluginName, version: &Version) {
-        let directory = self
-            .host
-            .shared
-            .home
-            .versions(plugin)
-            .join(versions::id(version));
-        let removed = tokio::task::spawn_blocking(move || versions::discard(&directory)).await;
+        let home = self.host.shared.home.clone();
+        let (key, id) = (plugin.key.clone(), versions::id(version));
+        let directory = home.versions(plugin).join(&id);
+        let remove = move || {
+            // Versions that differ only in what their processes may do share their files.
+            if versions::is_shown(&home, &key, &id) {
+                return Ok(());
+            }
+            versions::discard(&directory)?;
+            environment::forget(&home, &directory)
+        };
+        let removed = tokio::task::spawn_blocking(remove).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(%plugin, %error, "An old version cannot be removed");
         }
@@ -513,6 +540,31 @@ impl Kind for PortableKind {
     ) -> (Vec<LogLine>, BoxStream<'static, LogLine>) {
         let (lines, live) = self.host.plugin(plugin).logs.follow(tail);
         (lines, follow(live))
+    }
+}
+
+/// Whether a version can be run with its options.
+fn check_options(version: &Version, manifest: &Manifest) -> Result<(), Problem> {
+    let wrong = |OptionError { option, reason }| {
+        Problem::new(codes::PORTABLE_OPTION_INVALID)
+            .with("option", option)
+            .with("reason", reason)
+    };
+    let options = PortableOptions::read(&version.options).map_err(wrong)?;
+    let functions = manifest.symbols(SymbolKind::Function);
+    let unknown = options
+        .call_timeouts
+        .keys()
+        .find(|name| !functions.contains(name));
+    match unknown {
+        Some(name) => Err(wrong(OptionError {
+            option: format!("call_timeouts.{name}"),
+            reason: format!(
+                "the plugin has no such function; it has {}",
+                functions.join(", ")
+            ),
+        })),
+        None => Ok(()),
     }
 }
 

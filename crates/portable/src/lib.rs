@@ -20,9 +20,11 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod chore;
 mod command;
 mod config;
 mod control;
+mod environment;
 mod function;
 mod host;
 mod http;

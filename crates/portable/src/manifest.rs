@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use plugyard_sandbox::PartialLimits;
 use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
+
+use crate::settings::Span;
 
 /// What `{plugin}.json` says, checked. Written with the keys, and in the order, of eKuiper's plugin object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,12 +62,30 @@ impl Language {
 }
 
 /// The block `plugyard` of a manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
     /// Per source.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, SourceBlock>,
+    /// Per function.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub functions: BTreeMap<String, FunctionBlock>,
+    /// One call of any of its functions, where 5 s are not the right time (HOST-32).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_timeout: Option<Span>,
+    /// What its processes get along with. Can only be less than what the server gives every plugin.
+    #[serde(default, skip_serializing_if = "PartialLimits::is_empty")]
+    pub limits: PartialLimits,
+}
+
+/// What the block `plugyard` says of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionBlock {
+    /// One call of it (HOST-32).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_timeout: Option<Span>,
 }
 
 impl Block {
@@ -119,6 +140,13 @@ impl Manifest {
     /// Whether it serves that symbol.
     pub fn serves(&self, kind: SymbolKind, name: &str) -> bool {
         self.symbols(kind).iter().any(|symbol| symbol == name)
+    }
+
+    /// How long a call of that function may take, as far as the author says (HOST-32).
+    pub(crate) fn call_timeout(&self, function: &str) -> Option<Span> {
+        let own = self.plugyard.functions.get(function);
+        own.and_then(|it| it.call_timeout)
+            .or(self.plugyard.call_timeout)
     }
 
     /// How that source passes to the next version.

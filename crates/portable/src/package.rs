@@ -11,7 +11,10 @@ use plugyard_model::{
     Code, Finding, Inspection, KindId, Lang, Place, Severity, codes, sort_findings,
 };
 
+use plugyard_sandbox::PartialLimits;
+
 use crate::config;
+use crate::environment::requirements;
 use crate::manifest::{Block, Handover, Language, Manifest, SourceBlock};
 
 /// The kind's word.
@@ -278,7 +281,10 @@ impl Reader<'_> {
             self.missing(codes::PORTABLE_NO_SYMBOLS);
         }
         let (virtual_env_type, env) = self.environment(language);
-        let plugyard = self.block(sources.as_deref().unwrap_or_default());
+        let plugyard = self.block(
+            sources.as_deref().unwrap_or_default(),
+            functions.as_deref().unwrap_or_default(),
+        );
         Some(Manifest {
             name: expected.to_owned(),
             version,
@@ -376,7 +382,7 @@ impl Reader<'_> {
     }
 
     /// The block `plugyard`, in which, unlike around it, an unknown key is an error.
-    fn block(&mut self, sources: &[String]) -> Block {
+    fn block(&mut self, sources: &[String], functions: &[String]) -> Block {
         let mut block = Block::default();
         let Some(members) = self.members(self.object.get("plugyard"), "plugyard", "/plugyard")
         else {
@@ -384,25 +390,110 @@ impl Reader<'_> {
         };
         for (key, node) in members.iter() {
             let pointer = json::pointer_join("/plugyard", key);
-            if key != "sources" {
-                self.unknown_key(node, key, &pointer, "`sources`");
-                continue;
-            }
-            let Some(listed) = self.members(Some(node), "plugyard.sources", &pointer) else {
-                continue;
-            };
-            for (source, node) in listed.iter() {
-                let pointer = json::pointer_join(&pointer, source);
-                if !sources.iter().any(|known| known == source) {
-                    let known = sources.join(", ");
-                    self.unknown_key(node, source, &pointer, &known);
-                    continue;
+            let field = format!("plugyard.{key}");
+            match key {
+                "sources" => {
+                    for (source, node, pointer) in self.symbols_of(node, &field, &pointer, sources)
+                    {
+                        let entry = self.source_block(node, source, &pointer);
+                        block.sources.insert(source.to_owned(), entry);
+                    }
                 }
-                let entry = self.source_block(node, source, &pointer);
-                block.sources.insert(source.to_owned(), entry);
+                "functions" => {
+                    for (function, node, pointer) in
+                        self.symbols_of(node, &field, &pointer, functions)
+                    {
+                        let field = format!("{field}.{function}");
+                        let entry = self.value(node, &field, &pointer).unwrap_or_default();
+                        block.functions.insert(function.to_owned(), entry);
+                    }
+                }
+                "call_timeout" => block.call_timeout = self.value(node, &field, &pointer),
+                "limits" => block.limits = self.limits(node, &field, &pointer),
+                _ => self.unknown_key(
+                    node,
+                    key,
+                    &pointer,
+                    "`sources`, `functions`, `call_timeout`, `limits`",
+                ),
             }
         }
         block
+    }
+
+    /// The members of an object whose keys are symbols of this plugin.
+    fn symbols_of<'n>(
+        &mut self,
+        node: &'n Node,
+        field: &str,
+        pointer: &str,
+        known: &[String],
+    ) -> Vec<(&'n str, &'n Node, String)> {
+        let mut found = Vec::new();
+        for (symbol, node) in self
+            .members(Some(node), field, pointer)
+            .into_iter()
+            .flat_map(Object::iter)
+        {
+            let pointer = json::pointer_join(pointer, symbol);
+            if known.iter().any(|it| it == symbol) {
+                found.push((symbol, node, pointer));
+            } else {
+                self.unknown_key(node, symbol, &pointer, &known.join(", "));
+            }
+        }
+        found
+    }
+
+    /// Limits, of which single wrong ones are named.
+    fn limits(&mut self, node: &Node, field: &str, pointer: &str) -> PartialLimits {
+        let Some(members) = self.members(Some(node), field, pointer) else {
+            return PartialLimits::default();
+        };
+        let mut fine = true;
+        for (name, node) in members.iter() {
+            let pointer = json::pointer_join(pointer, name);
+            if !PartialLimits::NAMES.contains(&name) {
+                self.unknown_key(node, name, &pointer, &PartialLimits::NAMES.join(", "));
+                fine = false;
+                continue;
+            }
+            let alone = serde_json::json!({name: node.to_serde()});
+            let limit = serde_json::from_value::<PartialLimits>(alone);
+            let reason = match limit.map(|it| it.unusable()) {
+                Ok(None) => continue,
+                Ok(Some((_, least))) => format!("it is {least}"),
+                Err(error) => error.to_string(),
+            };
+            self.bad_value(node, &format!("{field}.{name}"), &pointer, &reason);
+            fine = false;
+        }
+        let all = fine.then(|| serde_json::from_value(node.to_serde()).ok());
+        all.flatten().unwrap_or_default()
+    }
+
+    /// A value of the block in the form it is kept in.
+    fn value<T: serde::de::DeserializeOwned>(
+        &mut self,
+        node: &Node,
+        field: &str,
+        pointer: &str,
+    ) -> Option<T> {
+        match serde_json::from_value(node.to_serde()) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.bad_value(node, field, pointer, &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn bad_value(&mut self, node: &Node, field: &str, pointer: &str, reason: &str) {
+        self.findings.push(
+            Finding::error(codes::PORTABLE_BLOCK_VALUE, node.place(self.file, pointer))
+                .with("field", field)
+                .with("reason", reason),
+        );
     }
 
     fn source_block(&mut self, node: &Node, source: &str, pointer: &str) -> SourceBlock {
@@ -416,10 +507,11 @@ impl Reader<'_> {
             match (key, node.as_str()) {
                 ("handover", Some("exclusive")) => entry.handover = Handover::Exclusive,
                 ("handover", Some("overlap")) => entry.handover = Handover::Overlap,
-                ("handover", _) => self.findings.push(
-                    Finding::error(codes::PORTABLE_BLOCK_VALUE, node.place(self.file, &pointer))
-                        .with("field", format!("{field}.handover"))
-                        .with("reason", "it is `exclusive` or `overlap`"),
+                ("handover", _) => self.bad_value(
+                    node,
+                    &format!("{field}.handover"),
+                    &pointer,
+                    "it is `exclusive` or `overlap`",
                 ),
                 _ => self.unknown_key(node, key, &pointer, "`handover`"),
             }
@@ -511,6 +603,7 @@ fn check_files(package: &dyn PackageReader, manifest: &Manifest, findings: &mut 
             Err(error) => findings.push(error.to_finding()),
         }
     }
+    requirements::check(package, manifest, findings);
     for (kind, symbol) in manifest.all_symbols() {
         let path = format!("{}/{symbol}.json", crate::manifest::folder(kind));
         if names.has_file(&path)

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use plugyard_platform::Home;
-use plugyard_sandbox::{Isolation, Launcher, Process, SpawnError, Spec};
+use plugyard_platform::{Home, PluginAccess};
+use plugyard_sandbox::{Isolation, Launcher, Limits, Process, SpawnError, Spec};
 use plugyard_sp::Options;
 use plugyard_symbol::SymbolError;
 use tokio::task::JoinHandle;
@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::command::read_reply;
 use crate::config::Sections;
 use crate::control::{Control, Silence};
+use crate::environment::Environment;
 use crate::logs::{self, Logs};
 use crate::manifest::{Language, Manifest};
 use crate::options::PortableOptions;
@@ -60,12 +61,31 @@ pub(crate) struct Launch {
     pub(crate) shown_executable: PathBuf,
     /// What is set for this installation.
     pub(crate) options: Arc<PortableOptions>,
+    /// What its processes may use: what the server gives, what of it the manifest does without, and what
+    /// the options say instead.
+    pub(crate) limits: Limits,
+    /// The Python environment that was made for it.
+    pub(crate) environment: Option<Environment>,
+}
+
+impl Launch {
+    /// How long a call of that function may take (HOST-32): as the options say, else the manifest, else
+    /// the server.
+    pub(crate) fn call_timeout(&self, function: &str, settings: &PortableSettings) -> Duration {
+        let own = self.options.call_timeouts.get(function).copied();
+        own.or(self.options.call_timeout)
+            .or_else(|| self.manifest.call_timeout(function))
+            .unwrap_or(settings.recv_timeout)
+            .0
+    }
 }
 
 /// One running process.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) launch: Launch,
+    /// Which of the plugin's processes it is, from 0.
+    pub(crate) number: usize,
     pub(crate) process: Process,
     pub(crate) started_at: i64,
     control: Control,
@@ -104,7 +124,9 @@ impl Worker {
         settings: &PortableSettings,
         launcher: &Launcher,
         logs: &Arc<Logs>,
+        access: Option<&PluginAccess>,
         launch: Launch,
+        number: usize,
     ) -> Result<Arc<Self>, String> {
         let name = launch.manifest.name.clone();
         let failed = |what: &str, error: &dyn std::fmt::Display| {
@@ -120,7 +142,12 @@ impl Worker {
         let control = Control::listen(&directory.0.join(format!("plugin_{name}.ipc")), options)
             .map_err(|error| failed("its control socket", &error))?;
         let sections = sections(&launch);
-        let spec = spec(home, settings, &launch, &directory.0);
+        let mut spec = spec(home, settings, &launch, &directory.0);
+        let worker = OsString::from(number.to_string());
+        spec.env.insert("PLUGYARD_WORKER".into(), worker);
+        // Last, so that no option puts another token in its place.
+        let pass = access.and_then(|access| access.admit(&launch.manifest.plugin()));
+        spec.env.extend(pass.iter().flat_map(Pass::environment));
         let program = spec.program.clone();
         let mut process = launcher
             .spawn(spec)
@@ -146,6 +173,7 @@ impl Worker {
         }
         Ok(Arc::new(Self {
             launch,
+            number,
             process,
             started_at: logs::now(),
             control,
@@ -376,7 +404,10 @@ fn sections(launch: &Launch) -> BTreeMap<String, Sections> {
 fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -> Spec {
     let manifest = &launch.manifest;
     let executable = launch.directory.join(&manifest.executable);
-    let python = python(settings);
+    let python = match &launch.environment {
+        Some(environment) => environment.python.clone().into_os_string(),
+        None => python(settings).into(),
+    };
     let (program, args): (PathBuf, Vec<OsString>) = match manifest.language {
         Language::Go => (executable.clone(), vec![ARGUMENT.into()]),
         Language::Python => match (&manifest.virtual_env_type, &manifest.env) {
@@ -386,7 +417,7 @@ fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -
                     "run".into(),
                     "-n".into(),
                     env.into(),
-                    python.into(),
+                    python,
                     executable.clone().into(),
                     ARGUMENT.into(),
                 ],
@@ -404,10 +435,22 @@ fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -
         .unwrap_or(&launch.directory)
         .clone_into(&mut spec.cwd);
     spec.env = environment(settings, &launch.data, &manifest.name);
+    if let Some(environment) = &launch.environment {
+        activate(environment, &mut spec.env);
+    }
+    spec.env.extend(
+        launch
+            .options
+            .env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into())),
+    );
     spec.isolation = Isolation::Required;
-    spec.limits = settings.limits.clone();
+    spec.limits = launch.limits.clone();
     spec.private_tmp = Some(run.to_owned());
     spec.readable = vec![launch.directory.clone()];
+    let made = launch.environment.iter();
+    spec.readable.extend(made.flat_map(|it| it.readable.iter().cloned()));
     spec.readable.extend(import_roots(&spec.env));
     spec.writable = vec![launch.data.clone()];
     spec.hidden = hidden(home);
@@ -417,6 +460,18 @@ fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -
 /// What no plugin may see: everything of the server, except what is shown to it by name.
 pub(crate) fn hidden(home: &Home) -> Vec<PathBuf> {
     vec![home.root().to_owned()]
+}
+
+/// As if somebody had activated it: what the plugin starts by name is found there first.
+fn activate(environment: &Environment, env: &mut BTreeMap<OsString, OsString>) {
+    if let Some(parent) = environment.bin.parent() {
+        env.insert("VIRTUAL_ENV".into(), parent.into());
+    }
+    let path = env.remove(&OsString::from("PATH")).unwrap_or_default();
+    let paths = std::iter::once(environment.bin.clone()).chain(std::env::split_paths(&path));
+    // Fails for a directory with a colon in its name, which then is not found by name.
+    let path = std::env::join_paths(paths).unwrap_or(path);
+    env.insert("PATH".into(), path);
 }
 
 /// What `PYTHONPATH` and `LD_LIBRARY_PATH` name, as far as it is there.

@@ -15,42 +15,29 @@ use plugyard_archive::{Contents, Policy, Zip, unpack};
 use plugyard_model::Key;
 use plugyard_platform::Home;
 use plugyard_platform::kind::Version;
-use plugyard_sandbox::{ExitStatus, Isolation, Launcher, Spec};
-use serde_json::Value as Json;
+use plugyard_sandbox::{Isolation, Launcher, Limits, Spec};
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::adopt;
+use crate::chore::{self, Log};
 use crate::host::shown_directory;
 use crate::manifest::{Manifest, folder};
-use crate::process::{environment, hidden, seconds};
+use crate::options::PortableOptions;
+use crate::process::{environment, hidden};
 use crate::settings::PortableSettings;
 
-/// Bytes of each stream of `install.sh` that stand in an error.
-const OUTPUT_LIMIT: usize = 32 * 1024;
 /// Run at the root of the package when it is there.
 const SCRIPT: &str = "install.sh";
 
-/// What identifies a version on disk: its package and the options it was taken in with, as they identify
-/// it in the platform.
+/// What identifies a version on disk: its package and those options that its files depend on. Versions
+/// that differ in others, such as limits, share a directory.
 pub(crate) fn id(version: &Version) -> String {
-    let options: BTreeMap<&String, &Json> =
-        version.options.as_object().into_iter().flatten().collect();
+    let options = PortableOptions::shaping(&version.options);
     let mut hash = Sha256::new();
     hash.update(version.digest.as_bytes());
     hash.update(serde_json::to_vec(&options).expect("JSON values can be written"));
     plugyard_model::Digest::from_bytes(hash.finalize().into()).to_string()
-}
-
-/// The arguments for `install.sh`.
-pub(crate) fn shell_paras(version: &Version) -> Vec<String> {
-    let paras = version.options.get("shellParas").and_then(Json::as_array);
-    paras
-        .into_iter()
-        .flatten()
-        .filter_map(|para| para.as_str().map(str::to_owned))
-        .collect()
 }
 
 /// Whether a version is complete on disk.
@@ -87,7 +74,7 @@ pub(crate) async fn run_script(
     home: &Home,
     settings: &PortableSettings,
     build: &Build<'_>,
-    log: &(dyn Fn(&str) + Send + Sync),
+    log: Log<'_>,
     cancelled: &CancellationToken,
 ) -> Result<(), String> {
     let script = build.directory.join(SCRIPT);
@@ -107,35 +94,28 @@ pub(crate) async fn run_script(
         .collect();
     spec.cwd = build.directory.to_owned();
     spec.env = environment(settings, build.data, build.name);
+    spec.env.extend(
+        build
+            .env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into())),
+    );
     spec.isolation = Isolation::Required;
-    spec.limits = settings.limits.clone();
+    spec.limits = build.limits.clone();
     spec.private_tmp = Some(scratch.path().to_owned());
     spec.writable = vec![build.directory.to_owned(), build.data.to_owned()];
     spec.hidden = hidden(home);
-    let mut process = launcher.spawn(spec).await.map_err(|error| failed(&error))?;
-    let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
     let limit = settings.install_timeout.0;
-    let ending = async {
-        tokio::select! {
-            exit = process.wait() => exit.status.to_string(),
-            () = tokio::time::sleep(limit) => {
-                process.kill().await;
-                format!("not done within {}", seconds(limit))
-            }
-            () = cancelled.cancelled() => {
-                process.kill().await;
-                "cancelled".to_owned()
-            }
-        }
-    };
-    let (ending, stdout, stderr) = tokio::join!(ending, capture(stdout, log), capture(stderr, log));
-    if process
-        .try_wait()
-        .is_some_and(|exit| exit.status == ExitStatus::Code(0))
-    {
-        return Ok(());
+    let ended = chore::run(launcher, spec, limit, log, cancelled)
+        .await
+        .map_err(|error| format!("err:{error} stdout: stderr:"))?;
+    match ended.failure {
+        None => Ok(()),
+        Some(failure) => Err(format!(
+            "err:{failure} stdout:{} stderr:{}",
+            ended.stdout, ended.stderr
+        )),
     }
-    Err(format!("err:{ending} stdout:{stdout} stderr:{stderr}"))
 }
 
 /// What `install.sh` is run for.
@@ -144,32 +124,8 @@ pub(crate) struct Build<'a> {
     pub(crate) directory: &'a Path,
     pub(crate) data: &'a Path,
     pub(crate) paras: &'a [String],
-}
-
-async fn capture(
-    pipe: Option<impl AsyncRead + Unpin>,
-    log: &(dyn Fn(&str) + Send + Sync),
-) -> String {
-    let Some(mut pipe) = pipe else {
-        return String::new();
-    };
-    let (mut kept, mut line, mut chunk) = (Vec::new(), Vec::new(), vec![0; 4096]);
-    while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
-        let room = OUTPUT_LIMIT.saturating_sub(kept.len());
-        kept.extend_from_slice(&chunk[..read.min(room)]);
-        for &byte in &chunk[..read] {
-            if byte == b'\n' {
-                log(&String::from_utf8_lossy(&line));
-                line.clear();
-            } else if line.len() < OUTPUT_LIMIT {
-                line.push(byte);
-            }
-        }
-    }
-    if !line.is_empty() {
-        log(&String::from_utf8_lossy(&line));
-    }
-    String::from_utf8_lossy(&kept).into_owned()
+    pub(crate) env: &'a BTreeMap<String, String>,
+    pub(crate) limits: &'a Limits,
 }
 
 /// Makes a version read-only and says that it is complete.
@@ -185,6 +141,11 @@ pub(crate) fn seal(directory: &Path) -> io::Result<()> {
         fs::File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Whether what people see of a plugin is this version's directory.
+pub(crate) fn is_shown(home: &Home, key: &Key, id: &str) -> bool {
+    fs::read_link(shown_directory(home, key)).is_ok_and(|target| target.ends_with(id))
 }
 
 /// Removes a version, however much of it there is.
@@ -372,7 +333,7 @@ pub(crate) fn remove_installation(
 #[cfg(test)]
 mod tests {
     use plugyard_model::{Digest, VersionId};
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::*;
 
@@ -395,9 +356,17 @@ mod tests {
             id(&version(json!({"shellParas": ["a", "b"]}))),
             id(&version(json!({"shellParas": ["ab"]})))
         );
+        assert_ne!(id(&version(json!({"env": {"A": "b"}}))), plain);
+        // What changes nothing on disk.
         assert_eq!(
-            id(&version(json!({"shellParas": ["a"], "x": 1}))),
-            id(&version(json!({"x": 1, "shellParas": ["a"]})))
+            id(&version(
+                json!({"workers": 2, "limits": {"memory": "1GiB"}})
+            )),
+            plain
+        );
+        assert_eq!(
+            id(&version(json!({"shellParas": ["a"], "env": {"A": "b"}}))),
+            id(&version(json!({"env": {"A": "b"}, "shellParas": ["a"]})))
         );
     }
 

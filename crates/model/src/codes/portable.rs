@@ -97,4 +97,32 @@ super::codes! {
     PORTABLE_FILES_FAILED = "portable_files_failed", 500, Failed,
         en: ["Files of the plugin", "{reason}", "look at free space and rights of the home directory"],
         zh: ["插件文件操作失败", "{reason}", "请检查主目录的剩余空间与权限"];
+    /// An option of an installation that is unknown or out of its range.
+    PORTABLE_OPTION_INVALID = "portable_option_invalid", 422, Usage,
+        en: ["Option not usable", "The option `{option}` cannot be used: {reason}", "`plugyard set --help` lists the options"],
+        zh: ["选项不可用", "选项 `{option}` 不能使用：{reason}", "`plugyard set --help` 列出所有选项"];
+    /// The Python environment of a plugin cannot be made from its requirements.
+    PORTABLE_ENVIRONMENT_FAILED = "portable_environment_failed", 422, Failed,
+        en: ["Python environment not made", "{reason}", "the operation's log has pip's output; put the wheels into `wheels/` where there is no index, or set `PIP_INDEX_URL` for the server"],
+        zh: ["未能创建 Python 环境", "{reason}", "操作日志中有 pip 的输出；没有索引时请将 wheel 放入 `wheels/`，或为服务器设置 `PIP_INDEX_URL`"];
+    /// A package with `requirements.txt` that nobody reads.
+    PORTABLE_REQUIREMENTS_UNUSED = "portable_requirements_unused", 422, PackageErrors,
+        en: ["Requirements not read", "`requirements.txt` is not read, because {reason}", "leave it out, or install what is needed in `install.sh`"],
+        zh: ["不会读取依赖文件", "不会读取 `requirements.txt`：{reason}", "请删除该文件，或在 `install.sh` 中安装所需内容"];
+    /// A package with wheels that nobody asks for.
+    PORTABLE_WHEELS_UNUSED = "portable_wheels_unused", 422, PackageErrors,
+        en: ["Wheels not used", "There are wheels and no `requirements.txt` that asks for them", "add `requirements.txt` with the names of the packages"],
+        zh: ["未使用的 wheel", "包含 wheel，但没有请求它们的 `requirements.txt`", "请添加 `requirements.txt` 并写入软件包名称"];
+    /// A requirement that the package's own wheels do not meet.
+    PORTABLE_WHEEL_MISSING = "portable_wheel_missing", 422, PackageErrors,
+        en: ["Wheel missing", "`{name}` is asked for, but `wheels/` has no wheel of it; with that directory nothing is fetched", "run `pip download --only-binary :all: -d wheels -r requirements.txt`"],
+        zh: ["缺少 wheel", "需要 `{name}`，但 `wheels/` 中没有它的 wheel；有该目录时不会下载任何内容", "请运行 `pip download --only-binary :all: -d wheels -r requirements.txt`"];
+    /// A requirement that depends on where it is installed.
+    PORTABLE_REQUIREMENT_ELSEWHERE = "portable_requirement_elsewhere", 422, PackageErrors,
+        en: ["Requirement may not be met elsewhere", "`{line}`: {reason}", "name the package and its version, e.g. `numpy==2.1.0`"],
+        zh: ["依赖在别处可能无法满足", "`{line}`：{reason}", "请写软件包名称和版本，例如 `numpy==2.1.0`"];
+    /// A requirement without an exact version.
+    PORTABLE_REQUIREMENT_OPEN = "portable_requirement_open", 422, PackageErrors,
+        en: ["Version left open", "`{name}` is asked for without an exact version: what is installed depends on the day", "write `{name}==` and the version you tested with"],
+        zh: ["未指定确切版本", "请求 `{name}` 时没有确切版本：安装结果取决于当天的索引", "请写 `{name}==` 加上测试时使用的版本"];
 }

@@ -72,7 +72,7 @@ impl Plugin {
     pub(super) async fn start_worker(&self, launch: Launch) -> Result<Arc<Worker>, String> {
         let launcher = self.shared.launcher().await?;
         let Shared { home, settings, .. } = &*self.shared;
-        Worker::start(home, settings, launcher, &self.logs, launch).await
+        Worker::start(home, settings, launcher, &self.logs, launch, 0).await
     }
 
     /// Starts everything that is in use in a new process, in the original order (HOST-15).
