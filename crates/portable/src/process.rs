@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use plugyard_platform::{Home, PluginAccess};
+use plugyard_platform::Home;
 use plugyard_sandbox::{Isolation, Launcher, Limits, Process, SpawnError, Spec};
 use plugyard_sp::Options;
 use plugyard_symbol::SymbolError;
@@ -124,7 +124,6 @@ impl Worker {
         settings: &PortableSettings,
         launcher: &Launcher,
         logs: &Arc<Logs>,
-        access: Option<&PluginAccess>,
         launch: Launch,
         number: usize,
     ) -> Result<Arc<Self>, String> {
@@ -145,9 +144,6 @@ impl Worker {
         let mut spec = spec(home, settings, &launch, &directory.0);
         let worker = OsString::from(number.to_string());
         spec.env.insert("PLUGYARD_WORKER".into(), worker);
-        // Last, so that no option puts another token in its place.
-        let pass = access.and_then(|access| access.admit(&launch.manifest.plugin()));
-        spec.env.extend(pass.iter().flat_map(Pass::environment));
         let program = spec.program.clone();
         let mut process = launcher
             .spawn(spec)
