@@ -10,6 +10,7 @@ mod config;
 mod flow;
 mod platform;
 mod portable;
+mod web;
 
 pub use app::*;
 pub use archive::*;
@@ -18,6 +19,7 @@ pub use config::*;
 pub use flow::*;
 pub use platform::*;
 pub use portable::*;
+pub use web::*;
 
 use crate::lang::render;
 use crate::{Lang, Params};
@@ -136,6 +138,7 @@ impl Code {
             platform::ALL,
             archive::ALL,
             portable::ALL,
+            web::ALL,
             app::ALL,
             flow::ALL,
             config::ALL,
