@@ -1,5 +1,4 @@
 //! What a record takes, by the numbers of the acceptance scenarios.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use plugyard_model::{Code, Severity, codes};
 use plugyard_web::columns::{self, PATH_MAX, PATH_MAX_LIMIT, PluginType};

@@ -1,5 +1,4 @@
 //! The signature vectors of the Fresns documentation.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use plugyard_web::signature::{Generation, Refused, sign, verify};
 use secrecy::SecretString;
