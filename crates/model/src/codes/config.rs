@@ -204,8 +204,8 @@ super::codes! {
         zh: ["必填不一致", "字段 {field} 写明 `required: false`，但规则中含有“required”；以规则为准。", ""];
     /// An option that the field's own rules refuse.
     OPTION_UNREACHABLE = "option_unreachable", 422, PackageErrors,
-        en: ["Option cannot be chosen", "Field {field}: the option \"{value}\" breaks the field's own rule \"{rule}\".", ""],
-        zh: ["选项无法选择", "字段 {field}：选项“{value}”不符合该字段自身的规则“{rule}”。", ""];
+        en: ["Option cannot be chosen", "Field {field}: the option \"{option}\" breaks the field's own rule \"{rule}\".", ""],
+        zh: ["选项无法选择", "字段 {field}：选项“{option}”不符合该字段自身的规则“{rule}”。", ""];
     /// A rule that stands twice.
     RULE_DUPLICATE = "rule_duplicate", 422, PackageErrors,
         en: ["Rule twice", "Field {field}: the rule \"{segment}\" stands there more than once.", ""],
@@ -269,6 +269,10 @@ super::codes! {
     VALUE_NUL = "value_nul", 422, Failed,
         en: ["NUL character", "{field} must not contain NUL characters.", ""],
         zh: ["含有 NUL 字符", "{field}不能包含 NUL 字符。", ""];
+    /// A secret is stored but cannot be decrypted.
+    SECRET_UNREADABLE = "secret_unreadable", 500, Failed,
+        en: ["Secret cannot be read", "{field} is set, but cannot be decrypted.", "set it again, or bring the server's master key back"],
+        zh: ["密钥无法读取", "{field}已设置，但无法解密。", "请重新设置，或恢复服务器的主密钥"];
     /// A value was sent for a field that is not defined.
     UNKNOWN_FIELD = "unknown_field", 422, NotFound,
         en: ["Unknown field", "Unknown field {key}", "[[did you mean `{suggestion}`?]]"],
