@@ -45,7 +45,15 @@ super::codes! {
     PATH_NOT_LOCAL = "path_not_local", 403, NotPermitted,
         en: ["Path not taken", "A path on the server's own disk can only be named over its local socket", "send the package's bytes, or use the command line on the server's machine"],
         zh: ["不接受路径", "服务器磁盘上的路径只能通过其本地套接字给出", "请直接发送插件包内容，或在服务器本机使用命令行"];
-    /// An `Idempotency-Key` that stands for another request, or for one still being worked on.
+    /// The first request with this `Idempotency-Key` is still being worked on.
+    IDEMPOTENCY_KEY_PENDING = "idempotency_key_pending", 409, Conflict,
+        en: ["First request still under way", "The first request with this `Idempotency-Key` is still being worked on", "send it again in a moment: it gets the first one's answer"],
+        zh: ["首个请求仍在处理", "使用此 `Idempotency-Key` 的首个请求仍在处理", "请稍后重发：会得到首个请求的应答"];
+    /// The server ended while it worked on the first request with this `Idempotency-Key`.
+    IDEMPOTENCY_KEY_UNSETTLED = "idempotency_key_unsettled", 409, Conflict,
+        en: ["Outcome not known", "The server ended while it worked on the first request with this `Idempotency-Key`, so nobody knows whether it had an effect", "look at what is there (`plugyard operation list`), then send the request with a new key if it is still needed"],
+        zh: ["结果未知", "服务器在处理使用此 `Idempotency-Key` 的首个请求时结束，无法得知其是否生效", "请先查看现状（`plugyard operation list`），如仍需要，请用新的键重新发送"];
+    /// An `Idempotency-Key` that stands for another request.
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", 409, Conflict,
         en: ["Idempotency key in use", "The request's `Idempotency-Key` cannot be used: {reason}", "send a new key with a new request"],
         zh: ["幂等键已被使用", "请求的 `Idempotency-Key` 不可用：{reason}", "新的请求请使用新的键"];
@@ -197,6 +205,14 @@ super::codes! {
     MASTER_KEY_UNUSABLE = "master_key_unusable", 500, Failed,
         en: ["Master key cannot be used", "The master key of the secrets cannot be used: {reason}; nothing was changed", "restore the key from where you keep it; without it the secrets in the database cannot be read"],
         zh: ["主密钥不可用", "无法使用加密机密的主密钥：{reason}；未做任何更改", "请从备份恢复该密钥；没有它就无法读取数据库中的机密"];
+    /// A revision of a configuration that is forgotten, or never was.
+    CONFIG_REVISION_NOT_FOUND = "config_revision_not_found", 404, NotFound,
+        en: ["Revision not found", "The revision {revision} of the configuration of `{plugin}` is not remembered", "`plugyard config history {plugin}` lists those that are"],
+        zh: ["未找到修订版本", "`{plugin}` 的配置没有保留修订版本 {revision}", "用 `plugyard config history {plugin}` 查看保留的修订版本"];
+    /// A document that is no export of values, or whose secrets are for somebody else.
+    CONFIG_EXPORT_INVALID = "config_export_invalid", 400, Usage,
+        en: ["Export not usable", "The exported values cannot be used: {reason}; nothing was changed", "export again with `--recipient` as `plugyard secrets recipient` prints it on this server"],
+        zh: ["导出内容不可用", "无法使用导出的配置值：{reason}；未做任何更改", "请在导出时用 `--recipient` 指定本服务器上 `plugyard secrets recipient` 打印的内容"];
     /// A secret cannot be kept or read, because the master key is not to be had.
     SECRET_STORE_UNAVAILABLE = "secret_store_unavailable", 503, Failed,
         en: ["No encryption key", "No encryption key is to be had, so secrets can be neither read nor set: {reason}", "`plugyard doctor` says where the key is looked for; nothing was changed"],
