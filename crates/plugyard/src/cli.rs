@@ -91,6 +91,10 @@ pub(crate) enum Command {
     Check(Check),
     /// Make a package of a directory, the same bytes on every machine
     Pack(Pack),
+    /// Make the directory of a new plugin that works and tests itself
+    New(New),
+    /// Serve one plugin to its author: start symbols by hand, see every frame
+    Dev(Dev),
 
     /// Install a plugin from a zip, a directory or an address
     Install(Install),
@@ -113,6 +117,8 @@ pub(crate) enum Command {
     Disable(Plugins),
     /// End plugins and start them again
     Restart(Plugins),
+    /// Change what a plugin may use and how it is run; rolled back when it does not start with it
+    Set(Set),
     /// Look for plugins put into `plugins/` by hand, and install them
     Rescan(Rescan),
 
@@ -236,7 +242,72 @@ pub(crate) struct Install {
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) options: Vec<(String, serde_json::Value)>,
     #[command(flatten)]
+    pub(crate) running: Running,
+    #[command(flatten)]
     pub(crate) change: Change,
+}
+
+/// How a plugin is run.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Running {
+    /// What it may use: `cpu` (cores), `memory`, `pids`, `files`, `disk` or `log`, e.g. `memory=256MiB`; `none` is no limit (may be repeated)
+    #[arg(long = "limit", value_name = "LIMIT=AMOUNT", value_parser = pair)]
+    pub(crate) limits: Vec<(String, serde_json::Value)>,
+    /// A variable of its processes; shown to whoever may see the plugin, so no secret (may be repeated)
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = plain_pair)]
+    pub(crate) env: Vec<(String, String)>,
+    /// How many of its processes share the calls of its functions
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<u32>,
+}
+
+/// `set`
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// The plugin, as `kind:key` or its key
+    pub(crate) plugin: String,
+    #[command(flatten)]
+    pub(crate) running: Running,
+    /// An option of the plugin's kind; the value is JSON or plain text (may be repeated)
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) options: Vec<(String, serde_json::Value)>,
+    /// Take something back to its default: an option, `limit.NAME` or `env.NAME` (may be repeated)
+    #[arg(long = "unset", value_name = "NAME")]
+    pub(crate) unset: Vec<String>,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// `new`
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// What kind of plugin
+    #[arg(value_name = "KIND", value_parser = ["portable"])]
+    pub(crate) kind: String,
+    /// Its name: letters, digits and `_`
+    pub(crate) name: String,
+    /// Where to make it [default: its name, here]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+/// `dev`
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// The plugin's directory
+    pub(crate) directory: PathBuf,
+    /// Where to take requests for symbols
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:33333")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Wait for a plugin that is started by hand, e.g. in a debugger
+    #[arg(long)]
+    pub(crate) by_hand: bool,
+    /// Interpreter of a plugin in Python [default: `python3`, else `python`]
+    #[arg(long, value_name = "PATH", conflicts_with = "by_hand")]
+    pub(crate) python: Option<String>,
+    /// What the plugin keeps for itself [default: a directory that goes away at the end]
+    #[arg(long, value_name = "DIR", conflicts_with = "by_hand")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// `upgrade`
@@ -695,6 +766,15 @@ fn pair(text: &str) -> Result<(String, serde_json::Value), String> {
     }
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((name.to_owned(), value))
+}
+
+/// `name=value`, both as they stand.
+fn plain_pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected `name=value`")?;
+    if name.is_empty() {
+        return Err("the name is empty".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// `name` or `name={…}`.

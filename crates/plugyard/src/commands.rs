@@ -5,8 +5,10 @@ mod backup;
 mod change;
 mod check;
 mod context;
+mod dev;
 mod doctor;
 mod flow;
+mod new;
 mod node;
 mod operation;
 mod pack;
@@ -97,6 +99,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
     match command {
         Command::Check(arguments) => check::run(&arguments, context),
         Command::Pack(arguments) => pack::run(&arguments, context),
+        Command::New(arguments) => new::run(&arguments, context),
+        Command::Dev(arguments) => asynchronously(dev::run(&arguments, context)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "plugyard", &mut script);
@@ -131,6 +135,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 Command::Restart(arguments) => {
                     change::each("restart", &arguments, &client, context).await
                 }
+                Command::Set(arguments) => change::set(&arguments, &client, context).await,
                 Command::List(arguments) => plugin::list(&arguments, &client, context).await,
                 Command::Show(arguments) => plugin::show(&arguments, &client, context).await,
                 Command::Logs(arguments) => plugin::logs(&arguments, &client, context).await,
@@ -144,6 +149,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 Command::Node(command) => node::run(&command, &client, context).await,
                 Command::Check(_)
                 | Command::Pack(_)
+                | Command::New(_)
+                | Command::Dev(_)
                 | Command::Completions { .. }
                 | Command::Reference { .. }
                 | Command::Doctor

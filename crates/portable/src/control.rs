@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,22 @@ struct Command {
     reply: oneshot::Sender<Bytes>,
 }
 
+/// What passes over a channel, for whoever looks on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Seen<'a> {
+    /// A process connected.
+    Met(Option<u32>),
+    /// It is gone.
+    Lost,
+    /// From the plugin.
+    In(&'a [u8]),
+    /// To the plugin.
+    Out(&'a [u8]),
+}
+
+/// Looks on, and must not take long.
+pub(crate) type Observer = Arc<dyn Fn(Seen<'_>) + Send + Sync>;
+
 /// Why a command has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Silence {
@@ -46,6 +63,14 @@ impl Control {
     /// # Errors
     /// When the path cannot be listened on.
     pub(crate) fn listen(path: &Path, options: Options) -> io::Result<Self> {
+        Self::observed(path, options, Arc::new(|_| {}))
+    }
+
+    /// As [`listen`](Self::listen), and somebody looks on.
+    ///
+    /// # Errors
+    /// When the path cannot be listened on.
+    pub(crate) fn observed(path: &Path, options: Options, observer: Observer) -> io::Result<Self> {
         let listener = Listener::bind_with(path, Protocol::Rep, options)?;
         let (commands, orders) = mpsc::channel(WAITING);
         let (tell, ready) = watch::channel(false);
@@ -55,6 +80,7 @@ impl Control {
             tokens: Tokens::default(),
             current: None,
             ready: tell,
+            observer,
         };
         Ok(Self {
             commands,
@@ -106,6 +132,7 @@ struct Dialogue {
     /// The command that is waiting for a token, or in flight.
     current: Option<Command>,
     ready: watch::Sender<bool>,
+    observer: Observer,
 }
 
 impl Dialogue {
@@ -118,11 +145,13 @@ impl Dialogue {
                 },
                 request = receive(&mut self.peer) => match request {
                     Some(request) => {
+                        (self.observer)(Seen::In(&request.body));
                         let event = self.tokens.receive(request);
                         self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
                         self.react(event).await;
                     }
                     None => {
+                        (self.observer)(Seen::Lost);
                         self.peer = None;
                         self.tokens.connection_lost();
                     }
@@ -143,7 +172,9 @@ impl Dialogue {
             tracing::warn!("Turned away a peer of another user on a control channel");
             return;
         }
+        let pid = connection.peer().and_then(|peer| peer.pid);
         if let Ok(peer) = connection.into_rep() {
+            (self.observer)(Seen::Met(pid));
             self.tokens.connection_lost();
             self.peer = Some(peer);
         }
@@ -189,6 +220,7 @@ impl Dialogue {
 
     async fn write(&mut self, token: Backtrace, bytes: &[u8]) {
         let Some(peer) = &mut self.peer else { return };
+        (self.observer)(Seen::Out(bytes));
         if let Err(error) = peer.reply(&token, bytes).await {
             tracing::debug!(%error, "A command could not be written");
             self.peer = None;

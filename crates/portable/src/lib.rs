@@ -9,6 +9,7 @@
 //! * [`PortableHost`]: the entry point; gives the platform its [kind](PortableHost::kind) and rules their
 //!   [catalogue](PortableHost::catalog).
 //! * [`PortableHost::routes`] and [`rights`]: eKuiper's routes.
+//! * [`dev`]: the test server for authors.
 //! * [`package`]: what a package says and everything wrong with it; pure.
 //! * [`manifest`]: the manifest in normal form.
 //! * [`PortableSettings`]: the section `portable` of the configuration; [`PortableOptions`]: what is set
@@ -24,6 +25,7 @@ mod chore;
 mod command;
 mod config;
 mod control;
+pub mod dev;
 mod environment;
 mod function;
 mod host;

@@ -30,7 +30,7 @@ use crate::options::PortableOptions;
 use crate::settings::PortableSettings;
 
 /// The one argument of a plugin; neither SDK does anything with it.
-const ARGUMENT: &str = r#"{"sendTimeout":1000}"#;
+pub(crate) const ARGUMENT: &str = r#"{"sendTimeout":1000}"#;
 /// Longest message that a Go plugin takes, request id included (HOST-18).
 const GO_MESSAGE_LIMIT: usize = 1024 * 1024;
 /// Longest path of a Unix socket as the plugin sees it.

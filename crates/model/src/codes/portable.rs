@@ -125,4 +125,8 @@ super::codes! {
     PORTABLE_REQUIREMENT_OPEN = "portable_requirement_open", 422, PackageErrors,
         en: ["Version left open", "`{name}` is asked for without an exact version: what is installed depends on the day", "write `{name}==` and the version you tested with"],
         zh: ["未指定确切版本", "请求 `{name}` 时没有确切版本：安装结果取决于当天的索引", "请写 `{name}==` 加上测试时使用的版本"];
+    /// The test server for authors cannot begin.
+    PORTABLE_DEV_FAILED = "portable_dev_failed", 500, Failed,
+        en: ["Test server not started", "{reason}", "one test server at a time can serve a plugin; `--listen` chooses another address"],
+        zh: ["测试服务器未启动", "{reason}", "同一插件同时只能有一个测试服务器；可用 `--listen` 选择其他地址"];
 }

@@ -8,7 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value as Json, json};
 
-use crate::cli::{Change, Install, Plugins, Rollback, Uninstall, Upgrade};
+use crate::cli::{Change, Install, Plugins, Rollback, Running, Set, Uninstall, Upgrade};
 use crate::client::{Client, segment};
 use crate::commands::{Context, operation};
 use crate::failure::Failure;
@@ -29,7 +29,7 @@ pub(super) async fn install(
     .await?;
     let body = json!({
         "package": package["sha256"],
-        "options": options(&arguments.options),
+        "options": options(Map::new(), &arguments.options, &arguments.running),
         "wanted": if arguments.stopped { "stopped" } else { "running" },
     });
     let request = client
@@ -52,7 +52,7 @@ pub(super) async fn upgrade(
         send_package(&arguments.package, Some(&kind), Some(&key), client, context).await?;
     let mut body = json!({ "package": package["sha256"] });
     if !arguments.options.is_empty() {
-        body["options"] = options(&arguments.options);
+        body["options"] = options(Map::new(), &arguments.options, &Running::default());
     }
     let request = client
         .request(
@@ -127,8 +127,78 @@ pub(super) async fn each(
     Ok(worst)
 }
 
-fn options(given: &[(String, Json)]) -> Json {
-    given.iter().cloned().collect::<Map<_, _>>().into()
+/// The same package with other options, as an upgrade that can go wrong and be rolled back.
+pub(super) async fn set(
+    arguments: &Set,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let installation = client.get(&path(&arguments.plugin)).await?;
+    let mut before = match installation.pointer("/version/options") {
+        Some(Json::Object(options)) => options.clone(),
+        _ => Map::new(),
+    };
+    for name in &arguments.unset {
+        let gone = match name.split_once('.') {
+            Some(("limit" | "limits", limit)) => remove_from(&mut before, "limits", limit),
+            Some((outer, inner)) => remove_from(&mut before, outer, inner),
+            None => before.remove(name).is_some(),
+        };
+        if !gone {
+            let problem = Problem::new(codes::PORTABLE_OPTION_INVALID)
+                .with("option", name)
+                .with("reason", "it is not set");
+            return Err(context.problem(&problem));
+        }
+    }
+    let body = json!({
+        "package": text_at(&installation, "/version/digest"),
+        "options": options(before, &arguments.options, &arguments.running),
+    });
+    let request = client
+        .request(
+            Method::POST,
+            &format!("{}/upgrade", path(&arguments.plugin)),
+        )
+        .json(&body);
+    carry_out(request, &arguments.change, client, context).await
+}
+
+/// Takes a member out of a member; an empty one goes with it.
+fn remove_from(options: &mut Map<String, Json>, outer: &str, inner: &str) -> bool {
+    let Some(Json::Object(members)) = options.get_mut(outer) else {
+        return false;
+    };
+    let gone = members.remove(inner).is_some();
+    if members.is_empty() {
+        options.remove(outer);
+    }
+    gone
+}
+
+/// Options with what was given on top.
+fn options(mut options: Map<String, Json>, given: &[(String, Json)], running: &Running) -> Json {
+    options.extend(given.iter().cloned());
+    let env = running.env.iter();
+    let env = env.map(|(name, value)| (name.clone(), Json::from(value.clone())));
+    let limits = running.limits.iter().cloned();
+    for (name, members) in [
+        ("limits", limits.collect::<Vec<_>>()),
+        ("env", env.collect()),
+    ] {
+        if members.is_empty() {
+            continue;
+        }
+        let there = options.entry(name).or_insert_with(|| json!({}));
+        // Whatever else was given there is refused by the server, in its words.
+        if let Json::Object(there) = there {
+            there.extend(members);
+        }
+    }
+    if let Some(workers) = running.workers {
+        options.insert("workers".to_owned(), workers.into());
+    }
+    Json::Object(options)
 }
 
 /// Says a failure and goes on with its exit code.

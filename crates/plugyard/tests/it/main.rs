@@ -10,6 +10,7 @@
 )]
 
 mod administration;
+mod author;
 mod commands;
 mod demo;
 mod facts;
