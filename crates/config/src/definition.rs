@@ -78,6 +78,7 @@ impl Field {
 
     fn canonical(&self, source: &EngineValue) -> Value {
         match source {
+            EngineValue::Null => Value::Null,
             EngineValue::Text(text) if is_blank(text) => Value::Null,
             source => shape::canonical(self.field_type, &self.options, source).unwrap_or_default(),
         }

@@ -1,0 +1,10 @@
+//! Definitions and values as authors and administrators meet them.
+
+mod definitions;
+mod hostile;
+mod plans;
+mod properties;
+mod schema;
+mod support;
+mod values;
+mod views;
