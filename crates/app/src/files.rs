@@ -1,0 +1,381 @@
+//! Versions on disk and the links to them.
+//!
+//! A version lies in `versions/app/{name}/{digest}`, complete from the moment it has that name.
+//! `plugins/{Name}` is a link to the one in force. A directory that somebody put there is
+//! exchanged for the link when it is installed, and kept in `backups/adopted/`. The link stays when the
+//! plugin is uninstalled: what is installed is a matter of rows, what is there of files.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use plugyard_archive::{Contents, Directory, PackageReader, Policy, Zip, unpack};
+use plugyard_model::{Digest, PluginName};
+use plugyard_platform::Home;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use sha2::{Digest as _, Sha256};
+
+/// Where people and the application find the plugin.
+pub(crate) fn shown(home: &Home, key: &str) -> PathBuf {
+    home.plugins().join(key)
+}
+
+/// Where a version lies.
+pub(crate) fn version_directory(home: &Home, plugin: &PluginName, digest: &Digest) -> PathBuf {
+    home.versions(plugin).join(digest.to_string())
+}
+
+/// Whether a directory, or a link to one, is there.
+pub(crate) fn is_there(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|it| it.is_dir())
+}
+
+/// Bytes that were inspected when they were taken in, and are known by their digest since.
+pub(crate) fn open_package(package: &Path) -> io::Result<Zip> {
+    let policy = Policy {
+        contents: Contents::WhenRead,
+        ..Policy::default()
+    };
+    Zip::open_path(package, &policy)
+}
+
+/// How a file of a directory differs from a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Difference {
+    /// The package has it, the directory does not.
+    Missing,
+    /// Both have it with other content.
+    Changed,
+    /// Only the directory has it.
+    Foreign,
+}
+
+/// In what a directory differs from a package, by path.
+pub(crate) fn differences(
+    package: &dyn PackageReader,
+    directory: &Path,
+) -> Result<Vec<(String, Difference)>, String> {
+    let actual = Directory::open(directory, &Policy::default());
+    let mut found = Vec::new();
+    for entry in package.listing().files() {
+        let Some(here) = actual.listing().find(&entry.path).filter(|it| it.is_file()) else {
+            found.push((entry.path.clone(), Difference::Missing));
+            continue;
+        };
+        let same = here.size == entry.size
+            && file_digest(&directory.join(&entry.path)).ok()
+                == Some(content_digest(package, &entry.path, entry.size)?);
+        if !same {
+            found.push((entry.path.clone(), Difference::Changed));
+        }
+    }
+    let foreign = actual
+        .listing()
+        .files()
+        .filter(|entry| !package.listing().has_file(&entry.path))
+        .map(|entry| (entry.path.clone(), Difference::Foreign));
+    found.extend(foreign);
+    found.sort();
+    Ok(found)
+}
+
+fn content_digest(package: &dyn PackageReader, path: &str, size: u64) -> Result<[u8; 32], String> {
+    let mut hash = Hashing(Sha256::new());
+    package
+        .copy_to(path, size, &mut hash)
+        .map_err(|error| error.to_string())?;
+    Ok(hash.0.finalize().into())
+}
+
+struct Hashing(Sha256);
+
+impl io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// SHA-256 of a file.
+pub(crate) fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
+    let mut file = fs::File::open(path)?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().into()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Sees to it that a version is on disk as it is in its package. What was changed in it by hand is replaced,
+/// at once.
+///
+/// Says whether anything was written.
+pub(crate) fn place(package: &Path, directory: &Path) -> Result<bool, String> {
+    let zip = open_package(package).map_err(|error| error.to_string())?;
+    let there = is_there(directory);
+    if there && differences(&zip, directory)?.is_empty() {
+        return Ok(false);
+    }
+    let part = directory.with_extension("part");
+    discard(&part).map_err(|error| format!("cannot clear {}: {error}", part.display()))?;
+    unpack(&zip, &part, |entry| vec![entry.path.clone()]).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|it| format!(": {it}"));
+        format!("{error}{}", cause.unwrap_or_default())
+    })?;
+    let place = || -> io::Result<()> {
+        seal(&part)?;
+        if there {
+            renameat_with(CWD, &part, CWD, directory, RenameFlags::EXCHANGE)?;
+            discard(&part)?;
+        } else {
+            fs::rename(&part, directory)?;
+        }
+        sync_parent(directory)
+    };
+    place().map_err(|error| format!("cannot place {}: {error}", directory.display()))?;
+    Ok(true)
+}
+
+/// Makes a version read-only.
+fn seal(directory: &Path) -> io::Result<()> {
+    walk(directory, &|path, permissions| {
+        let mode = permissions.mode() & !0o222;
+        // A directory must stay its owner's to be renamed.
+        let keep = if path == directory { 0o200 } else { 0 };
+        fs::set_permissions(path, Permissions::from_mode(mode | keep))
+    })
+}
+
+/// Removes a version, however much of it there is.
+pub(crate) fn discard(directory: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(directory).is_err() {
+        return Ok(());
+    }
+    walk(directory, &|path, permissions| {
+        if permissions.mode() & 0o200 == 0 {
+            fs::set_permissions(path, Permissions::from_mode(permissions.mode() | 0o700))?;
+        }
+        Ok(())
+    })?;
+    missing_is_fine(fs::remove_dir_all(directory))
+}
+
+/// Does something with a directory and all that is in it, directories before what is in them; links are
+/// left alone.
+fn walk(path: &Path, act: &dyn Fn(&Path, &Permissions) -> io::Result<()>) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    act(path, &metadata.permissions())?;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            walk(&entry?.path(), act)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets people and the application see this version, whatever they saw before.
+pub(crate) fn link(home: &Home, plugin: &PluginName, digest: &Digest) -> io::Result<()> {
+    let key = plugin.key.as_str();
+    let shown = shown(home, key);
+    let target = Path::new("../versions")
+        .join(plugin.kind.as_str())
+        .join(key)
+        .join(digest.to_string());
+    if fs::read_link(&shown).is_ok_and(|now| now == target) {
+        return Ok(());
+    }
+    fs::create_dir_all(home.plugins())?;
+    if fs::symlink_metadata(&shown).is_ok_and(|it| it.is_dir()) {
+        let kept = free_place(home, key)?;
+        symlink(&target, &kept)?;
+        renameat_with(CWD, &kept, CWD, &shown, RenameFlags::EXCHANGE)?;
+        tracing::info!(plugin.name = %plugin, kept = %kept.display(), "Adopted a directory");
+    } else {
+        let passing = shown.with_file_name(format!(".{key}.{}.new", std::process::id()));
+        missing_is_fine(fs::remove_file(&passing))?;
+        symlink(&target, &passing)?;
+        fs::rename(&passing, &shown)?;
+    }
+    sync_parent(&shown)
+}
+
+/// Takes the link of a plugin away that was never installed before, and puts back what it was exchanged
+/// for.
+pub(crate) fn unlink(home: &Home, plugin: &PluginName) -> io::Result<()> {
+    let key = plugin.key.as_str();
+    let shown = shown(home, key);
+    if !fs::symlink_metadata(&shown).is_ok_and(|it| it.is_symlink()) {
+        return Ok(());
+    }
+    let latest = adopted(home, key)
+        .into_iter()
+        .filter(|path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir()))
+        .max();
+    match latest {
+        Some(kept) => {
+            renameat_with(CWD, &kept, CWD, &shown, RenameFlags::EXCHANGE)?;
+            missing_is_fine(fs::remove_file(&kept))?;
+        }
+        None => missing_is_fine(fs::remove_file(&shown))?,
+    }
+    sync_parent(&shown)
+}
+
+/// A free name among the adopted. Links there are what a crash left of an exchange.
+fn free_place(home: &Home, key: &str) -> io::Result<PathBuf> {
+    let directory = home.backups().join("adopted");
+    fs::create_dir_all(&directory)?;
+    for left in adopted(home, key) {
+        if fs::symlink_metadata(&left).is_ok_and(|it| it.is_symlink()) {
+            missing_is_fine(fs::remove_file(left))?;
+        }
+    }
+    let mut time = now();
+    loop {
+        let path = directory.join(format!("{key}-{time}"));
+        if fs::symlink_metadata(&path).is_err() {
+            return Ok(path);
+        }
+        time += 1;
+    }
+}
+
+/// Everything kept under this name: `{key}-{milliseconds}`.
+fn adopted(home: &Home, key: &str) -> Vec<PathBuf> {
+    let of_key = |path: &PathBuf| {
+        path.file_name()
+            .and_then(|name| name.to_str()?.strip_prefix(key)?.strip_prefix('-'))
+            .is_some_and(|time| !time.is_empty() && time.bytes().all(|it| it.is_ascii_digit()))
+    };
+    fs::read_dir(home.backups().join("adopted"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(of_key)
+        .collect()
+}
+
+fn now() -> u128 {
+    std::time::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| since.as_millis())
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) => fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn missing_is_fine(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plugyard_archive::pack_to_file;
+
+    use super::*;
+
+    struct World {
+        _directory: tempfile::TempDir,
+        home: Home,
+        plugin: PluginName,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let home = Home::new(directory.path());
+            fs::create_dir_all(home.plugins()).unwrap();
+            Self {
+                _directory: directory,
+                home,
+                plugin: "app:Demo".parse().unwrap(),
+            }
+        }
+
+        fn package(&self, content: &str) -> (PathBuf, Digest) {
+            let source = self.home.root().join("source");
+            fs::create_dir_all(source.join("deep")).unwrap();
+            fs::write(source.join("deep/a.php"), content).unwrap();
+            fs::write(source.join("b.php"), "b").unwrap();
+            let package = self.home.root().join(format!("{}.zip", content.len()));
+            let report = pack_to_file(&source, &package, &Policy::default()).unwrap();
+            (package, report.digest)
+        }
+
+        fn directory(&self, digest: &Digest) -> PathBuf {
+            version_directory(&self.home, &self.plugin, digest)
+        }
+    }
+
+    #[test]
+    fn a_version_is_placed_once_and_mended_when_it_was_changed() {
+        let world = World::new();
+        let (package, digest) = world.package("one");
+        let directory = world.directory(&digest);
+        fs::create_dir_all(directory.parent().unwrap()).unwrap();
+        assert!(place(&package, &directory).unwrap());
+        assert!(!place(&package, &directory).unwrap());
+
+        let file = directory.join("deep/a.php");
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(directory.join("deep"), Permissions::from_mode(0o755)).unwrap();
+        fs::write(&file, "ONE").unwrap();
+        fs::write(directory.join("deep/new.php"), "").unwrap();
+        fs::remove_file(directory.join("b.php")).unwrap();
+        let zip = open_package(&package).unwrap();
+        assert_eq!(
+            differences(&zip, &directory).unwrap(),
+            [
+                ("b.php".to_owned(), Difference::Missing),
+                ("deep/a.php".to_owned(), Difference::Changed),
+                ("deep/new.php".to_owned(), Difference::Foreign),
+            ]
+        );
+        assert!(place(&package, &directory).unwrap());
+        assert_eq!(differences(&zip, &directory).unwrap(), []);
+        assert!(!directory.with_extension("part").exists());
+        discard(&directory).unwrap();
+        assert!(!directory.exists());
+    }
+
+    #[test]
+    fn a_directory_is_exchanged_for_the_link_and_comes_back_when_that_is_undone() {
+        let world = World::new();
+        let shown = shown(&world.home, "Demo");
+        fs::create_dir_all(&shown).unwrap();
+        fs::write(shown.join("by-hand"), "").unwrap();
+        let (package, digest) = world.package("one");
+        let directory = world.directory(&digest);
+        fs::create_dir_all(directory.parent().unwrap()).unwrap();
+        place(&package, &directory).unwrap();
+        for _ in 0..2 {
+            link(&world.home, &world.plugin, &digest).unwrap();
+            assert_eq!(fs::read_to_string(shown.join("deep/a.php")).unwrap(), "one");
+        }
+        let kept = adopted(&world.home, "Demo");
+        assert_eq!(kept.len(), 1);
+        assert!(kept[0].join("by-hand").exists());
+        for _ in 0..2 {
+            unlink(&world.home, &world.plugin).unwrap();
+            assert!(shown.join("by-hand").exists());
+        }
+        assert!(adopted(&world.home, "Demo").is_empty());
+    }
+}
