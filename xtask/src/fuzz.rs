@@ -15,9 +15,12 @@ use crate::workspace;
 pub(crate) struct Arguments {
     /// Only this target; all of them unless said.
     target: Option<String>,
-    /// How long each target runs, after it was built.
+    /// How long each target runs, in seconds after it was built.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
+    /// The same in minutes.
+    #[arg(long, conflicts_with = "seconds", value_parser = clap::value_parser!(u32).range(1..=10_080))]
+    minutes: Option<u32>,
     /// Say the names of the targets and end.
     #[arg(long)]
     list: bool,
@@ -42,9 +45,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     install()?;
     let engine = Engine::find()?;
+    let seconds = arguments
+        .minutes
+        .map_or(arguments.seconds, |minutes| minutes * 60);
     let mut findings = Vec::new();
     for target in &chosen {
-        match engine.run(target, arguments.seconds)? {
+        match engine.run(target, seconds)? {
             None => println!("{target}: nothing found"),
             Some(reproducer) => {
                 println!("{target}: found {}", reproducer.display());

@@ -1,6 +1,6 @@
 //! Counting what passed, failed and could not run, out of what test runners print.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Totals of several runners.
@@ -11,6 +11,8 @@ pub(crate) struct Totals {
     pub(crate) skipped: usize,
     /// Why tests were skipped, each reason once.
     pub(crate) reasons: BTreeSet<String>,
+    /// What tests say they counted, added up.
+    pub(crate) counted: BTreeMap<String, usize>,
 }
 
 impl Totals {
@@ -31,6 +33,7 @@ impl Totals {
 
     /// Adds what a `JUnit` report of `cargo nextest` holds.
     pub(crate) fn add_junit(&mut self, report: &str) {
+        self.add_counted(report);
         for case in report.split("<testcase").skip(1) {
             let case = case.split("</testcase>").next().unwrap_or(case);
             if case.contains("<failure") || case.contains("<error") {
@@ -45,6 +48,7 @@ impl Totals {
 
     /// Adds what `cargo test` printed (with `--show-output`, else skips cannot be seen).
     pub(crate) fn add_libtest(&mut self, printed: &str) {
+        self.add_counted(printed);
         let mut reasons = Vec::new();
         for line in printed.lines() {
             if let Some(counts) = line.strip_prefix("test result: ") {
@@ -65,6 +69,25 @@ impl Totals {
         self.passed = self.passed.saturating_sub(reasons.len());
         for reason in reasons {
             self.skip(&reason);
+        }
+    }
+}
+
+impl Totals {
+    /// A test says by `counted: <number> <what>` on a line of its own how many cases it went through.
+    fn add_counted(&mut self, printed: &str) {
+        for line in printed.lines() {
+            let Some((number, what)) = line
+                .trim()
+                .strip_prefix("counted: ")
+                .and_then(|rest| rest.split_once(' '))
+            else {
+                continue;
+            };
+            if let Ok(number) = number.parse::<usize>() {
+                let what = what.split("</system-").next().unwrap_or(what);
+                *self.counted.entry(what.to_owned()).or_default() += number;
+            }
         }
     }
 }
@@ -118,6 +141,21 @@ skipped: &quot;pg&quot; is not set
         );
         assert_eq!((totals.passed, totals.failed, totals.skipped), (1, 1, 1));
         assert!(totals.reasons.contains("\"pg\" is not set"), "{totals:?}");
+    }
+
+    #[test]
+    fn adds_up_what_tests_counted() {
+        let mut totals = Totals::default();
+        totals.add_junit(
+            "<testcase name=\"x\"><system-out>\nrunning 1 test\ncounted: 12 kills survived\n\
+             </system-out></testcase><testcase name=\"y\"><system-out>\ncounted: 30 kills survived</system-out></testcase>",
+        );
+        totals.add_libtest("counted: x\ncounted: 1 fish\n");
+        let counted: Vec<_> = totals.counted.into_iter().collect();
+        assert_eq!(
+            counted,
+            [("fish".to_owned(), 1), ("kills survived".to_owned(), 42)]
+        );
     }
 
     #[test]

@@ -64,6 +64,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for reason in &totals.reasons {
         println!("skipped: {reason}");
     }
+    for (what, number) in &totals.counted {
+        println!("{number} {what}");
+    }
     println!("{totals}");
     if totals.failed > 0 {
         bail!("{} failed", totals.failed);

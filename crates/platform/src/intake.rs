@@ -236,11 +236,12 @@ impl Platform {
         }
         let target = self.temporary()?;
         let (directory, packed) = (path.clone(), target.to_path_buf());
+        let staging = self.0.settings.home.staging();
         let report = blocking(&path, move || {
             pack_to_file(&directory, &packed, &Policy::default()).map_err(|error| {
                 let findings = error.findings();
                 if findings.is_empty() {
-                    unpackable(&directory, &error)
+                    unpackable(&directory, &staging, &error)
                 } else {
                     invalid(findings)
                 }
@@ -264,7 +265,7 @@ impl Platform {
     ) -> Result<Staged, Problem> {
         let limit = self.0.settings.package_limit.0;
         let target = self.temporary()?;
-        let disk = |error: std::io::Error| unreadable(&target, &error);
+        let disk = |error: std::io::Error| unwritable(&self.0.settings.home.staging(), &error);
         let mut file = tokio::fs::File::create(&target).await.map_err(disk)?;
         let mut reader = std::pin::pin!(reader);
         let mut buffer = vec![0; 256 << 10];
@@ -303,7 +304,7 @@ impl Platform {
             .prefix("package-")
             .tempfile_in(&staging)
             .map(tempfile::NamedTempFile::into_temp_path)
-            .map_err(|error| unreadable(&staging, &error))
+            .map_err(|error| unwritable(&staging, &error))
     }
 }
 
@@ -361,7 +362,26 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
         .with("reason", error)
 }
 
-fn unpackable(path: &Path, error: &PackError) -> Problem {
+/// The package cannot be put by.
+fn unwritable(path: &Path, error: &std::io::Error) -> Problem {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        return Problem::new(codes::HOME_FULL)
+            .with("path", path.display())
+            .with("reason", error);
+    }
+    unreadable(path, error)
+}
+
+fn unpackable(path: &Path, staging: &Path, error: &PackError) -> Problem {
+    let mut cause = Some(error as &dyn std::error::Error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>()
+            && error.kind() == std::io::ErrorKind::StorageFull
+        {
+            return unwritable(staging, error);
+        }
+        cause = error.source();
+    }
     Problem::new(codes::INPUT_UNREADABLE)
         .with("path", path.display())
         .with(

@@ -158,6 +158,7 @@ impl Platform {
     /// an end is no error: it stands in the list, and its plugin's health says so.
     pub async fn recover(&self) -> Result<(), StoreError> {
         let late = self.recover_operations().await?;
+        self.make_room_everywhere().await?;
         self.objects_sweep_or_later().await;
         self.work();
         self.follow_health();

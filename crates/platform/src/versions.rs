@@ -8,17 +8,18 @@ use plugyard_model::{
 };
 use plugyard_store::StoreError;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait as _, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Set,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::Platform;
 use crate::entity::{installation, package, version};
 use crate::kind::Version;
 use crate::operations::journal;
+use crate::{Platform, failpoint};
 
 /// A version as it is listed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -113,46 +114,62 @@ impl Platform {
         Ok(rows.into_iter().filter_map(view).collect())
     }
 
-    /// Takes away versions of a plugin that are neither in force, nor the one before, nor among the
-    /// latest; and packages that then have no version left.
-    async fn versions_prune(&self, plugin: &PluginName) -> Result<(), Problem> {
-        let keeping = self.0.keeping.lock().await;
-        let transaction = self.database().begin().await?;
-        let installation = installation_of(&*transaction, plugin).await?;
-        let mut used: Vec<Uuid> = installation
-            .into_iter()
-            .flat_map(|row| [row.current_version, row.previous_version])
-            .flatten()
-            .collect();
-        for change in journal::change_list_open(&*transaction, plugin).await? {
-            used.extend(
-                [change.current, change.target]
-                    .into_iter()
-                    .flatten()
-                    .map(|it| it.id.0),
-            );
-        }
-        let rows = version_rows(&*transaction, plugin).await?;
-        let mut gone = Vec::new();
-        for row in rows.into_iter().skip(self.0.settings.keep_versions) {
-            if !used.contains(&row.id) {
-                version::Entity::delete_by_id(row.id)
-                    .exec(&*transaction)
-                    .await
-                    .map_err(StoreError::from)?;
-                gone.extend(view(row));
+    /// The same for every plugin that has versions to spare: a prune that a crash interrupted is completed.
+    pub(crate) async fn make_room_everywhere(&self) -> Result<(), StoreError> {
+        let keep = i64::try_from(self.0.settings.keep_versions).unwrap_or(i64::MAX);
+        let crowded: Vec<(String, String)> = version::Entity::find()
+            .select_only()
+            .columns([version::Column::Kind, version::Column::Key])
+            .group_by(version::Column::Kind)
+            .group_by(version::Column::Key)
+            .having(version::Column::Id.count().gt(keep))
+            .into_tuple()
+            .all(self.database().conn())
+            .await?;
+        for (kind, key) in crowded {
+            if let Ok(key) = key.parse() {
+                self.make_room(&PluginName::new(KindId::from(kind), key))
+                    .await;
             }
         }
+        Ok(())
+    }
+
+    /// Takes away versions of a plugin that are neither in force, nor the one before, nor among the
+    /// latest; and packages that then have no version left.
+    ///
+    /// What was made of a version goes first, then its row, then the package: interrupted anywhere, what is left
+    /// has a row, is made again when it is needed, and goes the next time.
+    async fn versions_prune(&self, plugin: &PluginName) -> Result<(), Problem> {
+        // Versions come into use only under this lock, so what is to spare now stays so.
+        let keeping = self.0.keeping.lock().await;
+        let gone = self.versions_to_spare(plugin).await?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        if let Ok(kind) = self.kind(&plugin.kind) {
+            for view in gone.iter().cloned().filter_map(view) {
+                failpoint::pass();
+                kind.discard(plugin, &view.version).await;
+            }
+        }
+        failpoint::pass();
+        let transaction = self.database().begin().await?;
         let mut unused = Vec::new();
-        for view in &gone {
-            let digest = view.version.digest;
+        for row in gone {
+            version::Entity::delete_by_id(row.id)
+                .exec(&*transaction)
+                .await
+                .map_err(StoreError::from)?;
             let left = version::Entity::find()
-                .filter(version::Column::Digest.eq(digest.to_string()))
+                .filter(version::Column::Digest.eq(&row.digest))
                 .count(&*transaction)
                 .await
                 .map_err(StoreError::from)?;
-            if left == 0 && !unused.contains(&digest) {
-                package::Entity::delete_by_id(digest.to_string())
+            if left == 0
+                && let Ok(digest) = row.digest.parse()
+            {
+                package::Entity::delete_by_id(row.digest)
                     .exec(&*transaction)
                     .await
                     .map_err(StoreError::from)?;
@@ -160,18 +177,41 @@ impl Platform {
                 unused.push(digest);
             }
         }
+        failpoint::pass();
         transaction.commit().await?;
-        if let Ok(kind) = self.kind(&plugin.kind) {
-            for view in &gone {
-                kind.discard(plugin, &view.version).await;
-            }
-        }
+        failpoint::pass();
         drop(keeping);
         // Rows first: an object without a row is garbage, a row without its object would be a lie.
         if !unused.is_empty() {
             self.objects_sweep_or_later().await;
         }
         Ok(())
+    }
+
+    async fn versions_to_spare(
+        &self,
+        plugin: &PluginName,
+    ) -> Result<Vec<version::Model>, StoreError> {
+        let connection = self.database().conn();
+        let installation = installation_of(connection, plugin).await?;
+        let mut used: Vec<Uuid> = installation
+            .into_iter()
+            .flat_map(|row| [row.current_version, row.previous_version])
+            .flatten()
+            .collect();
+        for change in journal::change_list_open(connection, plugin).await? {
+            used.extend(
+                [change.current, change.target]
+                    .into_iter()
+                    .flatten()
+                    .map(|it| it.id.0),
+            );
+        }
+        let mut rows = version_rows(connection, plugin).await?;
+        let latest = rows.len().min(self.0.settings.keep_versions);
+        rows.drain(..latest);
+        rows.retain(|row| !used.contains(&row.id));
+        Ok(rows)
     }
 }
 

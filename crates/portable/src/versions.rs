@@ -273,6 +273,10 @@ fn remove_links(root: &Path, key: &Key, keep: &BTreeSet<(&'static str, String)>)
 
 /// Puts a link at `path` at once, whatever link was there.
 fn place_link(target: &Path, path: &Path) -> io::Result<()> {
+    // Going back to what is still there must not need room on a full disk.
+    if fs::read_link(path).is_ok_and(|there| there == target) {
+        return Ok(());
+    }
     let mut passing = path.file_name().unwrap_or_default().to_owned();
     passing.push(format!(".{}.new", std::process::id()));
     let passing = path.with_file_name(passing);

@@ -157,6 +157,14 @@ super::codes! {
     STORE_FULL = "store_full", 507, Failed,
         en: ["Disk of the database full", "The disk of the database is full, so nothing can be changed", "make room on it, then try again; what was under way comes to its end by itself"],
         zh: ["数据库磁盘已满", "数据库所在磁盘已满，无法进行任何更改", "请清理该磁盘后重试；进行中的操作会自行完成"];
+    /// A package does not fit on the disk of the home; nothing of it was kept.
+    HOME_FULL = "home_full", 507, Failed,
+        en: ["Disk full", "The package cannot be kept, the disk of `{path}` is full: {reason}", "make room on that disk, then give the package again"],
+        zh: ["磁盘已满", "无法保存插件包，`{path}` 所在磁盘已满：{reason}", "请清理该磁盘后重新提交插件包"];
+    /// A step of a change found no room on a disk; nothing changed.
+    STEP_DISK_FULL = "step_disk_full", 507, Failed,
+        en: ["Disk full", "`{plugin}`: the step {step} found no room on the disk: {reason}", "make room on the disk of the home, then try again"],
+        zh: ["磁盘已满", "`{plugin}`：步骤 {step} 磁盘空间不足：{reason}", "请清理主目录所在磁盘后重试"];
     /// A step of a change cannot be recorded, because the disk of the database has no room left.
     STEP_STORE_FULL = "step_store_full", 507, Failed,
         en: ["Disk of the database full", "`{plugin}`: the step {step} cannot be recorded: the disk of the database is full", "make room on it: operation {operation} then comes to its end by itself, and `plugyard operation watch {operation}` shows how"],

@@ -20,6 +20,9 @@ use crate::{Kind, Platform, failpoint};
 /// How long the journal rests after it could not be written; twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
+/// How a full disk is told by the system.
+const NO_SPACE: &str = "(os error 28)";
+
 /// Where to begin.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Begin {
@@ -382,10 +385,16 @@ impl Driver {
     }
 
     fn failure(&self, index: usize, error: StepError) -> Failure {
+        // Kinds tell the system's own words.
+        let code = if error.text.contains(NO_SPACE) {
+            codes::STEP_DISK_FULL
+        } else {
+            error.code
+        };
         Failure {
             step: Some(self.plan.steps[index].name),
             text: error.text,
-            code: error.code.as_str().to_owned(),
+            code: code.as_str().to_owned(),
             params: error.params,
             undo: None,
             cancelled: self.running.cancelled.is_cancelled(),

@@ -572,3 +572,41 @@ async fn an_uninstallation_begun_over_a_failed_way_back_settles_it_for_good() {
         assert!(bench.kind.effects("a").is_empty());
     }
 }
+
+#[tokio::test]
+async fn what_was_unpacked_and_is_gone_is_made_again_at_the_start() {
+    for bench in benches().await {
+        let version = bench.installed("a").await;
+        let before = bench.kind.effects("a");
+        let resting = bench.installed("resting").await;
+        let id = bench
+            .platform
+            .disable(&operator(), &plugin("resting"))
+            .await
+            .unwrap();
+        bench.platform.wait(id).await.unwrap();
+        for (key, version) in [("a", &version), ("resting", &resting)] {
+            let unpacked = format!("effects/{key}/unpacked/{}", version.digest);
+            std::fs::remove_file(bench.home.path().join(unpacked)).unwrap();
+        }
+        let platform = bench.reopen().await;
+        let filter = OperationFilter {
+            plugin: Some(plugin("a")),
+        };
+        let page = PageQuery::default();
+        let latest = platform.operations(&filter, &page).await.unwrap().items;
+        let operation = &latest[0];
+        assert_eq!(operation.created_by, "server");
+        assert_eq!(platform.wait(operation.id).await.unwrap(), Outcome::Done);
+        assert_eq!(bench.kind.effects("a"), before);
+        // What rests is made again when it is let work.
+        let effects = bench.kind.effects("resting");
+        assert_eq!(effects.keys().collect::<Vec<_>>(), ["current"]);
+        let id = platform
+            .enable(&operator(), &plugin("resting"))
+            .await
+            .unwrap();
+        assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
+        assert_eq!(bench.kind.effects("resting"), world(&resting, &[&resting]));
+    }
+}

@@ -3,13 +3,13 @@
 //!
 //! The child is this test binary again, told by its environment what to do ([`child`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use plugyard_http::PageQuery;
-use plugyard_model::VersionId;
+use plugyard_model::{VersionId, codes};
 use plugyard_platform::kind::Version;
 use plugyard_platform::operations::{OperationFilter, OperationState};
 use plugyard_platform::{ChangeRequest, Home, Outcome, Platform, Settings, Source, TakeIn};
@@ -18,7 +18,7 @@ use plugyard_store::{Database, DatabaseUrl};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::support::{Bench, Fake, operator, package, plugin, world};
+use crate::support::{Bench, DATA, Fake, operator, package, plugin, world};
 
 const TASK: &str = "PLUGYARD_CRASH_TASK";
 
@@ -29,6 +29,7 @@ struct Task {
     home: String,
     key: String,
     what: What,
+    keep_versions: usize,
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -37,8 +38,11 @@ enum What {
     Install(VersionId),
     Upgrade(VersionId),
     Rollback,
+    Enable,
     Disable,
-    Uninstall,
+    Restart,
+    Uninstall { keep_data: bool },
+    Rescan,
     Recover,
 }
 
@@ -51,7 +55,8 @@ async fn child() {
     let task: Task = serde_json::from_str(&task).unwrap();
     let url: DatabaseUrl = task.database.parse().unwrap();
     let home = Path::new(&task.home);
-    let settings = Settings::new(Home::new(home), Database::open(&url).await.unwrap());
+    let mut settings = Settings::new(Home::new(home), Database::open(&url).await.unwrap());
+    settings.keep_versions = task.keep_versions;
     let platform = Platform::open(settings, vec![Fake::new(home)])
         .await
         .unwrap();
@@ -72,12 +77,23 @@ async fn child() {
         },
         What::Upgrade(version) => ChangeRequest::Upgrade { version },
         What::Rollback => ChangeRequest::Rollback { to: None },
+        What::Enable => ChangeRequest::Enable,
         What::Disable => ChangeRequest::Disable,
-        What::Uninstall => ChangeRequest::Uninstall { keep_data: false },
+        What::Restart => ChangeRequest::Restart,
+        What::Uninstall { keep_data } => ChangeRequest::Uninstall { keep_data },
+        What::Rescan => {
+            for found in platform.rescan(&who).await.unwrap() {
+                let (_, id) = found.outcome.unwrap();
+                platform.wait(id).await.unwrap();
+            }
+            return platform.shut_down().await;
+        }
         What::Recover => return platform.recover().await.unwrap(),
     };
     let id = platform.change(&who, &name, request).await.unwrap();
     platform.wait(id).await.unwrap();
+    // With what nobody waits for, such as the pruning of versions.
+    platform.shut_down().await;
 }
 
 /// Runs a child that is killed at its `kill_at`-th point; says whether it was.
@@ -87,6 +103,7 @@ async fn killed(bench: &Bench, key: &str, what: What, kill_at: usize) -> bool {
         home: bench.home.path().display().to_string(),
         key: key.to_owned(),
         what,
+        keep_versions: bench.keep_versions,
     };
     #[expect(
         clippy::disallowed_methods,
@@ -112,12 +129,18 @@ async fn killed(bench: &Bench, key: &str, what: What, kill_at: usize) -> bool {
 
 /// What a plugin's first state is, and what is done to it.
 struct Scenario {
+    /// What it is called in the count of cases.
+    name: &'static str,
     installed: &'static [&'static str],
+    /// It rests.
+    rests: bool,
     /// What is wrong with the new version.
     new: serde_json::Value,
     what: fn(VersionId) -> What,
     /// Whether a second kill, in the recovery, is tried too.
     twice: bool,
+    /// How many versions the killed process keeps, and those after it.
+    keep_versions: usize,
 }
 
 /// A plugin's state that can be told from others: what runs, what is wanted, what the rows say.
@@ -126,6 +149,8 @@ struct State {
     effects: BTreeMap<String, String>,
     versions: Option<(Option<VersionId>, Option<VersionId>)>,
     wanted: Option<plugyard_model::Wanted>,
+    /// Labels of all versions that have a row.
+    labels: Vec<String>,
 }
 
 async fn state(bench: &Bench, platform: &Platform, key: &str) -> State {
@@ -134,6 +159,38 @@ async fn state(bench: &Bench, platform: &Platform, key: &str) -> State {
         effects: bench.kind.effects(key),
         wanted: view.as_ref().map(|it| it.wanted),
         versions: view.map(|it| (it.current.map(|it| it.id), it.previous.map(|it| it.id))),
+        labels: versions_by_label(platform, key)
+            .await
+            .into_iter()
+            .map(|it| it.label)
+            .collect(),
+    }
+}
+
+/// What no kill may leave: bytes without a row or rows without bytes, half-taken packages, open operations.
+async fn assert_nothing_left_over(bench: &Bench, platform: &Platform, key: &str, place: &str) {
+    let listed: BTreeSet<_> = platform
+        .plugins()
+        .await
+        .unwrap()
+        .into_iter()
+        .flat_map(|it| it.versions)
+        .map(|it| it.version.digest.to_string())
+        .collect();
+    let objects: BTreeSet<_> = std::fs::read_dir(bench.home.path().join("objects/packages"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(objects, listed, "{place}");
+    let staging = std::fs::read_dir(bench.home.path().join("staging")).unwrap();
+    assert_eq!(staging.count(), 0, "{place}");
+    let filter = OperationFilter {
+        plugin: Some(plugin(key)),
+    };
+    let page = PageQuery::default();
+    for operation in platform.operations(&filter, &page).await.unwrap().items {
+        assert_ne!(operation.state, OperationState::Running, "{place}");
+        assert_ne!(operation.state, OperationState::UndoFailed, "{place}");
     }
 }
 
@@ -158,14 +215,23 @@ async fn prepare(bench: &Bench, scenario: &Scenario, key: &str) -> Version {
             .unwrap();
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
     }
+    if scenario.rests {
+        let id = bench.platform.disable(&operator(), &name).await.unwrap();
+        assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
+    }
+    let data = bench.home.path().join("effects").join(key).join(DATA);
+    if !scenario.installed.is_empty() {
+        std::fs::write(data, "kept").unwrap();
+    }
     bench.version(key, "new", scenario.new.clone()).await
 }
 
 /// What the change leads to when nothing goes wrong, made by an unhurt run.
-async fn unhurt(bench: &Bench, scenario: &Scenario, key: &str) -> State {
+async fn unhurt(bench: &Bench, scenario: &Scenario, key: &str) -> String {
     let new = prepare(bench, scenario, key).await;
+    let versions = versions_by_label(&bench.platform, key).await;
     assert!(!killed(bench, key, (scenario.what)(new.id), 0).await);
-    state(bench, &bench.platform, key).await
+    shape(&state(bench, &bench.platform, key).await, &versions)
 }
 
 /// States of different plugins, whose ids and digests differ, are compared by their shape.
@@ -185,9 +251,10 @@ fn shape(state: &State, versions: &[Version]) -> String {
         .map(|(name, content)| (named(name.clone()), named(content.clone())))
         .collect();
     format!(
-        "{effects:?} {} {:?}",
+        "{effects:?} {} {:?} {:?}",
         named(format!("{:?}", state.versions)),
-        state.wanted
+        state.wanted,
+        state.labels,
     )
 }
 
@@ -203,17 +270,30 @@ async fn versions_by_label(platform: &Platform, key: &str) -> Vec<Version> {
     versions
 }
 
-async fn run(test: TestDatabase, scenario: Scenario) {
-    let bench = Bench::new(test).await;
-    let new_state = unhurt(&bench, &scenario, "unhurt").await;
-    let versions = versions_by_label(&bench.platform, "unhurt").await;
-    let new_shape = shape(&new_state, &versions);
+/// What a start without a change before it leads to.
+async fn untouched(bench: &Bench, scenario: &Scenario, key: &str) -> String {
+    prepare(bench, scenario, key).await;
+    let versions = versions_by_label(&bench.platform, key).await;
+    let platform = bench.reopen().await;
+    shape(&state(bench, &platform, key).await, &versions)
+}
+
+async fn run(test: TestDatabase, scenario: Scenario) -> usize {
+    // Nothing is pruned while states are prepared.
+    let keep_all = |settings| Settings {
+        keep_versions: usize::MAX,
+        ..settings
+    };
+    let mut bench = Bench::with(test, keep_all).await;
+    bench.keep_versions = scenario.keep_versions;
+    let old_shape = untouched(&bench, &scenario, "untouched").await;
+    let new_shape = unhurt(&bench, &scenario, "unhurt").await;
     let (mut olds, mut news) = (0, 0);
     for point in 1.. {
         let key = format!("k{point}");
+        let place = format!("killed at point {point} on {}", bench.test.sort);
         let new = prepare(&bench, &scenario, &key).await;
         let versions = versions_by_label(&bench.platform, &key).await;
-        let old_shape = shape(&state(&bench, &bench.platform, &key).await, &versions);
         if !killed(&bench, &key, (scenario.what)(new.id), point).await {
             break;
         }
@@ -227,42 +307,29 @@ async fn run(test: TestDatabase, scenario: Scenario) {
         if after_shape == old_shape {
             olds += 1;
         } else {
-            assert_eq!(
-                after_shape, new_shape,
-                "killed at point {point} on {}",
-                bench.test.sort
-            );
+            assert_eq!(after_shape, new_shape, "{place}");
             news += 1;
         }
-        let filter = OperationFilter {
-            plugin: Some(plugin(&key)),
-        };
-        let page = platform
-            .operations(&filter, &PageQuery::default())
-            .await
-            .unwrap();
-        for operation in page.items {
-            assert_ne!(operation.state, OperationState::Running, "point {point}");
-            assert_ne!(operation.state, OperationState::UndoFailed, "point {point}");
-        }
+        assert_nothing_left_over(&bench, &platform, &key, &place).await;
         // A second recovery finds nothing to do, and the plugin can be changed again.
         let platform = bench.reopen().await;
-        assert_eq!(state(&bench, &platform, &key).await, after, "point {point}");
+        assert_eq!(state(&bench, &platform, &key).await, after, "{place}");
         if after.versions.is_some() {
             let id = platform
                 .uninstall(&operator(), &plugin(&key), false)
                 .await
                 .unwrap();
             assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
+            assert!(bench.kind.effects(&key).is_empty(), "{place}");
         }
-        assert!(bench.kind.effects(&key).is_empty());
     }
     // Both ends were seen, or the kills hit nothing.
     assert!(olds > 3, "{olds} ended old, {news} new");
     assert!(
-        news > 0 || scenario.new["fail"].is_array(),
+        news > 0 || old_shape == new_shape,
         "{olds} ended old, {news} new"
     );
+    olds + news
 }
 
 async fn run_everywhere(scenario: impl Fn() -> Scenario) {
@@ -270,16 +337,47 @@ async fn run_everywhere(scenario: impl Fn() -> Scenario) {
         .await
         .into_iter()
         .map(|test| run(test, scenario()));
-    futures::future::join_all(runs).await;
+    let cases: usize = futures::future::join_all(runs).await.into_iter().sum();
+    count(cases, scenario().name);
 }
+
+/// Says how many kills were survived; `cargo xtask test` adds them up.
+#[expect(clippy::print_stdout, reason = "a test says what it covered")]
+fn count(cases: usize, name: &str) {
+    println!("{name}: {cases} cases");
+    println!("counted: {cases} kills at failpoints survived");
+}
+
+/// A change to what one version of is installed.
+const CHANGE: Scenario = Scenario {
+    name: "",
+    installed: &["1"],
+    rests: false,
+    new: serde_json::Value::Null,
+    what: |_| What::Restart,
+    twice: false,
+    keep_versions: 3,
+};
 
 #[tokio::test]
 async fn a_first_installation_survives_a_kill_at_every_point() {
     run_everywhere(|| Scenario {
+        name: "install",
         installed: &[],
-        new: json!({}),
         what: What::Install,
-        twice: false,
+        ..CHANGE
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_installation_that_fails_survives_a_kill_at_every_point() {
+    run_everywhere(|| Scenario {
+        name: "install that fails",
+        installed: &[],
+        new: json!({ "fail": ["probe"] }),
+        what: What::Install,
+        ..CHANGE
     })
     .await;
 }
@@ -287,10 +385,10 @@ async fn a_first_installation_survives_a_kill_at_every_point() {
 #[tokio::test]
 async fn an_upgrade_survives_a_kill_at_every_point() {
     run_everywhere(|| Scenario {
-        installed: &["1"],
-        new: json!({}),
+        name: "upgrade",
         what: What::Upgrade,
         twice: true,
+        ..CHANGE
     })
     .await;
 }
@@ -298,10 +396,11 @@ async fn an_upgrade_survives_a_kill_at_every_point() {
 #[tokio::test]
 async fn an_upgrade_that_fails_survives_a_kill_at_every_point_of_its_way_back() {
     run_everywhere(|| Scenario {
-        installed: &["1"],
+        name: "upgrade that fails",
         new: json!({ "fail": ["probe"] }),
         what: What::Upgrade,
         twice: true,
+        ..CHANGE
     })
     .await;
 }
@@ -309,10 +408,22 @@ async fn an_upgrade_that_fails_survives_a_kill_at_every_point_of_its_way_back() 
 #[tokio::test]
 async fn an_upgrade_whose_commit_fails_survives_a_kill_at_every_point() {
     run_everywhere(|| Scenario {
-        installed: &["1"],
+        name: "upgrade whose commit fails",
         new: json!({ "fail": ["switch"] }),
         what: What::Upgrade,
-        twice: false,
+        ..CHANGE
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upgrade_that_prunes_a_version_survives_a_kill_at_every_point() {
+    run_everywhere(|| Scenario {
+        name: "upgrade and pruning",
+        installed: &["1", "2", "3"],
+        what: What::Upgrade,
+        keep_versions: 2,
+        ..CHANGE
     })
     .await;
 }
@@ -320,10 +431,22 @@ async fn an_upgrade_whose_commit_fails_survives_a_kill_at_every_point() {
 #[tokio::test]
 async fn a_rollback_survives_a_kill_at_every_point() {
     run_everywhere(|| Scenario {
+        name: "rollback",
         installed: &["1", "2"],
-        new: json!({}),
         what: |_| What::Rollback,
-        twice: false,
+        twice: true,
+        ..CHANGE
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn enabling_survives_a_kill_at_every_point() {
+    run_everywhere(|| Scenario {
+        name: "enable",
+        rests: true,
+        what: |_| What::Enable,
+        ..CHANGE
     })
     .await;
 }
@@ -331,10 +454,19 @@ async fn a_rollback_survives_a_kill_at_every_point() {
 #[tokio::test]
 async fn disabling_survives_a_kill_at_every_point() {
     run_everywhere(|| Scenario {
-        installed: &["1"],
-        new: json!({}),
+        name: "disable",
         what: |_| What::Disable,
-        twice: false,
+        ..CHANGE
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restart_survives_a_kill_at_every_point() {
+    run_everywhere(|| Scenario {
+        name: "restart",
+        what: |_| What::Restart,
+        ..CHANGE
     })
     .await;
 }
@@ -342,20 +474,137 @@ async fn disabling_survives_a_kill_at_every_point() {
 #[tokio::test]
 async fn uninstalling_survives_a_kill_at_every_point() {
     run_everywhere(|| Scenario {
-        installed: &["1"],
-        new: json!({}),
-        what: |_| What::Uninstall,
-        twice: false,
+        name: "uninstall",
+        what: |_| What::Uninstall { keep_data: false },
+        ..CHANGE
     })
     .await;
 }
 
 #[tokio::test]
+async fn uninstalling_without_the_data_survives_a_kill_at_every_point() {
+    run_everywhere(|| Scenario {
+        name: "uninstall, data kept",
+        what: |_| What::Uninstall { keep_data: true },
+        ..CHANGE
+    })
+    .await;
+}
+
+/// Lets all that was dropped be adopted.
+async fn settle(platform: &Platform) {
+    loop {
+        let found = platform.rescan(&operator()).await.unwrap();
+        if found.is_empty() {
+            break;
+        }
+        for it in found {
+            match it.outcome {
+                Ok((_, id)) => assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done),
+                Err(problem) => {
+                    assert_eq!(problem.code, codes::OPERATION_IN_PROGRESS);
+                    let id = problem.params["operation"].parse().unwrap();
+                    platform.wait(id).await.unwrap();
+                }
+            }
+        }
+    }
+    // The start looks for itself, and may have found the same.
+    let (all, page) = (OperationFilter::default(), PageQuery::default());
+    for operation in platform.operations(&all, &page).await.unwrap().items {
+        platform.wait(operation.id).await.unwrap();
+    }
+}
+
+async fn adopt(test: TestDatabase, installed: &'static [&'static str]) -> usize {
+    let bench = Bench::new(test).await;
+    let scenario = Scenario {
+        installed,
+        ..CHANGE
+    };
+    let mut cases = 0;
+    for point in 1.. {
+        let key = format!("k{point}");
+        let place = format!("killed at point {point} on {}", bench.test.sort);
+        let mut old = None;
+        if !installed.is_empty() {
+            prepare(&bench, &scenario, &key).await;
+            old = bench.platform.installation(&key).await.unwrap().current;
+        }
+        let dropped = bench.kind.dropped_at(&key);
+        std::fs::create_dir_all(&dropped).unwrap();
+        let manifest = json!({ "name": key, "version": "by hand" }).to_string();
+        std::fs::write(dropped.join("fake.json"), &manifest).unwrap();
+        let hurt = killed(&bench, &key, What::Rescan, point).await;
+
+        // What was dropped is in force after the next start, however far the last one came.
+        let platform = bench.reopen().await;
+        settle(&platform).await;
+        let view = platform.installation(&key).await.unwrap();
+        let current = view.current.unwrap();
+        assert_eq!(current.label, "by hand", "{place}");
+        // It is taken in once.
+        assert_eq!(
+            view.previous.map(|it| it.id),
+            old.map(|it| it.id),
+            "{place}"
+        );
+        assert!(!dropped.exists(), "{place}");
+        let put_by = bench
+            .home
+            .path()
+            .join("put-by")
+            .join(&key)
+            .join("fake.json");
+        assert_eq!(
+            std::fs::read_to_string(put_by).unwrap(),
+            manifest,
+            "{place}"
+        );
+        let effects = bench.kind.effects(&key);
+        let running: Vec<_> = effects
+            .keys()
+            .filter(|it| it.starts_with("started/"))
+            .collect();
+        assert_eq!(running, [&format!("started/{}", current.digest)], "{place}");
+        assert_eq!(effects["current"], current.digest.to_string(), "{place}");
+        assert_nothing_left_over(&bench, &platform, &key, &place).await;
+        if !hurt {
+            assert!(point > 20, "only {point} points were passed");
+            break;
+        }
+        cases += 1;
+    }
+    cases
+}
+
+async fn adopt_everywhere(name: &str, installed: &'static [&'static str]) {
+    let runs = testing::databases()
+        .await
+        .into_iter()
+        .map(|test| adopt(test, installed));
+    let cases: usize = futures::future::join_all(runs).await.into_iter().sum();
+    count(cases, name);
+}
+
+#[tokio::test]
+async fn adopting_a_new_plugin_survives_a_kill_at_every_point() {
+    adopt_everywhere("adopt", &[]).await;
+}
+
+#[tokio::test]
+async fn adopting_a_new_version_survives_a_kill_at_every_point() {
+    adopt_everywhere("adopt over a version", &["1"]).await;
+}
+
+#[tokio::test]
 async fn taking_in_survives_a_kill_at_every_point() {
+    let mut cases = 0;
     for test in testing::databases().await {
         let bench = Bench::new(test).await;
         for point in 1.. {
             let key = format!("k{point}");
+            let place = format!("killed at point {point} on {}", bench.test.sort);
             let hurt = killed(&bench, &key, What::TakeInAndInstall, point).await;
             let platform = bench.reopen().await;
             // A version that is listed has its bytes.
@@ -369,15 +618,9 @@ async fn taking_in_survives_a_kill_at_every_point() {
                 let (digest, _) = plugyard_archive::digest_file(file).unwrap();
                 assert_eq!(digest, view.version.digest);
             }
-            // And there are no bytes that are not listed.
-            let objects = std::fs::read_dir(bench.home.path().join("objects/packages")).unwrap();
-            let packages = platform.plugins().await.unwrap();
-            let listed: usize = packages.iter().map(|it| it.versions.len()).sum();
-            assert_eq!(objects.count(), listed, "point {point}");
-            let staging = std::fs::read_dir(bench.home.path().join("staging")).unwrap();
-            assert_eq!(staging.count(), 0, "point {point}");
+            assert_nothing_left_over(&bench, &platform, &key, &place).await;
             if platform.installation(&key).await.is_err() {
-                assert!(bench.kind.effects(&key).is_empty(), "point {point}");
+                assert!(bench.kind.effects(&key).is_empty(), "{place}");
                 bench.installed(&key).await;
             }
             let version = platform.installation(&key).await.unwrap().current.unwrap();
@@ -386,6 +629,8 @@ async fn taking_in_survives_a_kill_at_every_point() {
                 assert!(point > 20, "only {point} points were passed");
                 break;
             }
+            cases += 1;
         }
     }
+    count(cases, "take in and install");
 }

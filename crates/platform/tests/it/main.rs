@@ -10,6 +10,7 @@ mod changes;
 mod crash;
 mod events;
 mod fetching;
+mod full;
 mod intake;
 mod sequences;
 mod support;

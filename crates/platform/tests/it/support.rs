@@ -15,7 +15,7 @@ use plugyard_model::{
 };
 use plugyard_platform::failpoint;
 use plugyard_platform::kind::{
-    Action, Change, HealthEvent, Installation, KindError, Likeness, LogLine, Plan, StepCx,
+    Action, Change, Dropped, HealthEvent, Installation, KindError, Likeness, LogLine, Plan, StepCx,
     StepError, StepOutput, StepSpec, Version,
 };
 use plugyard_platform::operations::InstallOptions;
@@ -26,6 +26,9 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 pub(crate) const KIND: KindId = KindId::from_static("fake");
+
+/// What a plugin keeps for itself, among its effects.
+pub(crate) const DATA: &str = "data";
 
 pub(crate) fn plugin(key: &str) -> PluginName {
     PluginName::new(KIND, key.parse().unwrap())
@@ -108,15 +111,18 @@ impl Fake {
     }
 
     /// Writes in two parts, as real work does: killed between them, half of it is there.
-    fn write(&self, cx: &StepCx, name: &str, content: &str) {
+    fn write(&self, cx: &StepCx, name: &str, content: &str) -> Result<(), StepError> {
         let path = self.path(cx, name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let part = path.with_extension("part");
+        let disk = |failed: std::io::Error| error(&format!("cannot write `{name}`: {failed}"));
+        std::fs::create_dir_all(path.parent().unwrap()).map_err(disk)?;
         failpoint::pass();
-        std::fs::write(path.with_extension("part"), "half").unwrap();
+        std::fs::write(&part, "half").map_err(disk)?;
         failpoint::pass();
-        std::fs::write(path.with_extension("part"), content).unwrap();
-        std::fs::rename(path.with_extension("part"), &path).unwrap();
+        std::fs::write(&part, content).map_err(disk)?;
+        std::fs::rename(&part, &path).map_err(disk)?;
         failpoint::pass();
+        Ok(())
     }
 
     fn remove(&self, cx: &StepCx, name: &str) {
@@ -130,29 +136,63 @@ impl Fake {
         }
     }
 
-    fn do_step(&self, action: &str, cx: &StepCx) {
+    fn do_step(&self, action: &str, cx: &StepCx) -> Result<(), StepError> {
         let (current, target) = digests(&cx.change);
         match action {
             "unpack" if self.path(cx, &format!("unpacked/{target}")).exists() => {}
-            "unpack" => self.write(cx, &format!("unpacked/{target}"), "files"),
-            "start" => self.write(cx, &format!("started/{target}"), "process"),
+            "unpack" => {
+                let files = cx
+                    .change
+                    .target
+                    .as_ref()
+                    .and_then(|it| it.manifest["files"].as_u64());
+                let content = "files".repeat(usize::try_from(files.unwrap_or(1)).unwrap());
+                self.write(cx, &format!("unpacked/{target}"), &content)?;
+            }
+            "start" => self.write(cx, &format!("started/{target}"), "process")?,
             "start_again" | "stop" if current == target => {
                 self.remove(cx, &format!("started/{current}"));
                 if action == "start_again" {
-                    self.write(cx, &format!("started/{current}"), "process");
+                    self.write(cx, &format!("started/{current}"), "process")?;
                 }
             }
+            "start_again" => self.write(cx, &format!("started/{target}"), "process")?,
             "stop" => self.remove(cx, &format!("started/{current}")),
-            "switch" => self.write(cx, "current", &target),
+            "switch" => {
+                self.write(cx, "current", &target)?;
+                self.put_by(cx);
+            }
             "clear" => {
                 let key = self.path(cx, "");
                 for name in self.effects(cx.change.plugin.key.as_str()).keys() {
+                    if cx.change.keep_data && name == DATA {
+                        continue;
+                    }
                     std::fs::remove_file(key.join(name)).unwrap();
                     failpoint::pass();
                 }
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Where somebody may put a plugin's directory by hand.
+    pub(crate) fn dropped_at(&self, key: &str) -> PathBuf {
+        self.root.with_file_name("dropped").join(key)
+    }
+
+    /// What was put there by hand is in force now, and is not to be found again.
+    fn put_by(&self, cx: &StepCx) {
+        let key = cx.change.plugin.key.as_str();
+        let put_by = self.root.with_file_name("put-by");
+        std::fs::create_dir_all(&put_by).unwrap();
+        failpoint::pass();
+        match std::fs::rename(self.dropped_at(key), put_by.join(key)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
+        failpoint::pass();
     }
 }
 
@@ -266,10 +306,15 @@ impl Kind for Fake {
                 step(StepName::Commit, "switch", json!({})),
                 step(StepName::Stop, "stop", json!({})),
             ],
-            Action::Upgrade | Action::Rollback | Action::Enable | Action::Restart => vec![
-                step(StepName::Start, "start_again", json!({})),
-                step(StepName::Commit, "switch", json!({})),
-            ],
+            Action::Upgrade | Action::Rollback | Action::Enable | Action::Restart => {
+                let mut steps = Vec::new();
+                if !unpacked.exists() {
+                    steps.push(step(StepName::Unpack, "unpack", input));
+                }
+                steps.push(step(StepName::Start, "start_again", json!({})));
+                steps.push(step(StepName::Commit, "switch", json!({})));
+                steps
+            }
             Action::Uninstall => vec![
                 step(StepName::Commit, "clear", json!({})),
                 step(StepName::Remove, "clear", json!({})),
@@ -296,7 +341,7 @@ impl Kind for Fake {
                 () = cx.cancelled.cancelled() => return Err(error("stopped waiting")),
             }
         }
-        self.do_step(&step.action, cx);
+        self.do_step(&step.action, cx)?;
         // After the effect: the worst moment to fail.
         if fails(&cx.change, "fail", &step.action) {
             return Err(error(&format!("\n{} went wrong\nsecond line", step.action)));
@@ -323,15 +368,57 @@ impl Kind for Fake {
             }
             "start" => self.remove(cx, &format!("started/{target}")),
             "start_again" if cx.change.wanted_before.is_on() => {
-                self.write(cx, &format!("started/{current}"), "process");
+                self.write(cx, &format!("started/{current}"), "process")?;
             }
             // It rested before.
             "start_again" => self.remove(cx, &format!("started/{current}")),
             "switch" if current.is_empty() => self.remove(cx, "current"),
-            "switch" => self.write(cx, "current", &current),
+            // As it was: what is right already needs no room on a full disk.
+            "switch"
+                if self.effects(cx.change.plugin.key.as_str()).get("current") == Some(&current) =>
+            {
+                let part = self.path(cx, "current.part");
+                let _ = std::fs::remove_file(part);
+            }
+            "switch" => self.write(cx, "current", &current)?,
             _ => {}
         }
         Ok(())
+    }
+
+    fn dropped(&self, _: &Home) -> Vec<Dropped> {
+        let Ok(entries) = std::fs::read_dir(self.dropped_at("")) else {
+            return Vec::new();
+        };
+        let mut dropped: Vec<_> = entries
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                let key = path.file_name().unwrap().to_str().unwrap().to_owned();
+                Dropped { key, path }
+            })
+            .collect();
+        dropped.sort_by(|a, b| a.key.cmp(&b.key));
+        dropped
+    }
+
+    async fn discard(&self, plugin: &PluginName, version: &Version) {
+        let path = self
+            .root
+            .join(plugin.key.as_str())
+            .join("unpacked")
+            .join(version.digest.to_string());
+        failpoint::pass();
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
+        failpoint::pass();
+    }
+
+    async fn is_whole(&self, installation: &Installation) -> bool {
+        let unpacked = format!("unpacked/{}", installation.current.digest);
+        self.effects(installation.plugin.key.as_str())
+            .contains_key(&unpacked)
     }
 
     async fn resume(&self, all: &[Installation]) {
@@ -371,6 +458,8 @@ pub(crate) struct Bench {
     pub(crate) kind: Arc<Fake>,
     pub(crate) test: TestDatabase,
     pub(crate) home: TempDir,
+    /// What the next start is told of versions.
+    pub(crate) keep_versions: usize,
 }
 
 impl Bench {
@@ -396,12 +485,14 @@ impl Bench {
             kind,
             test,
             home,
+            keep_versions: 3,
         }
     }
 
     /// The same home and database, as the next start of the server sees them.
     pub(crate) async fn reopen(&self) -> Platform {
-        let settings = Settings::new(Home::new(self.home.path()), self.test.database.clone());
+        let mut settings = Settings::new(Home::new(self.home.path()), self.test.database.clone());
+        settings.keep_versions = self.keep_versions;
         let platform = Platform::open(settings, vec![self.kind.clone()])
             .await
             .unwrap();
@@ -450,7 +541,10 @@ pub(crate) async fn take_in(platform: &Platform, key: &str, label: &str, more: J
 /// A directory that is a package of the fake kind.
 pub(crate) fn package(key: &str, label: &str, more: Json) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let mut manifest = more;
+    let mut manifest = match more {
+        Json::Null => json!({}),
+        more => more,
+    };
     manifest["name"] = json!(key);
     manifest["version"] = json!(label);
     std::fs::write(directory.path().join("fake.json"), manifest.to_string()).unwrap();
