@@ -1,8 +1,21 @@
-//! Dates as PHP reads and compares them.
+//! Dates as PHP reads, formats and compares them.
+//!
+//! [`parse`] reads free form as PHP's `strtotime` and Carbon do, [`DateFormat`] a given format as
+//! `DateTime::createFromFormat` does. Without a zone a date is in UTC. The time is passed in.
+
+mod civil;
+mod format;
+mod parsed;
+mod reader;
+mod resolve;
+mod scan;
 
 use std::cmp::Ordering;
 
+pub(crate) use format::DateFormat;
+
 use crate::rule::RuleName;
+use crate::value::is_numeric_text;
 
 /// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,18 +26,53 @@ pub(crate) struct Instant {
     pub(crate) micros: i64,
 }
 
-/// Reads a date text; relative words count from now.
-pub(crate) fn parse(_text: &str, _now: i64) -> Option<Instant> { None }
-/// Whether a text names a calendar date by itself.
-pub(crate) fn is_date(_text: &str, _now: i64) -> bool { false }
+/// Reads a text as Carbon does: empty text is now, a number that is not of 1 to 14 digits counts
+/// seconds since 1970, everything else is for PHP to read.
+pub(crate) fn parse(text: &str, now: i64) -> Option<Instant> {
+    if text.is_empty() {
+        return Some(Instant {
+            seconds: now,
+            micros: 0,
+        });
+    }
+    let digits = text.strip_suffix('\n').unwrap_or(text);
+    let plain =
+        (1..=14).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain && is_numeric_text(text) {
+        return timestamp(text);
+    }
+    resolve::instant(&scan::scan(text)?, now)
+}
 
-/// One format of `date_format`.
-#[derive(Debug, Clone)]
-pub(crate) struct DateFormat { _text: Box<str> }
-impl DateFormat {
-    pub(crate) fn new(text: &str) -> Self { Self { _text: text.into() } }
-    pub(crate) fn accepts(&self, _text: &str, _now: i64) -> bool { false }
-    pub(crate) fn or_parse(&self, text: &str, now: i64) -> Option<Instant> { parse(text, now) }
+/// A number of seconds, with or without a fraction.
+fn timestamp(text: &str) -> Option<Instant> {
+    /// The first second of the year -9999 and the last one of the year 9999, which have a form in text.
+    const YEARS: std::ops::RangeInclusive<i64> = -377_705_116_800..=253_402_300_799;
+    let number: f64 = text.trim().parse().ok()?;
+    if !number.is_finite() || number.abs() > 1e15 {
+        return None;
+    }
+    let seconds = number.floor();
+    #[expect(clippy::cast_possible_truncation, reason = "the bounds are checked")]
+    let instant = Instant {
+        seconds: seconds as i64,
+        micros: ((number - seconds) * 1e6).round() as i64,
+    };
+    YEARS.contains(&instant.seconds).then_some(instant)
+}
+
+/// Whether a text names a calendar date by itself, with year, month and day.
+pub(crate) fn is_date(text: &str, now: i64) -> bool {
+    let Some(parsed) = scan::scan(text) else {
+        return false;
+    };
+    let named = match (parsed.year, parsed.month, parsed.day) {
+        (Some(year), Some(month), Some(day)) => {
+            (1..=32_767).contains(&year) && civil::exists(year, month, day)
+        }
+        _ => false,
+    };
+    named && resolve::instant(&parsed, now).is_some()
 }
 
 /// How two dates are compared.

@@ -39,7 +39,7 @@ impl Siblings for std::collections::BTreeMap<String, RuleSet> {
 pub struct Verdict {
     /// What failed, in the order of failing, each rule once.
     pub failed: Vec<Failure>,
-    /// Whether a rule dropped the attribute from the result.
+    /// Whether a rule dropped the attribute, which was there, from the result.
     pub excluded: bool,
 }
 
@@ -151,7 +151,7 @@ impl<'s> Scope<'s> {
             let name = rule.name();
             if name.is_exclusion() {
                 if self.excludes(rule) {
-                    verdict.excluded = true;
+                    verdict.excluded = self.value.is_some();
                     return verdict;
                 }
             } else {

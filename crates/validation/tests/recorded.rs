@@ -1,0 +1,57 @@
+//! The engine against recorded verdicts of Laravel's own validator.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use plugyard_validation::{RuleSet, Value};
+use serde_json::Value as Json;
+
+/// Any time will do: the recorded comparisons with words like `today` are with dates far from it.
+const NOW: i64 = 1_790_000_000;
+
+fn data(case: &Json) -> BTreeMap<String, Value> {
+    let mut data = BTreeMap::new();
+    if let Some(others) = case.get("others").and_then(Json::as_object) {
+        for (name, value) in others {
+            data.insert(name.clone(), Value::from_json(value));
+        }
+    }
+    if let Some(value) = case.get("value") {
+        data.insert("field".to_owned(), Value::from_json(value));
+    }
+    data
+}
+
+/// What the engine says, in the form of the recording.
+fn verdict(case: &Json) -> String {
+    let rules = case["rules"].as_str().unwrap();
+    let set = match RuleSet::parse(rules) {
+        Ok(set) => set,
+        Err(problems) => return format!("refused: {}", problems[0].code.as_str()),
+    };
+    let verdict = set.evaluate("field", &data(case), &(), NOW);
+    let failed: Vec<_> = verdict.failed.iter().map(|failure| failure.rule.studly()).collect();
+    format!("{failed:?} {}", verdict.excluded && verdict.passes())
+}
+
+fn recorded(case: &Json) -> String {
+    let failed: Vec<_> = case["failed"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    assert_eq!(case["passes"], failed.is_empty());
+    format!("{failed:?} {}", case["excluded"] == true)
+}
+
+#[test]
+fn scenario_25_every_recorded_verdict_is_reproduced() {
+    let lines = include_str!("../testdata/laravel-validation.jsonl");
+    let mut disagreeing = String::new();
+    let mut count = 0;
+    for (number, line) in lines.lines().enumerate() {
+        let case: Json = serde_json::from_str(line).unwrap();
+        let (ours, theirs) = (verdict(&case), recorded(&case));
+        if ours != theirs {
+            count += 1;
+            writeln!(disagreeing, "{}: {line}\n    ours {ours}", number + 1).unwrap();
+        }
+    }
+    assert!(disagreeing.is_empty(), "{count} disagree:\n{disagreeing}");
+}
