@@ -1,7 +1,7 @@
 //! Tables of which rules of a format are held by which tests.
 //!
 //! A rule is listed in `docs/conformance/{kind}.toml`; a test belongs to it by its name
-//! (`host_08_…`, `fact_29_…`). Nobody can claim a rule without a test that carries its number.
+//! (`host_08_…`, `fact_29_…`, `scenario_12_…`). Nobody can claim a rule without a test that carries its number.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,60 +13,97 @@ use serde::Deserialize;
 
 use crate::{tidy, workspace};
 
+/// A page about one format.
+struct Format {
+    /// Name of the files `docs/conformance/{name}.toml` and `.md`.
+    name: &'static str,
+    title: &'static str,
+    about: &'static str,
+    /// Word in names of tests, title of the section, word before a number.
+    families: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// Every format that has a page.
+const FORMATS: &[Format] = &[
+    Format {
+        name: "portable",
+        title: "Portable plugins: which rules hold",
+        about: "What a host must do for plugins written with eKuiper's public SDKs, and the tests that show it here. A rule\n\
+                without a test counts as not held, whatever the code does. *Imitated* means that the test's counterpart is our own\n\
+                imitation and not the real thing; such a rule is not counted as held.",
+        families: &[
+            ("host", "Rules for the host", "HOST"),
+            ("fact", "Facts that plugins and clients rely on", "fact"),
+        ],
+    },
+    Format {
+        name: "config",
+        title: "Configuration of plugins: which scenarios hold",
+        about: "What a `config.json`, its rules, its values and the routes for them must do, scenario by scenario, and the tests that\n\
+                show it here. A scenario without a test counts as not held, whatever the code does.",
+        families: &[("scenario", "Scenarios", "scenario")],
+    },
+];
+
 /// The rules of one format as their file lists them.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Rules {
-    /// What our host does, by number.
-    host: BTreeMap<String, String>,
-    /// What programs written for the format may rely on, by number.
-    fact: BTreeMap<String, String>,
     /// Rules of which only an imitation is tested, with what is imitated.
+    #[serde(default)]
     imitated: BTreeMap<String, String>,
     /// Rules that deliberately are not held, with the reason.
     #[serde(default)]
     deviation: BTreeMap<String, String>,
+    /// What each rule says, by the word of its family and by number.
+    #[serde(flatten)]
+    families: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Where a test stands.
 type Tests = BTreeMap<(String, u32), Vec<String>>;
 
-/// The page about portable plugins.
-pub(crate) fn portable() -> Result<String> {
-    let path = workspace::root().join("docs/conformance/portable.toml");
-    let text = fs::read_to_string(&path).context("cannot read docs/conformance/portable.toml")?;
-    let rules: Rules = toml::from_str(&text).context("docs/conformance/portable.toml")?;
+/// Every page: its file and its text.
+pub(crate) fn pages() -> Result<Vec<(String, String)>> {
     let tests = tests()?;
-    for (family, numbers) in [("host", &rules.host), ("fact", &rules.fact)] {
-        for (found, number) in tests.keys() {
-            if found == family && !numbers.contains_key(&number.to_string()) {
-                bail!("a test carries the number {family}_{number:02}, which no rule has");
-            }
-        }
+    FORMATS
+        .iter()
+        .map(|format| {
+            let file = format!("docs/conformance/{}.md", format.name);
+            Ok((file, page(format, &tests)?))
+        })
+        .collect()
+}
+
+fn page(format: &Format, tests: &Tests) -> Result<String> {
+    let name = format!("docs/conformance/{}.toml", format.name);
+    let text = fs::read_to_string(workspace::root().join(&name))
+        .with_context(|| format!("cannot read {name}"))?;
+    let rules: Rules = toml::from_str(&text).with_context(|| name.clone())?;
+    if let Some(unknown) = rules
+        .families
+        .keys()
+        .find(|word| !format.families.iter().any(|it| it.0 == word.as_str()))
+    {
+        bail!("{name}: `{unknown}` is no family of rules");
     }
     let mut page = format!(
-        "{}\n\n# Portable plugins: which rules hold\n\n\
-         What a host must do for plugins written with eKuiper's public SDKs, and the tests that show it here. A rule\n\
-         without a test counts as not held, whatever the code does. *Imitated* means that the test's counterpart is our own\n\
-         imitation and not the real thing; such a rule is not counted as held.\n\n",
-        tidy::GENERATED
+        "{}\n\n# {}\n\n{}\n\n",
+        tidy::GENERATED,
+        format.title,
+        format.about
     );
-    section(
-        &mut page,
-        "Rules for the host",
-        "HOST",
-        &rules.host,
-        &tests,
-        &rules,
-    )?;
-    section(
-        &mut page,
-        "Facts that plugins and clients rely on",
-        "fact",
-        &rules.fact,
-        &tests,
-        &rules,
-    )?;
+    for (word, title, label) in format.families {
+        let none = BTreeMap::new();
+        let numbered = rules.families.get(*word).unwrap_or(&none);
+        for (found, number) in tests.keys() {
+            if found == word && !numbered.contains_key(&number.to_string()) {
+                bail!("a test carries the number {found}_{number:02}, which no rule has");
+            }
+        }
+        section(&mut page, title, label, word, tests, &rules)?;
+    }
+    // A blank line parts sections; none follows the last.
+    page.pop();
     Ok(page)
 }
 
@@ -74,24 +111,23 @@ fn section(
     page: &mut String,
     title: &str,
     label: &str,
-    rules: &BTreeMap<String, String>,
+    family: &str,
     tests: &Tests,
     all: &Rules,
 ) -> Result<()> {
     let mut numbered: Vec<(u32, &String)> = Vec::new();
-    for (number, says) in rules {
+    for (number, says) in all.families.get(family).into_iter().flatten() {
         let number = number
             .parse()
             .with_context(|| format!("{label} `{number}` is no number"))?;
         numbered.push((number, says));
     }
     numbered.sort_unstable();
-    let family = label.to_ascii_lowercase();
     let mut rows = String::new();
     let mut held = 0;
     for (number, says) in &numbered {
         let name = format!("{label}-{number}");
-        let mut shown = match tests.get(&(family.clone(), *number)) {
+        let mut shown = match tests.get(&(family.to_owned(), *number)) {
             Some(places) => {
                 if !all.imitated.contains_key(&name) {
                     held += 1;
@@ -117,13 +153,10 @@ fn section(
         "## {title}\n\n{held} of {} held by tests.\n\n| {label} | rule | tests |\n|---|---|---|\n{rows}\n",
         numbered.len()
     );
-    if page.ends_with("\n\n") && label == "fact" {
-        page.pop();
-    }
     Ok(())
 }
 
-/// Every test that carries a number: `fn host_08_…` or `fn fact_29_…` under a test attribute.
+/// Every test that carries a number: `fn host_08_…`, `fn scenario_12_…` under a test attribute.
 fn tests() -> Result<Tests> {
     let mut tests = Tests::new();
     for file in workspace::files()?.iter().filter(|name| {
@@ -169,7 +202,13 @@ fn numbers(name: &str) -> Vec<(String, u32)> {
     let mut family = None;
     for word in words {
         match (word, family) {
-            ("host" | "fact", _) => family = Some(word),
+            (word, _)
+                if FORMATS
+                    .iter()
+                    .any(|it| it.families.iter().any(|it| it.0 == word)) =>
+            {
+                family = Some(word);
+            }
             (number, Some(of)) if number.len() == 2 && number.parse::<u32>().is_ok() => {
                 found.push((of.to_owned(), number.parse().unwrap_or_default()));
             }

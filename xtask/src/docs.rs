@@ -27,12 +27,21 @@ const FROM_BINARY: &[(&str, &str)] = &[
     ("openapi", "docs/openapi.json"),
 ];
 
+/// Files that are part of a crate and published as they are: in the crate, in the documentation.
+const COPIED: &[(&str, &str)] = &[(
+    "crates/config/plugin-config.schema.json",
+    "docs/plugin-config.schema.json",
+)];
+
 /// Writes or compares every page.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let mut pages = vec![
-        ("docs/conformance/hostile.md", hostile::page()?),
-        ("docs/conformance/portable.md", conformance::portable()?),
-    ];
+    let mut pages = conformance::pages()?;
+    pages.push(("docs/conformance/hostile.md".to_owned(), hostile::page()?));
+    for (copied, file) in COPIED {
+        let text = fs::read_to_string(workspace::root().join(copied))
+            .with_context(|| format!("cannot read {copied}"))?;
+        pages.push(((*file).to_owned(), text));
+    }
     let plugyard = build_plugyard(false)?;
     for (page, file) in FROM_BINARY {
         // The same page on every machine: nothing from the caller's surroundings.
@@ -43,11 +52,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 .env("COLUMNS", "100")
                 .current_dir(workspace::root()),
         )?;
-        pages.push((file, text));
+        pages.push(((*file).to_owned(), text));
     }
     let mut stale = Vec::new();
     for (file, text) in pages {
-        let path = workspace::root().join(file);
+        let path = workspace::root().join(&file);
         if fs::read_to_string(&path).is_ok_and(|there| there == text) {
             continue;
         }

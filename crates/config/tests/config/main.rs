@@ -1,6 +1,7 @@
 //! Definitions and values as authors and administrators meet them.
 
 mod definitions;
+mod guide;
 mod hostile;
 mod plans;
 mod properties;
