@@ -54,6 +54,11 @@ impl Logs {
         }
     }
 
+    /// From now on at most `limit` bytes are kept on disk.
+    pub(crate) fn limit(&self, limit: u64) {
+        self.inner.lock().file.half = limit / 2;
+    }
+
     /// Takes a line in.
     pub(crate) fn push(&self, stream: &str, pid: u32, text: String) {
         let mut inner = self.inner.lock();

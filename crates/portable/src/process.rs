@@ -150,6 +150,7 @@ impl Worker {
             .await
             .map_err(|error| refusal(&launch, &program, &error))?;
         let pid = process.pid();
+        logs.limit(launch.limits.log.unwrap_or(u64::MAX));
         logs.host(format!(
             "process {pid} of version {} started",
             shown(&launch.label)

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use serde_json::json;
 
+pub mod mirror;
+
 /// The plugin of eKuiper's end-to-end tests: source `pyjson` (emits `{"name":"pyjson","value":2021}` every
 /// 200 ms), sink `print` (acknowledges), function `revert`.
 ///

@@ -7,7 +7,11 @@ mod calls;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod environments;
+#[cfg(test)]
 mod failures;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
