@@ -65,7 +65,7 @@ pub(crate) fn read(bytes: &[u8], purpose: Purpose) -> Report {
         Err(issue) => {
             return Report {
                 definition: None,
-                errors: vec![issue],
+                errors: vec![*issue],
                 warnings: Vec::new(),
             };
         }
@@ -100,7 +100,7 @@ pub(crate) fn read(bytes: &[u8], purpose: Purpose) -> Report {
 }
 
 /// What the file itself may have wrong, of which the first thing ends the reading.
-fn file(bytes: &[u8]) -> Result<Document, Issue> {
+fn file(bytes: &[u8]) -> Result<Document, Box<Issue>> {
     let options = json::Options {
         depth: DEPTH_MAX,
         size: FILE_MAX,
@@ -112,7 +112,7 @@ fn file(bytes: &[u8]) -> Result<Document, Issue> {
     };
     // Whoever sees a byte order mark need not hear what follows from it.
     if bytes.len() <= FILE_MAX && bytes.starts_with(b"\xef\xbb\xbf") {
-        return Err(Issue::new(codes::JSON_BOM, String::new(), start));
+        return Err(Issue::new(codes::JSON_BOM, String::new(), start).into());
     }
     let document = json::parse(bytes, options).map_err(|error| syntax(&error))?;
     if let Some(twice) = document.duplicates.iter().min_by_key(|it| it.again.offset) {
@@ -123,13 +123,13 @@ fn file(bytes: &[u8]) -> Result<Document, Issue> {
         )
         .with("key", twice.key.as_str())
         .with("line", twice.first.line);
-        return Err(issue);
+        return Err(issue.into());
     }
     if document.root.as_object().is_none() {
         let issue = Issue::new(codes::ROOT_TYPE, String::new(), document.root.at)
             .with("expected", "object")
             .with("actual", document.root.type_name());
-        return Err(issue);
+        return Err(issue.into());
     }
     Ok(document)
 }

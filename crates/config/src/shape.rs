@@ -86,9 +86,8 @@ fn number(value: &EngineValue) -> Option<Value> {
 /// Yes or no, in one of the spellings that forms and files have for it. Nothing at all is no.
 pub(crate) fn checkbox(value: &EngineValue) -> Option<bool> {
     match value {
-        EngineValue::Null => Some(false),
+        EngineValue::Null | EngineValue::Int(0) => Some(false),
         EngineValue::Bool(value) => Some(*value),
-        EngineValue::Int(0) => Some(false),
         EngineValue::Int(1) => Some(true),
         #[expect(clippy::float_cmp, reason = "1.0 is a whole number as well as 1")]
         EngineValue::Float(value) if *value == 0.0 || *value == 1.0 => Some(*value == 1.0),

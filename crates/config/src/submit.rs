@@ -271,8 +271,8 @@ enum What {
 }
 
 /// Normalises one value; what is wrong with it whatever the rules say is an error.
-fn receive(key: &str, field: &Field, value: &Json) -> Result<What, Failure> {
-    let fail = |code, params| Err(Failure::new(code, key, &field.label, params));
+fn receive(key: &str, field: &Field, value: &Json) -> Result<What, Box<Failure>> {
+    let fail = |code, params| Err(Box::new(Failure::new(code, key, &field.label, params)));
     if value.is_array() || value.is_object() {
         let actual = if value.is_array() { "array" } else { "object" };
         let params = Map::from_iter([

@@ -37,6 +37,10 @@ pub struct ConfigView {
 }
 
 /// A field with its value.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own that clients ask"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = ConfigFieldView))]

@@ -184,6 +184,6 @@ impl fmt::Debug for Body {
             .field("wrapper", &self.wrapper)
             .field("keys", &self.keys().collect::<Vec<_>>())
             .field("revision", &self.revision)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -248,10 +248,11 @@ proptest! {
         match definition.submit(&stored, &body, NOW) {
             Ok(accepted) => {
                 let view = definition.view("p", 1, &accepted.values, NOW, Lang::En);
-                told += &format!("{accepted:?}{}", serde_json::to_string(&view).unwrap());
+                told = format!("{told}{accepted:?}{}", serde_json::to_string(&view).unwrap());
             }
             Err(rejected) => {
-                told += &format!("{rejected:?}{}", serde_json::to_string(&rejected.document(Lang::En)).unwrap());
+                let document = serde_json::to_string(&rejected.document(Lang::En)).unwrap();
+                told = format!("{told}{rejected:?}{document}");
             }
         }
         prop_assert!(!told.contains(secret), "{}", told);

@@ -71,7 +71,13 @@ fn samples() -> Vec<Json> {
     ] {
         samples.push(json!({ "fields": {}, "version": version }));
     }
-    for value in [
+    samples.extend(values().into_iter().flat_map(placed));
+    samples
+}
+
+/// Values that some key takes and others do not.
+fn values() -> Vec<Json> {
+    vec![
         json!(null),
         json!(true),
         json!(0),
@@ -103,37 +109,41 @@ fn samples() -> Vec<Json> {
         json!([{ "value": "a", "label": "A", "x": 1 }]),
         json!([1]),
         json!([{ "value": "x".repeat(256), "label": "A" }]),
+    ]
+}
+
+/// Definitions that have the value in one place each.
+fn placed(value: Json) -> Vec<Json> {
+    let mut samples = Vec::new();
+    for key in [
+        "label",
+        "description",
+        "placeholder",
+        "required",
+        "validation",
+        "group",
+        "order",
+        "options",
+        "type",
+        "extra",
     ] {
-        for key in [
-            "label",
-            "description",
-            "placeholder",
-            "required",
-            "validation",
-            "group",
-            "order",
-            "options",
-            "type",
-            "extra",
-        ] {
-            for field_type in ["text", "select"] {
-                let mut sample = field(json!({ "type": field_type }));
-                if field_type == "select" {
-                    sample["fields"]["K"]["options"] = json!([{ "value": "a", "label": "A" }]);
-                }
-                sample["fields"]["K"][key] = value.clone();
-                samples.push(sample);
+        for field_type in ["text", "select"] {
+            let mut sample = field(json!({ "type": field_type }));
+            if field_type == "select" {
+                sample["fields"]["K"]["options"] = json!([{ "value": "a", "label": "A" }]);
             }
+            sample["fields"]["K"][key] = value.clone();
+            samples.push(sample);
         }
-        for field_type in [
-            "text", "password", "textarea", "email", "url", "number", "checkbox",
-        ] {
-            samples.push(field(json!({ "type": field_type, "default": value })));
-        }
-        let mut select = field(json!({ "type": "select", "default": value }));
-        select["fields"]["K"]["options"] = json!([{ "value": "a", "label": "A" }]);
-        samples.push(select);
     }
+    for field_type in [
+        "text", "password", "textarea", "email", "url", "number", "checkbox",
+    ] {
+        samples.push(field(json!({ "type": field_type, "default": value })));
+    }
+    let mut select = field(json!({ "type": "select", "default": value }));
+    select["fields"]["K"]["options"] = json!([{ "value": "a", "label": "A" }]);
+    samples.push(select);
     samples
 }
 
