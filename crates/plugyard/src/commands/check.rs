@@ -1,5 +1,7 @@
 //! `check`: everything that is wrong with packages, without a server.
 
+mod sarif;
+
 use std::path::Path;
 
 use plugyard_archive::{Directory, PackageReader, Policy, Zip};
@@ -16,6 +18,8 @@ use crate::words::word;
 pub(super) fn run(arguments: &Check, context: &Context) -> Result<ExitCode, Failure> {
     let mut worst = ExitCode::Done;
     let mut documents = Vec::new();
+    let mut inspections = Vec::new();
+    let mut complete = true;
     for path in &arguments.packages {
         let inspection = match open(path, context) {
             Ok(package) => kinds::inspect(
@@ -26,6 +30,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Result<ExitCode, Fail
             .map_err(|problem| context.problem(&problem))?,
             Err(failure) if arguments.packages.len() > 1 => {
                 failure.print(context.terminal);
+                complete = false;
                 worst = worst.worst(failure.exit());
                 continue;
             }
@@ -51,6 +56,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Result<ExitCode, Fail
                 }
             }
             Format::Ndjson => line(&document(&inspection, &shown, context).to_string()),
+            Format::Sarif => inspections.push((shown, inspection)),
             _ => documents.push(document(&inspection, &shown, context)),
         }
     }
@@ -59,7 +65,10 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Result<ExitCode, Fail
             [only] if arguments.packages.len() == 1 => context.printer.document(only),
             all => context.printer.document(&all),
         },
-        Format::Sarif => context.printer.document(&sarif(&documents)),
+        Format::Sarif => {
+            let document = sarif::document(&inspections, context.lang, complete);
+            context.printer.document(&document);
+        }
         _ => {}
     }
     Ok(worst)
@@ -130,64 +139,5 @@ fn document(inspection: &Inspection, path: &str, context: &Context) -> Json {
         "version": inspection.version,
         "manifest": inspection.manifest,
         "findings": findings,
-    })
-}
-
-/// The findings as SARIF 2.1.0, which code hosts and editors read.
-fn sarif(documents: &[Json]) -> Json {
-    let results: Vec<Json> = documents
-        .iter()
-        .flat_map(|document| {
-            let path = document["path"].as_str().unwrap_or_default();
-            document["findings"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(move |finding| {
-                    let file = finding["file"].as_str().unwrap_or_default();
-                    let uri = if file.is_empty() {
-                        path.to_owned()
-                    } else {
-                        format!("{path}/{file}")
-                    };
-                    let mut location = json!({ "artifactLocation": { "uri": uri } });
-                    if let Some(line) = finding["line"].as_u64() {
-                        location["region"] = json!({
-                            "startLine": line,
-                            "startColumn": finding["column"].as_u64().unwrap_or(1),
-                        });
-                    }
-                    let level = match finding["severity"].as_str() {
-                        Some("error") => "error",
-                        Some("warning") => "warning",
-                        _ => "note",
-                    };
-                    json!({
-                        "ruleId": finding["code"],
-                        "level": level,
-                        "message": { "text": finding["message"] },
-                        "locations": [{ "physicalLocation": location }],
-                    })
-                })
-        })
-        .collect();
-    let mut rules: Vec<&str> = results
-        .iter()
-        .filter_map(|result| result["ruleId"].as_str())
-        .collect();
-    rules.sort_unstable();
-    rules.dedup();
-    let rules: Vec<Json> = rules.into_iter().map(|id| json!({ "id": id })).collect();
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "plugyard",
-                "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules,
-            } },
-            "results": results,
-        }],
     })
 }
