@@ -18,6 +18,8 @@ use crate::handler::{Launch, Question};
 use crate::manifest::{Handler, Manifest};
 use crate::package::Stored;
 
+type Sent = Result<Bytes, BytesRejection>;
+
 /// Rows of a page.
 const PAGE_SIZE: u64 = 20;
 /// Characters of what is searched for, sorted by and filtered.
@@ -39,13 +41,13 @@ pub(super) async fn act(
     Language(lang): Language,
     _: Unhurried,
     name: Result<Path<String>, PathRejection>,
-    body: Result<Bytes, BytesRejection>,
+    sent: Sent,
 ) -> Response {
     let plugin = plugin_in(name);
     let outcome = async {
         let plugin = plugin.as_ref().map_err(Clone::clone)?;
         let installation = routes.installed(plugin).await?;
-        let mut question = action(object(body)?, lang)?;
+        let mut question = action(object(sent)?, lang)?;
         question.insert("lang".to_owned(), lang.tag().into());
         let asked = routes.ask(&installation, None, question).await?;
         let Some(success) = asked.get("success").and_then(Json::as_bool) else {

@@ -19,6 +19,7 @@ use crate::host;
 use crate::package::{KIND, Stored};
 
 type Name = Result<Path<String>, PathRejection>;
+type Sent = Result<Bytes, BytesRejection>;
 
 /// Definition and values of a plugin
 #[utoipa::path(
@@ -94,11 +95,11 @@ pub(super) async fn put(
     Language(lang): Language,
     name: Name,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    sent: Sent,
 ) -> Response {
     let mut concerns = None;
     let outcome = async {
-        let body = bytes(body)?;
+        let body = bytes(sent)?;
         let (installation, config) = routes.read(name).await?;
         let plugin = concerns.insert(installation.plugin.clone());
         let empty = Definition::empty();
@@ -144,11 +145,11 @@ pub(super) async fn reset(
     Language(lang): Language,
     name: Name,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    sent: Sent,
 ) -> Response {
     let mut concerns = None;
     let outcome = async {
-        let keys = keys(&object(body)?, lang)?;
+        let keys = keys(&object(sent)?, lang)?;
         let (installation, _) = routes.read(name).await?;
         let plugin = concerns.insert(installation.plugin.clone());
         let if_match = if_match(&headers)?;
