@@ -13,9 +13,11 @@
 
 pub(crate) mod encode;
 mod inbox;
+mod linger;
 pub(crate) mod metrics;
 mod pipeline;
 mod queue;
+mod row;
 mod sink;
 mod source;
 pub(crate) mod status;

@@ -70,6 +70,17 @@ pub trait SourceInbox: Send + Sync {
     ///
     /// For sources that must not be stalled (plugins, HOST-24).
     fn offer(&self, tuple: Tuple);
+    /// Takes several as [`offer`](Self::offer) takes one, leaving `tuples` empty; cheaper than one by one.
+    fn offer_all(&self, tuples: &mut Vec<Tuple>) {
+        for tuple in tuples.drain(..) {
+            self.offer(tuple);
+        }
+    }
+    /// Whether whoever takes tuples out has nothing else to do. Where it has, a source may let messages
+    /// gather for a moment, so that they cost one wake-up together.
+    fn is_waiting(&self) -> bool {
+        true
+    }
     /// Takes a tuple, waiting for room: for sources that can push back.
     async fn push(&self, tuple: Tuple);
     /// Records an error of the source as an exception of its node.

@@ -8,6 +8,8 @@ use crate::suggest::suggest;
 
 /// Messages a queue holds when nothing else is said.
 const BUFFER_LENGTH: usize = 1024;
+/// Most messages that may wait for functions of plugins at once.
+const MAX_CONCURRENCY: usize = 1024;
 /// Most messages a queue may be told to hold.
 const MAX_BUFFER_LENGTH: usize = 1024 * 1024;
 
@@ -28,6 +30,11 @@ pub struct RuleOptions {
     pub send_nil: bool,
     /// `sendError`: send `{"error": …}` to the sinks for a message that failed.
     pub send_error: bool,
+    /// `concurrency`: how many messages may wait for functions of plugins at once; 1 to 1024.
+    pub concurrency: usize,
+    /// `ordered`, which eKuiper does not have: with `concurrency`, messages leave in the order in which
+    /// they came, however long their calls took. Without it, as soon as they are done.
+    pub ordered: bool,
 }
 
 impl Default for RuleOptions {
@@ -38,6 +45,8 @@ impl Default for RuleOptions {
             send_meta: false,
             send_nil: false,
             send_error: false,
+            concurrency: 1,
+            ordered: true,
         }
     }
 }
@@ -70,6 +79,7 @@ const KNOWN: &[&str] = &[
     "sendNilField",
     "sendError",
     "concurrency",
+    "ordered",
     "restartStrategy",
 ];
 
@@ -92,7 +102,8 @@ impl RuleOptions {
                 "sendMetaToSink" => options.send_meta = flag(name, value)?,
                 "sendNilField" => options.send_nil = flag(name, value)?,
                 "sendError" => options.send_error = flag(name, value)?,
-                "concurrency" => one_worker(name, value)?,
+                "concurrency" => options.concurrency = concurrency(name, value)?,
+                "ordered" => options.ordered = flag(name, value)?,
                 "restartStrategy" => restart_strategy(value)?,
                 other if DURATIONS.contains(&other) => duration(name, value)?,
                 other if NEUTRAL.contains(&other) => {
@@ -207,6 +218,19 @@ fn buffer_length(name: &str, value: &Json) -> Result<usize, String> {
         Some(length) if length <= MAX_BUFFER_LENGTH => Ok(length),
         _ => Err(format!(
             "{name} must be a number from 1 to {MAX_BUFFER_LENGTH}"
+        )),
+    }
+}
+
+fn concurrency(name: &str, value: &Json) -> Result<usize, String> {
+    not_negative(name, value)?;
+    let given = value.as_u64().and_then(|given| usize::try_from(given).ok());
+    match given {
+        // eKuiper reads 0 as "not set".
+        Some(0) => Ok(1),
+        Some(given) if given <= MAX_CONCURRENCY => Ok(given),
+        _ => Err(format!(
+            "{name} must be a number from 1 to {MAX_CONCURRENCY}"
         )),
     }
 }

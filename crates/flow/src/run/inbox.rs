@@ -19,24 +19,31 @@ impl Inbox {
         Self { queue, node }
     }
 
-    fn count(&self) {
-        self.node.came_in(1);
-        self.node.went_out(1);
-        self.node.worked(1, std::time::Duration::ZERO);
+    fn count(&self, messages: u64) {
+        self.node.came_in(messages);
+        self.node.went_out(messages);
+        self.node.worked(messages, std::time::Duration::ZERO);
     }
 }
 
 #[async_trait]
 impl SourceInbox for Inbox {
     fn offer(&self, tuple: Tuple) {
-        self.count();
-        if let Some(number) = self.queue.offer(tuple) {
-            self.node.dropped(1, number);
-        }
+        self.count(1);
+        self.node.dropped(self.queue.offer(tuple));
+    }
+
+    fn offer_all(&self, tuples: &mut Vec<Tuple>) {
+        self.count(tuples.len() as u64);
+        self.node.dropped(self.queue.offer_all(tuples));
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.queue.reader_waits()
     }
 
     async fn push(&self, tuple: Tuple) {
-        self.count();
+        self.count(1);
         if !self.queue.push(tuple).await {
             self.node.failed("rule stopped, 1 message dropped");
         }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use plugyard_symbol::{Connection, SinkObserver, SymbolError};
 use serde_json::{Map, Value as Json};
 
+use super::queue::Dropped;
 use crate::clock::Clock;
 
 /// What a node is; the prefix of its metrics.
@@ -141,10 +142,10 @@ impl Node {
         }
     }
 
-    /// So many messages were dropped from the full queue this node fills; the last one had this number.
-    pub(crate) fn dropped(&self, count: u64, last: u64) {
-        if count > 0 {
-            self.count_exception(count, Exception::Dropped(last));
+    /// Messages were dropped from the full queue this node fills.
+    pub(crate) fn dropped(&self, dropped: Dropped) {
+        if dropped.count > 0 {
+            self.count_exception(dropped.count, Exception::Dropped(dropped.last));
         }
     }
 

@@ -1,7 +1,14 @@
 //! The task between the source's inbox and the sinks' queues: filter, projection and encoding in one go.
+//!
+//! A row that calls a plugin's function has to wait. By default rows wait one after the other, so that
+//! calls are made in the order of rows; with `concurrency` several are under way at once
+//! ([`super::row`]). Rows that are done leave together with those behind them, but do not wait for
+//! them longer than [`LINGER`].
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,13 +17,16 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::encode::{self, TooDeep};
+use super::linger::Linger;
 use super::metrics::Node;
 use super::queue::Queue;
+use super::row::{Outcome, Rows, evaluate};
 use super::{BATCH, Shared, Stages};
-use crate::eval::project::{Keep, project};
-use crate::eval::{Scope, Slot, Stop, keeps};
 use crate::plan::Plan;
 use crate::rule::SinkOptions;
+
+/// How long a row that is done waits at most for those behind it.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// The way to one sink.
 pub(super) struct Feed {
@@ -39,7 +49,6 @@ pub(super) struct Pipeline {
     project: Arc<Node>,
     feeds: Vec<Feed>,
     tail: broadcast::Sender<Bytes>,
-    slots: Vec<Slot>,
     counts: Counts,
     buffer: Vec<u8>,
     /// Messages of the batch that have not been processed.
@@ -76,7 +85,6 @@ impl Pipeline {
             .map(|(stages, sink)| Feed::new(stages, sink))
             .collect();
         Self {
-            slots: vec![None; plan.calls.len()],
             plan,
             shared,
             inbox: stages.inbox.clone(),
@@ -109,21 +117,48 @@ impl Pipeline {
     }
 
     async fn work(&mut self) {
+        match self.plan.rule.options.concurrency {
+            many @ 2.. if self.plan.awaits() => self.work_on_several(many).await,
+            _ => self.work_in_order().await,
+        }
+    }
+
+    /// One row after the other.
+    async fn work_in_order(&mut self) {
         let mut batch = Vec::with_capacity(BATCH);
-        // A call takes longer than a hand-over: rows that wait for one go on as soon as they can.
-        let most = if self.plan.awaits() { 1 } else { BATCH };
-        let inbox = self.inbox.clone();
-        while inbox.take(&mut batch, most).await {
-            let began = Instant::now();
-            let now = self.shared.clock.now_ms();
+        let (plan, inbox) = (self.plan.clone(), self.inbox.clone());
+        let mut slots = vec![None; plan.calls.len()];
+        let mut linger = Linger::default();
+        while inbox.take(&mut batch, BATCH).await {
+            let mut began = Instant::now();
+            let mut now = self.shared.clock.now_ms();
             self.waiting = batch.len();
             for tuple in &batch {
-                self.process(tuple, now).await;
-                self.waiting -= 1;
+                slots.fill(None);
+                let mut evaluating = pin!(evaluate(&plan, tuple, now, &mut slots));
+                let outcome = match futures::poll!(evaluating.as_mut()) {
+                    Poll::Ready(outcome) => outcome,
+                    // The call may be slow, and rows before this one are done.
+                    Poll::Pending if self.has_finished() => {
+                        match linger.until(began + LINGER, evaluating.as_mut()).await {
+                            Some(outcome) => outcome,
+                            None => {
+                                self.pass_on(began).await;
+                                began = Instant::now();
+                                evaluating.await
+                            }
+                        }
+                    }
+                    Poll::Pending => evaluating.await,
+                };
+                self.settle(&tuple.body, outcome);
+                if plan.awaits() && self.waiting > 0 && began.elapsed() >= LINGER {
+                    self.pass_on(began).await;
+                    began = Instant::now();
+                    now = self.shared.clock.now_ms();
+                }
             }
-            let took = began.elapsed();
-            self.count(took);
-            self.hand_over(took).await;
+            self.pass_on(began).await;
             if batch.len() == BATCH {
                 // There is more: let others have their turn.
                 tokio::task::yield_now().await;
@@ -132,80 +167,82 @@ impl Pipeline {
         }
     }
 
-    /// Takes one message through filter and projection to the sinks' batches.
-    async fn process(&mut self, tuple: &Tuple, now: i64) {
-        let plan = self.plan.clone();
-        self.counts.came += 1;
-        let row = columns(&plan, tuple);
-        self.slots.fill(None);
-        if let Some(filter) = &plan.select.filter {
-            match self
-                .until_done(&row, tuple, now, |scope| keeps(filter, scope))
-                .await
-            {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(text) => {
-                    self.fail(self.filter.clone().as_ref(), "run Where error", &text);
-                    return;
+    /// Up to `most` rows at once.
+    async fn work_on_several(&mut self, most: usize) {
+        let (plan, inbox) = (self.plan.clone(), self.inbox.clone());
+        let mut taken = Vec::with_capacity(most);
+        let mut rows = Rows::new(plan.rule.options.ordered);
+        let mut open = true;
+        let mut began = Instant::now();
+        loop {
+            let free = most - rows.len();
+            let done = tokio::select! {
+                biased;
+                Some(done) = rows.next() => Some(done),
+                more = inbox.take(&mut taken, free), if open && free > 0 => {
+                    open = more;
+                    None
+                }
+                else => return,
+            };
+            match done {
+                None => {
+                    if rows.len() == 0 {
+                        began = Instant::now();
+                    }
+                    self.waiting += taken.len();
+                    let now = self.shared.clock.now_ms();
+                    for tuple in taken.drain(..) {
+                        rows.push(plan.clone(), tuple, now);
+                    }
+                }
+                Some((tuple, outcome)) => {
+                    self.settle(&tuple.body, outcome);
+                    while let Some((tuple, outcome)) = rows.next_if_done() {
+                        self.settle(&tuple.body, outcome);
+                    }
+                    self.pass_on(began).await;
+                    began = Instant::now();
                 }
             }
         }
-        self.counts.kept += 1;
-        let keep = Keep {
-            nil: plan.rule.options.send_nil,
-            meta: plan.rule.options.send_meta,
-        };
-        if plan.select.passes_through() && !plan.rule.options.send_meta {
-            self.counts.projected += 1;
-            self.send(&Output::Body(&tuple.body));
-            return;
-        }
-        match self
-            .until_done(&row, tuple, now, |scope| {
-                project(&plan.select.items, keep, scope)
-            })
-            .await
-        {
-            Ok(row) => {
+    }
+
+    /// Whether rows are done that have not been passed on.
+    fn has_finished(&self) -> bool {
+        self.feeds.iter().any(|feed| feed.came > 0)
+    }
+
+    /// Writes down what has been done since `began`, and passes it on.
+    async fn pass_on(&mut self, began: Instant) {
+        let took = began.elapsed();
+        self.count(took);
+        self.hand_over(took).await;
+    }
+
+    /// Takes in what became of a row.
+    fn settle(&mut self, body: &Body, outcome: Outcome) {
+        self.waiting -= 1;
+        self.counts.came += 1;
+        match outcome {
+            Outcome::Filtered => {}
+            Outcome::FilterFailed(text) => {
+                self.fail(self.filter.clone().as_ref(), "run Where error", &text);
+            }
+            Outcome::PassedThrough => {
+                self.counts.kept += 1;
+                self.counts.projected += 1;
+                self.send(&Output::Body(body));
+            }
+            Outcome::Row(row) => {
+                self.counts.kept += 1;
                 self.counts.projected += 1;
                 self.send(&Output::Row(Cow::Owned(row)));
             }
-            Err(text) => self.fail(Some(&self.project.clone()), "run Select error", &text),
-        }
-    }
-
-    /// Evaluates; whenever a plugin's result is needed, gets it and evaluates again.
-    async fn until_done<T>(
-        &mut self,
-        row: &Row,
-        tuple: &Tuple,
-        now: i64,
-        evaluate: impl Fn(&Scope<'_>) -> Result<T, Stop>,
-    ) -> Result<T, String> {
-        loop {
-            let scope = Scope {
-                row,
-                tuple,
-                now,
-                rule_id: &self.plan.rule.id,
-                slots: &self.slots,
-            };
-            let (slot, arguments) = match evaluate(&scope) {
-                Ok(value) => return Ok(value),
-                Err(Stop::Error(text)) => return Err(text),
-                Err(Stop::Call(slot, arguments)) => (slot, arguments),
-            };
-            let result = self.plan.calls[slot]
-                .call(&arguments)
-                .await
-                .map_err(|error| {
-                    format!(
-                        "call func {} error: {}",
-                        self.plan.select.calls[slot].name, error.text
-                    )
-                })?;
-            self.slots[slot] = Some(result);
+            Outcome::Failed(text) => {
+                self.counts.kept += 1;
+                self.fail(Some(&self.project.clone()), "run Select error", &text);
+            }
         }
     }
 
@@ -279,23 +316,9 @@ impl Pipeline {
                     feed.batch.pop();
                 }
             } else {
-                let (dropped, last) = feed.queue.offer_all(&mut feed.batch);
-                feed.encode.dropped(dropped, last);
+                feed.encode.dropped(feed.queue.offer_all(&mut feed.batch));
             }
         }
-    }
-}
-
-/// The columns the statement looks at, and no more.
-fn columns<'a>(plan: &Plan, tuple: &'a Tuple) -> Cow<'a, Row> {
-    let select = &plan.select;
-    let all = select.needs_all() && (!select.passes_through() || plan.rule.options.send_meta);
-    if all {
-        tuple.body.row()
-    } else if select.columns.is_empty() {
-        Cow::Owned(Row::new())
-    } else {
-        Cow::Owned(tuple.body.columns(&select.columns))
     }
 }
 

@@ -1,12 +1,33 @@
-//! A bounded queue with one reader, which can drop its oldest entry or let the writer wait.
+//! A bounded queue with one reader, which can drop its oldest entries or let the writer wait. It is bounded
+//! by the number of entries, and by their bytes: few large messages cost as much as many small ones.
 
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
+use plugyard_symbol::{Body, Row, Tuple, Value};
 use tokio::sync::Notify;
+
+/// Bytes that the entries of one queue may hold together. One entry is always taken, however large.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many bytes something holds, roughly.
+pub(crate) trait Weigh {
+    /// See the trait.
+    fn bytes(&self) -> usize;
+}
+
+/// Entries that made room for others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    /// How many.
+    pub(crate) count: u64,
+    /// The number of the last of them.
+    pub(crate) last: u64,
+}
 
 /// See the module.
 pub(crate) struct Queue<T> {
@@ -14,29 +35,40 @@ pub(crate) struct Queue<T> {
     filled: Notify,
     emptied: Notify,
     length: Arc<AtomicUsize>,
+    /// The reader has nothing to do.
+    reader_waits: AtomicBool,
 }
 
 struct Entries<T> {
     list: VecDeque<T>,
     capacity: usize,
+    most_bytes: usize,
+    bytes: usize,
     /// How many were ever taken out or dropped: the number of the oldest entry.
     first: u64,
     closed: bool,
 }
 
-impl<T> Queue<T> {
+impl<T: Weigh> Queue<T> {
     /// An empty queue for so many entries; memory is taken as it fills.
     pub(crate) fn new(capacity: usize) -> Self {
+        Self::bounded(capacity, MAX_BYTES)
+    }
+
+    fn bounded(capacity: usize, most_bytes: usize) -> Self {
         Self {
             state: Mutex::new(Entries {
                 list: VecDeque::new(),
                 capacity: capacity.max(1),
+                most_bytes,
+                bytes: 0,
                 first: 0,
                 closed: false,
             }),
             filled: Notify::new(),
             emptied: Notify::new(),
             length: Arc::default(),
+            reader_waits: AtomicBool::new(true),
         }
     }
 
@@ -45,24 +77,28 @@ impl<T> Queue<T> {
         self.length.clone()
     }
 
-    /// Puts an entry in at once. Gives the number of the entry that was dropped for it, if one was.
-    pub(crate) fn offer(&self, entry: T) -> Option<u64> {
+    /// Whether the reader has nothing to do: a look from outside, which may be over at once.
+    pub(crate) fn reader_waits(&self) -> bool {
+        self.reader_waits.load(Ordering::Relaxed)
+    }
+
+    /// Puts an entry in at once; what was dropped for it.
+    pub(crate) fn offer(&self, entry: T) -> Dropped {
+        let mut dropped = Dropped::default();
         let mut state = self.state.lock();
-        let dropped = state.offer(entry);
+        state.offer(entry, &mut dropped);
         self.noted(&state);
         drop(state);
         self.filled.notify_one();
         dropped
     }
 
-    /// Puts several in at once, leaving `entries` empty. Gives how many were dropped and the number of the last one.
-    pub(crate) fn offer_all(&self, entries: &mut Vec<T>) -> (u64, u64) {
-        let mut dropped = (0, 0);
+    /// Puts several in at once, leaving `entries` empty; what was dropped for them.
+    pub(crate) fn offer_all(&self, entries: &mut Vec<T>) -> Dropped {
+        let mut dropped = Dropped::default();
         let mut state = self.state.lock();
         for entry in entries.drain(..) {
-            if let Some(number) = state.offer(entry) {
-                dropped = (dropped.0 + 1, number);
-            }
+            state.offer(entry, &mut dropped);
         }
         self.noted(&state);
         drop(state);
@@ -81,8 +117,8 @@ impl<T> Queue<T> {
                 if state.closed {
                     return false;
                 }
-                if state.list.len() < state.capacity {
-                    state.list.push_back(entry);
+                if state.has_room(entry.bytes()) {
+                    state.put(entry);
                     self.noted(&state);
                     break;
                 }
@@ -103,8 +139,11 @@ impl<T> Queue<T> {
                 let mut state = self.state.lock();
                 let count = state.list.len().min(most);
                 if count > 0 {
+                    let before = into.len();
                     into.extend(state.list.drain(..count));
                     state.first += count as u64;
+                    let taken: usize = into[before..].iter().map(Weigh::bytes).sum();
+                    state.bytes = state.bytes.saturating_sub(taken);
                     self.noted(&state);
                     break;
                 }
@@ -112,8 +151,10 @@ impl<T> Queue<T> {
                     return false;
                 }
             }
+            self.reader_waits.store(true, Ordering::Relaxed);
             self.filled.notified().await;
         }
+        self.reader_waits.store(false, Ordering::Relaxed);
         self.emptied.notify_waiters();
         true
     }
@@ -130,6 +171,7 @@ impl<T> Queue<T> {
         let mut state = self.state.lock();
         let count = state.list.len();
         state.list.clear();
+        state.bytes = 0;
         state.first += count as u64;
         self.noted(&state);
         drop(state);
@@ -142,31 +184,95 @@ impl<T> Queue<T> {
     }
 }
 
-impl<T> Entries<T> {
-    fn offer(&mut self, entry: T) -> Option<u64> {
-        if self.closed {
-            return Some(self.first + self.list.len() as u64);
-        }
-        let full = self.list.len() >= self.capacity;
-        let dropped = full.then(|| {
-            self.list.pop_front();
-            self.first += 1;
-            self.first - 1
-        });
-        self.list.push_back(entry);
-        dropped
+impl<T: Weigh> Entries<T> {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.list.is_empty()
+            || (self.list.len() < self.capacity && bytes <= self.most_bytes - self.bytes)
     }
+
+    fn put(&mut self, entry: T) {
+        // An entry above the limit is taken where it is alone.
+        self.bytes = (self.bytes + entry.bytes()).min(self.most_bytes);
+        self.list.push_back(entry);
+    }
+
+    fn offer(&mut self, entry: T, dropped: &mut Dropped) {
+        if self.closed {
+            dropped.count += 1;
+            dropped.last = self.first + self.list.len() as u64;
+            return;
+        }
+        let bytes = entry.bytes();
+        while !self.has_room(bytes)
+            && let Some(oldest) = self.list.pop_front()
+        {
+            self.bytes = self.bytes.saturating_sub(oldest.bytes());
+            dropped.count += 1;
+            dropped.last = self.first;
+            self.first += 1;
+        }
+        self.put(entry);
+    }
+}
+
+impl Weigh for Bytes {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Weigh for Tuple {
+    fn bytes(&self) -> usize {
+        let meta = self.meta.as_ref().map_or(0, |meta| meta.as_bytes().len());
+        let body = match &self.body {
+            Body::Json(text) => text.as_bytes().len(),
+            Body::Row(row) => row_bytes(row),
+        };
+        body + meta
+    }
+}
+
+fn row_bytes(row: &Row) -> usize {
+    row.iter()
+        .map(|(name, value)| name.len() + value_bytes(value))
+        .sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+            Value::Number(text) | Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::List(values) => values.iter().map(value_bytes).sum(),
+            Value::Object(row) => row_bytes(row),
+            Value::Json(text) => text.as_bytes().len(),
+        }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    impl Weigh for usize {
+        fn bytes(&self) -> usize {
+            1
+        }
+    }
+
+    fn dropped(count: u64, last: u64) -> Dropped {
+        Dropped { count, last }
+    }
+
     #[tokio::test]
     async fn a_full_queue_drops_its_oldest_entry_and_says_which() {
         let queue = Queue::new(2);
-        let dropped: Vec<_> = (0..5).map(|entry| queue.offer(entry)).collect();
-        assert_eq!(dropped, [None, None, Some(0), Some(1), Some(2)]);
+        let given: Vec<_> = (0_usize..5).map(|entry| queue.offer(entry)).collect();
+        let none = Dropped::default();
+        assert_eq!(
+            given,
+            [none, none, dropped(1, 0), dropped(1, 1), dropped(1, 2)]
+        );
         let mut left = Vec::new();
         assert!(queue.take(&mut left, 10).await);
         assert_eq!(left, [3, 4]);
@@ -175,15 +281,40 @@ mod tests {
     #[tokio::test]
     async fn several_at_once_are_counted_one_by_one() {
         let queue = Queue::new(2);
-        assert_eq!(queue.offer_all(&mut vec![1, 2, 3, 4, 5]), (3, 2));
+        assert_eq!(
+            queue.offer_all(&mut vec![1_usize, 2, 3, 4, 5]),
+            dropped(3, 2)
+        );
+    }
+
+    #[tokio::test]
+    async fn bytes_count_as_well_as_entries() {
+        let queue = Queue::bounded(100, 10);
+        let of = |length| Bytes::from(vec![0; length]);
+        assert_eq!(queue.offer_all(&mut vec![of(4), of(4)]), Dropped::default());
+        assert_eq!(queue.offer(of(3)), dropped(1, 0));
+        // Two have to go for one, and one above the limit is taken alone.
+        assert_eq!(queue.offer(of(9)), dropped(2, 2));
+        assert_eq!(queue.offer(of(50)), dropped(1, 3));
+        assert_eq!(queue.offer(of(1)), dropped(1, 4));
+        let mut left = Vec::new();
+        assert!(queue.take(&mut left, 10).await);
+        assert_eq!(left, [of(1)]);
+        // Room is made by what is taken out.
+        assert!(queue.push(of(10)).await);
+        let mut waiting = pin!(queue.push(of(1)));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        left.clear();
+        assert!(queue.take(&mut left, 10).await);
+        assert!(waiting.await);
     }
 
     #[tokio::test]
     async fn a_closed_queue_is_read_to_its_end_and_takes_nothing() {
         let queue = Queue::new(2);
-        queue.offer(1);
+        queue.offer(1_usize);
         queue.close();
-        assert!(queue.offer(2).is_some());
+        assert_eq!(queue.offer(2).count, 1);
         assert!(!queue.push(3).await);
         let mut left = Vec::new();
         assert!(queue.take(&mut left, 10).await);
@@ -198,7 +329,7 @@ mod tests {
             .map(|writer| {
                 let queue = queue.clone();
                 tokio::spawn(async move {
-                    for number in 0..100 {
+                    for number in 0_usize..100 {
                         assert!(queue.push(writer * 100 + number).await);
                     }
                 })

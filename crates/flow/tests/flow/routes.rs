@@ -312,8 +312,8 @@ async fn an_option_that_is_lacking_or_impossible_is_refused_by_name() {
         (json!({"cron":"* * * * *"}), "cron is not supported"),
         (json!({"duration":"10s"}), "duration is not supported"),
         (
-            json!({"concurrency":4}),
-            "concurrency greater than 1 is not supported",
+            json!({"concurrency":2000}),
+            "concurrency must be a number from 1 to 1024",
         ),
         (
             json!({"restartStrategy":{"attempts":3}}),

@@ -20,7 +20,7 @@ use plugyard_symbol::{
     SymbolError, SymbolKind, Tuple, Value,
 };
 use serde_json::Value as Json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 /// A time that stands still.
@@ -232,7 +232,7 @@ pub(crate) enum Starts {
 }
 
 /// The plugins' catalogue: source `pyjson`, sinks `print`, `gated`, `broken`, functions `revert`, `fail`,
-/// `none`, `total` (an aggregate).
+/// `none`, `hold`, `total` (an aggregate).
 pub(crate) struct Plugins {
     missing: Mutex<Vec<&'static str>>,
     pub(crate) source_starts: Mutex<Starts>,
@@ -247,6 +247,10 @@ pub(crate) struct Plugins {
     pub(crate) gate: Semaphore,
     /// Functions do not answer any more.
     pub(crate) silent: AtomicBool,
+    /// The arguments that `hold` was called with.
+    pub(crate) called: Mutex<Vec<i64>>,
+    /// Those of them that it answers.
+    pub(crate) answers: watch::Sender<Vec<i64>>,
 }
 
 impl Default for Plugins {
@@ -262,6 +266,8 @@ impl Default for Plugins {
             delivered: Mutex::default(),
             gate: Semaphore::new(0),
             silent: AtomicBool::new(false),
+            called: Mutex::default(),
+            answers: watch::Sender::default(),
         }
     }
 }
@@ -296,6 +302,11 @@ impl Plugins {
             .collect()
     }
 
+    /// Lets `hold` answer these, and all that it was let answer before.
+    pub(crate) fn answer(&self, numbers: &[i64]) {
+        self.answers.send_modify(|answers| answers.extend(numbers));
+    }
+
     /// Waits until so many messages have been delivered.
     pub(crate) async fn until_delivered(&self, count: usize) -> Vec<String> {
         until(&format!("{count} messages delivered"), || {
@@ -320,7 +331,7 @@ pub(crate) fn tuple(json: &str) -> Tuple {
 
 const SOURCES: &[&str] = &["pyjson"];
 const SINKS: &[&str] = &["broken", "gated", "print"];
-const FUNCTIONS: &[&str] = &["fail", "none", "revert", "total"];
+const FUNCTIONS: &[&str] = &["fail", "hold", "none", "revert", "total"];
 
 /// The catalogue and its symbols share what the test looks at.
 #[derive(Clone)]
@@ -470,6 +481,18 @@ impl BoundFunction for Symbol {
         tokio::task::yield_now().await;
         match (self.name.as_str(), arguments[0].decoded().as_ref()) {
             ("none", _) => Ok(None),
+            // Answers when it is told to: the argument is the permit that it waits for.
+            ("hold", Value::Int(number)) => {
+                self.plugins.called.lock().push(*number);
+                let number = *number;
+                self.plugins
+                    .answers
+                    .subscribe()
+                    .wait_for(|answers| answers.contains(&number))
+                    .await
+                    .map_err(|error| SymbolError::io(error.to_string()))?;
+                Ok(Some(Value::Int(number)))
+            }
             ("revert", Value::Text(text)) => {
                 let reverted: String = text.chars().rev().collect();
                 Ok(Some(reverted.as_str().into()))
