@@ -21,6 +21,8 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod alarm;
+mod attach;
 mod chore;
 mod command;
 mod config;
@@ -36,6 +38,7 @@ pub mod manifest;
 mod options;
 pub mod package;
 mod plugin;
+mod pool;
 mod process;
 mod registry;
 mod settings;

@@ -4,14 +4,13 @@
 //! that a crash, an upgrade and a rule that stops at the same moment come one after the other. Rows
 //! and calls never take it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use parking_lot::Mutex;
-use plugyard_model::{Health, HealthState, PluginName};
-use plugyard_sandbox::Enforced;
+use plugyard_model::PluginName;
 use plugyard_symbol::{ErrorClass, NodeId, SymbolError, SymbolKind};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -22,13 +21,18 @@ use crate::function::FunctionInstance;
 use crate::host::Shared;
 use crate::logs::Logs;
 use crate::manifest::{Language, word};
+use crate::pool::Pool;
 use crate::process::{Launch, Worker, seconds};
 use crate::sink::{SinkInstance, SinkTimes};
 use crate::source::SourceInstance;
 
+mod crew;
 mod instance;
 mod life;
+mod status;
 mod swap;
+
+use crew::{Crew, Others};
 
 /// Exits that `status` remembers.
 const HISTORY: usize = 10;
@@ -85,6 +89,8 @@ struct State {
     /// Restarts since it last ran for long enough, which is what the budget counts.
     in_a_row: u32,
     history: VecDeque<Exited>,
+    /// The same of the processes beside the first.
+    others: Others,
 }
 
 /// An exit nobody had asked for.
@@ -92,17 +98,19 @@ struct State {
 pub(crate) struct Exited {
     at: i64,
     pid: u32,
+    /// Which of the plugin's processes, from 0.
+    worker: usize,
     reason: String,
 }
 
 /// What runs, under the lock.
 #[derive(Debug, Default)]
 struct Lifecycle {
-    /// The process that symbols are served by.
-    current: Option<Arc<Worker>>,
-    /// One that was started beside it and has nothing to do yet.
-    staged: Option<Arc<Worker>>,
-    /// The one that served before, while the change can still be taken back.
+    /// The processes that symbols are served by.
+    current: Crew,
+    /// Those that were started beside them and have nothing to do yet.
+    staged: Option<Crew>,
+    /// Those that served before, while the change can still be taken back.
     previous: Option<Previous>,
     /// Grows with each change that somebody asked for; a restart under way notices by it that it is
     /// not wanted any more.
@@ -111,8 +119,8 @@ struct Lifecycle {
 
 #[derive(Debug)]
 struct Previous {
-    /// `None` when nothing ran.
-    worker: Option<Arc<Worker>>,
+    /// Empty when nothing ran.
+    crew: Crew,
     launch: Option<Launch>,
 }
 
@@ -149,6 +157,7 @@ impl Plugin {
                 restarts: 0,
                 in_a_row: 0,
                 history: VecDeque::new(),
+                others: Others::default(),
             }),
             phase: watch::Sender::new(Phase::Off),
             lifecycle: tokio::sync::Mutex::default(),
@@ -160,119 +169,6 @@ impl Plugin {
     /// What shall run, if anything.
     pub(crate) fn launch(&self) -> Option<Launch> {
         self.launch.lock().clone()
-    }
-
-    /// The plugin's status in eKuiper's shape, ours after its three keys (HOST-10).
-    pub(crate) fn status(&self) -> Json {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Document {
-            ref_count: BTreeMap<String, u64>,
-            status: Status,
-            err_msg: String,
-            pid: Option<u32>,
-            started_at: Option<i64>,
-            restarts: u64,
-            history: Vec<Exited>,
-        }
-        let state = self.state.lock().clone();
-        let document = Document {
-            ref_count: self.ref_count(),
-            status: state.status,
-            err_msg: state.error,
-            pid: state.pid,
-            started_at: state.started_at,
-            restarts: state.restarts,
-            history: state.history.into_iter().collect(),
-        };
-        serde_json::to_value(document).expect("a status can be written")
-    }
-
-    /// How many sources and sinks each rule uses.
-    fn ref_count(&self) -> BTreeMap<String, u64> {
-        let mut count = BTreeMap::new();
-        for node in self
-            .instances
-            .lock()
-            .keys()
-            .filter_map(|key| key.node.as_ref())
-        {
-            *count.entry(node.rule_id.clone()).or_default() += 1;
-        }
-        count
-    }
-
-    pub(crate) fn health(&self) -> Health {
-        let state = self.state.lock();
-        match (&*self.phase.borrow(), state.status) {
-            (Phase::Running, _) => Health::new(HealthState::Ready),
-            (Phase::Off, _) => Health::new(HealthState::Stopped),
-            (Phase::Failed, _) => Health::because(HealthState::Failed, state.error.clone()),
-            (Phase::Coming, Status::Error) => {
-                Health::because(HealthState::Degraded, state.error.clone())
-            }
-            (Phase::Coming, _) => Health::new(HealthState::Starting),
-        }
-    }
-
-    /// What of it runs and is used, for `show`.
-    pub(crate) async fn details(&self) -> Json {
-        let worker = self.lifecycle.lock().await.current.clone();
-        let (restarts, history) = {
-            let state = self.state.lock();
-            (state.restarts, state.history.clone())
-        };
-        let launch = self.launch();
-        let symbols = |kind| {
-            launch
-                .as_ref()
-                .map(|it| it.manifest.symbols(kind).to_vec())
-                .unwrap_or_default()
-        };
-        serde_json::json!({
-            "process": worker.as_ref().map(|worker| serde_json::json!({
-                "pid": worker.process.pid(),
-                "started_at": worker.started_at,
-                "isolation": worker.process.isolation(),
-            })),
-            "limits": worker.map(|worker| self.limits(&worker)),
-            "restarts": restarts,
-            "history": history,
-            "used_by": self.ref_count(),
-            "symbols": {
-                "sources": symbols(SymbolKind::Source),
-                "sinks": symbols(SymbolKind::Sink),
-                "functions": symbols(SymbolKind::Function),
-            },
-        })
-    }
-
-    /// For each limit its figure, what is used of it, and who keeps it.
-    fn limits(&self, worker: &Worker) -> Json {
-        let limits = &self.shared.settings.limits;
-        let used = worker.process.usage();
-        let kept = worker.process.enforcement();
-        let row = |limit: Json, used: Option<u64>, kept: &Enforced| {
-            serde_json::json!({
-                "limit": limit,
-                "used": used,
-                "enforced": kept.how,
-                "by": kept.by,
-            })
-        };
-        serde_json::json!({
-            "cpu": row(limits.cpu.into(), None, &kept.cpu),
-            "memory": row(limits.memory.into(), Some(used.memory), &kept.memory),
-            "pids": row(limits.pids.into(), Some(used.pids), &kept.pids),
-            "files": row(limits.files.into(), None, &kept.files),
-            "disk": row(limits.disk.into(), used.disk, &kept.disk),
-            // The sandbox leaves this one to whoever keeps the output, which is us.
-            "log": serde_json::json!({
-                "limit": limits.log,
-                "enforced": "host",
-                "by": "the oldest lines make room",
-            }),
-        })
     }
 
     pub(crate) fn sink_times(&self) -> SinkTimes {
@@ -324,7 +220,8 @@ impl Plugin {
         let worker = self.worker(&lifecycle)?;
         let deadline = self.shared.settings.recv_timeout.0;
         let instance = Arc::new(FunctionInstance::new(symbol, deadline));
-        let pool = instance.attach(&worker).await?;
+        let pool = Pool::start(symbol, &self.shared.settings, &[worker]).await?;
+        lifecycle.current.assist(&pool).await;
         instance.switch(Some(pool));
         self.instances
             .lock()
@@ -423,7 +320,7 @@ impl Plugin {
     /// Puts a new process in the place of one that nobody uses: after a sink was stopped, the Go SDK
     /// spins on its closed socket for ever (HOST-29).
     async fn renew(self: &Arc<Self>, mut lifecycle: MutexGuard<'_, Lifecycle>) {
-        let Some(worker) = lifecycle.current.take() else {
+        let Some(worker) = lifecycle.current.set_first(None) else {
             return;
         };
         let epoch = lifecycle.epoch;
@@ -468,7 +365,8 @@ impl Plugin {
     }
 
     fn worker(&self, lifecycle: &Lifecycle) -> Result<Arc<Worker>, SymbolError> {
-        lifecycle.current.clone().ok_or_else(|| self.not_running())
+        let first = lifecycle.current.first();
+        first.cloned().ok_or_else(|| self.not_running())
     }
 
     fn not_running(&self) -> SymbolError {
@@ -529,7 +427,7 @@ impl Plugin {
                 tokio::time::sleep(wait.unwrap_or(Duration::from_secs(1))).await;
             }
             let lifecycle = self.lifecycle.lock().await;
-            let Some(worker) = lifecycle.current.clone() else {
+            let Some(worker) = lifecycle.current.first().cloned() else {
                 return;
             };
             let wanted = self.instances.lock().contains_key(&instance.key());
@@ -550,7 +448,7 @@ impl Plugin {
             instance
                 .cut_off(self.shared.settings.command_timeout.0)
                 .await;
-            match self.attach(instance, &worker).await {
+            match self.attach(instance, &lifecycle.current).await {
                 Ok(()) => {
                     self.logs.host(format!(
                         "{} was started again after {}",
@@ -564,25 +462,32 @@ impl Plugin {
         }
     }
 
-    /// Starts an instance in a process and puts it to work there.
-    async fn attach(
-        self: &Arc<Self>,
-        instance: &Instance,
-        worker: &Arc<Worker>,
-    ) -> Result<(), SymbolError> {
+    /// Starts an instance in the processes it is to run in and puts it to work there.
+    async fn attach(self: &Arc<Self>, instance: &Instance, crew: &Crew) -> Result<(), SymbolError> {
+        let first = crew.first().ok_or_else(|| self.not_running())?;
         match instance {
             Instance::Source(source) => {
-                let attachment = source.attach(worker, self.source_ended(source)).await?;
+                let attachment = source.attach(first, self.source_ended(source)).await?;
                 source.set(Some(attachment));
             }
             Instance::Sink(sink) => {
-                let attachment = sink.attach(worker, self.sink_ended(sink)).await?;
+                let attachment = sink.attach(first, self.sink_ended(sink)).await?;
                 sink.set(Some(attachment)).await;
             }
-            Instance::Function(function) => {
-                let pool = function.attach(worker).await?;
-                function.switch(Some(pool));
-            }
+            Instance::Function(function) => match function.pool() {
+                // Other processes have served it while the first was away.
+                Some(pool) => pool.join(first).await?,
+                None => {
+                    let pool = Pool::start(
+                        &function.symbol,
+                        &self.shared.settings,
+                        &[Arc::clone(first)],
+                    )
+                    .await?;
+                    crew.assist(&pool).await;
+                    function.switch(Some(pool));
+                }
+            },
         }
         Ok(())
     }

@@ -447,7 +447,8 @@ fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -
     spec.private_tmp = Some(run.to_owned());
     spec.readable = vec![launch.directory.clone()];
     let made = launch.environment.iter();
-    spec.readable.extend(made.flat_map(|it| it.readable.iter().cloned()));
+    spec.readable
+        .extend(made.flat_map(|it| it.readable.iter().cloned()));
     spec.readable.extend(import_roots(&spec.env));
     spec.writable = vec![launch.data.clone()];
     spec.hidden = hidden(home);

@@ -17,22 +17,21 @@ use plugyard_symbol::{
 };
 use serde::Deserialize;
 use serde_json::Value as Json;
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::alarm::Alarm;
+use crate::attach::{Begun, Running, accept, cannot_listen, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
 use crate::manifest::Language;
 use crate::plugin::{InstanceKey, Plugin};
-use crate::process::{Worker, is_ours, seconds};
-use crate::source::cannot_listen;
+use crate::process::{Worker, seconds};
 
 /// Acknowledgements that wait for the sender; more are counted and dropped, which only a plugin that
 /// acknowledges what it never got can cause.
 const ACKS: usize = 1024;
-/// Between two stop commands that the plugin answered without ending the sink (HOST-40).
-const STOP_AGAIN: Duration = Duration::from_millis(100);
 /// Between two attempts to reach a sink that does not listen, or not any more.
 const DIAL_AGAIN: Duration = Duration::from_millis(20);
 /// How often it is looked whether a process still works on its last message.
@@ -79,8 +78,9 @@ pub(crate) struct SinkAttachment {
     acks: mpsc::Receiver<Result<(), String>>,
     received: Arc<AtomicU64>,
     sent: u64,
-    /// Acknowledgements that are still to come; the last of them is that of the latest message.
-    owed: u64,
+    /// Acknowledgements that are still to come for messages that nobody waits for any more.
+    late: u64,
+    alarm: Alarm,
     /// Its end is wanted.
     stopping: CancellationToken,
     ack_reader: JoinHandle<()>,
@@ -227,14 +227,35 @@ impl SinkInstance {
             acks,
             received,
             sent: 0,
-            owed: 0,
+            late: 0,
+            alarm: Alarm::default(),
             stopping,
             ack_reader,
             on_end,
         })
     }
 
+    /// As [`send`](Self::send), for one.
+    async fn send_one(&self, message: &Bytes) -> Result<(), SymbolError> {
+        if !self.require_ack
+            && let Ok(mut attachment) = self.attachment.try_lock()
+            && let Some(attachment) = attachment.as_mut().filter(|it| it.is_connected())
+        {
+            return attachment.send_one(message, self.times).await;
+        }
+        let mut outcome = self.send(std::slice::from_ref(message)).await;
+        outcome.pop().unwrap_or(Ok(()))
+    }
+
+    /// Sends where the sink is connected, which is nearly always so at once.
     async fn send(&self, messages: &[Bytes]) -> Vec<Result<(), SymbolError>> {
+        if let Ok(mut attachment) = self.attachment.try_lock()
+            && let Some(attachment) = attachment.as_mut().filter(|it| it.is_connected())
+        {
+            return attachment
+                .send(messages, self.require_ack, self.times)
+                .await;
+        }
         let deadline = Instant::now() + self.times.send;
         let mut reason = None;
         loop {
@@ -303,38 +324,48 @@ impl SinkAttachment {
         self.ack_reader.is_finished()
     }
 
+    /// Whether a message can be sent without dialling first.
+    fn is_connected(&self) -> bool {
+        self.line.is_some() && !self.has_ended()
+    }
+
     async fn send(
         &mut self,
         messages: &[Bytes],
         require_ack: bool,
         times: SinkTimes,
     ) -> Vec<Result<(), SymbolError>> {
-        if require_ack || messages.len() == 1 {
-            let mut results = Vec::with_capacity(messages.len());
-            for message in messages {
-                results.push(self.send_one(message, require_ack, times).await);
-            }
-            return results;
+        if require_ack {
+            return self.send_acknowledged(messages, times).await;
         }
+        self.send_unacknowledged(messages, times).await
+    }
+
+    async fn send_unacknowledged(
+        &mut self,
+        messages: &[Bytes],
+        times: SinkTimes,
+    ) -> Vec<Result<(), SymbolError>> {
         let Some(line) = &mut self.line else {
             return vec![Err(not_connected()); messages.len()];
         };
         let before = line.sender.sent();
-        let outcome = timeout(times.send, line.sender.send_many(messages)).await;
+        let sending = line.sender.send_many(messages);
+        let outcome = self.alarm.within(times.send, sending).await;
         let gone = usize::try_from(line.sender.sent() - before).unwrap_or(messages.len());
         self.sent += gone as u64;
         let error = match outcome {
-            Ok(Ok(())) => return vec![Ok(()); messages.len()],
+            Some(Ok(())) => return vec![Ok(()); messages.len()],
             // One of them is too long: then none was sent, and each has its own fate.
-            Ok(Err(SendError::TooLong { .. })) => {
+            Some(Err(SendError::TooLong { .. })) => {
                 let mut results = Vec::with_capacity(messages.len());
                 for message in messages {
-                    results.push(self.send_one(message, false, times).await);
+                    results.push(self.send_one(message, times).await);
                 }
                 return results;
             }
-            Ok(Err(error)) => self.broken(&error),
-            Err(_) => timed_out(times.send),
+            Some(Err(error)) => self.broken(&error),
+            None => timed_out(times.send),
         };
         let failed = messages.len().saturating_sub(gone);
         vec![Ok(()); messages.len() - failed]
@@ -343,40 +374,100 @@ impl SinkAttachment {
             .collect()
     }
 
-    async fn send_one(
-        &mut self,
-        message: &Bytes,
-        require_ack: bool,
-        times: SinkTimes,
-    ) -> Result<(), SymbolError> {
+    async fn send_one(&mut self, message: &Bytes, times: SinkTimes) -> Result<(), SymbolError> {
         let line = self.line.as_mut().ok_or_else(not_connected)?;
-        match timeout(times.send, line.sender.send(message)).await {
-            Ok(Ok(())) => self.sent += 1,
-            Ok(Err(error)) => return Err(self.broken(&error)),
-            Err(_) => return Err(timed_out(times.send)),
+        let sending = line.sender.send(message);
+        match self.alarm.within(times.send, sending).await {
+            Some(Ok(())) => {
+                self.sent += 1;
+                Ok(())
+            }
+            Some(Err(error)) => Err(self.broken(&error)),
+            None => Err(timed_out(times.send)),
         }
-        if !require_ack {
-            return Ok(());
-        }
-        self.owed += 1;
-        let deadline = Instant::now() + times.ack;
-        loop {
-            match timeout_at(deadline, self.acks.recv()).await {
-                Ok(Some(ack)) => {
-                    self.owed = self.owed.saturating_sub(1);
-                    if self.owed == 0 {
-                        return ack.map_err(SymbolError::io);
+    }
+
+    /// Sends as many as may be under way, and more as acknowledgements come. These belong to the
+    /// messages in order; those that come when nobody waits for them any more are counted off first
+    /// (HOST-26, HOST-27).
+    async fn send_acknowledged(
+        &mut self,
+        messages: &[Bytes],
+        times: SinkTimes,
+    ) -> Vec<Result<(), SymbolError>> {
+        let window = self.worker.launch.options.acks_under_way.max(1);
+        let mut results = Vec::with_capacity(messages.len());
+        // Those that were sent and have no result yet stand between `results` and this.
+        let mut next = 0;
+        while results.len() < messages.len() {
+            let until = messages.len().min(results.len() + window);
+            if next < until {
+                let sent = self
+                    .send_unacknowledged(&messages[next..until], times)
+                    .await;
+                for outcome in sent {
+                    if let Err(error) = outcome {
+                        // Not sent, nor is what comes after it; what went before has its answers.
+                        let owing = next - results.len();
+                        self.collect(owing, &mut results, times).await;
+                        results.push(Err(error));
                     }
-                }
-                Ok(None) => return Err(SymbolError::io("the sink ended before it acknowledged")),
-                Err(_) => {
-                    return Err(SymbolError::io(format!(
-                        "the sink did not acknowledge within {}",
-                        seconds(times.ack)
-                    )));
+                    next += 1;
                 }
             }
+            let owing = next - results.len();
+            if owing > 0 {
+                self.collect_some(owing, &mut results, times).await;
+            }
         }
+        results
+    }
+
+    /// Waits for the answers to `owing` messages.
+    async fn collect(
+        &mut self,
+        owing: usize,
+        results: &mut Vec<Result<(), SymbolError>>,
+        times: SinkTimes,
+    ) {
+        let all = results.len() + owing;
+        while results.len() < all {
+            let left = all - results.len();
+            self.collect_some(left, results, times).await;
+        }
+    }
+
+    /// Waits for the answer to one of `owing` messages, and takes what else has come.
+    async fn collect_some(
+        &mut self,
+        owing: usize,
+        results: &mut Vec<Result<(), SymbolError>>,
+        times: SinkTimes,
+    ) {
+        let all = results.len() + owing;
+        let deadline = Instant::now() + times.ack;
+        let missing = loop {
+            match self.alarm.until(deadline, self.acks.recv()).await {
+                Some(Some(_)) if self.late > 0 => self.late -= 1,
+                Some(Some(ack)) => {
+                    results.push(ack.map_err(SymbolError::io));
+                    while results.len() < all
+                        && let Ok(ack) = self.acks.try_recv()
+                    {
+                        results.push(ack.map_err(SymbolError::io));
+                    }
+                    return;
+                }
+                Some(None) => break SymbolError::io("the sink ended before it acknowledged"),
+                None => {
+                    let wait = seconds(times.ack);
+                    break SymbolError::io(format!("the sink did not acknowledge within {wait}"));
+                }
+            }
+        };
+        // Whatever comes for these comes too late.
+        self.late += owing as u64;
+        results.resize(all, Err(missing));
     }
 
     /// Dials again where the connection is gone, as after a frame that was not finished.
@@ -442,28 +533,15 @@ impl SinkAttachment {
             self.idle(grace).await;
         }
         self.stopping.cancel();
-        let deadline = Instant::now() + limit;
-        let mut pause = STOP_AGAIN;
-        loop {
-            if self.ack_reader.is_finished() {
-                return Ok(());
-            }
-            // An error says less than the pipe: what counts is whether it ends.
-            if let Err(error) = self.worker.command(self.order.stop()).await {
-                tracing::debug!(%error, "A sink was not stopped at once");
-            }
-            if timeout(pause, &mut self.ack_reader).await.is_ok()
-                || self.worker.process.try_wait().is_some()
-            {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                return Err(SymbolError::timeout(
-                    "the sink answered `stop`, but did not end".to_owned(),
-                ));
-            }
-            pause = (pause * 2).min(Duration::from_secs(1));
-        }
+        let (worker, order) = (Arc::clone(&self.worker), self.order.clone());
+        stop_until_ended(
+            SymbolKind::Sink,
+            &worker,
+            &order,
+            &mut self.ack_reader,
+            limit,
+        )
+        .await
     }
 
     /// Waits until the process does nothing: a sink that never acknowledges may still be at work on
@@ -481,19 +559,6 @@ impl SinkAttachment {
                 0
             };
             before = now;
-        }
-    }
-}
-
-async fn accept(listener: &mut Listener) -> PullConnection {
-    loop {
-        let Ok(connection) = listener.accept().await else {
-            continue;
-        };
-        if is_ours(&connection)
-            && let Ok(pull) = connection.into_pull()
-        {
-            return pull;
         }
     }
 }
@@ -606,59 +671,39 @@ impl SinkSymbol for PortableSink {
         observer: Arc<dyn SinkObserver>,
     ) -> Result<Box<dyn SinkHandle>, SymbolError> {
         let times = self.plugin.sink_times();
-        let instance = Arc::new(SinkInstance::new(&self.symbol, request, observer, times));
-        let plugin = Arc::clone(&self.plugin);
-        let (tell, told) = oneshot::channel();
-        // Begun, it is finished: if nobody takes the handle any more, that stops the sink again.
-        tokio::spawn(async move {
-            let started = plugin.start_sink(&instance).await;
-            let _ = tell.send(started.map(|()| RunningSink {
-                plugin,
-                instance,
-                stopped: false,
-            }));
-        });
-        match told.await {
-            Ok(started) => Ok(Box::new(started?)),
-            Err(_) => Err(SymbolError::io(
-                "the sink was not started: the server is ending",
-            )),
-        }
+        let instance = SinkInstance::new(&self.symbol, request, observer, times);
+        let running = Running::start(&self.plugin, instance).await?;
+        Ok(Box::new(RunningSink(running)))
     }
 }
 
-/// Dropped without having been stopped, it is stopped in the background.
-struct RunningSink {
-    plugin: Arc<Plugin>,
-    instance: Arc<SinkInstance>,
-    stopped: bool,
+#[async_trait]
+impl Begun for SinkInstance {
+    const KIND: SymbolKind = SymbolKind::Sink;
+
+    async fn start(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError> {
+        plugin.start_sink(self).await
+    }
+
+    async fn stop(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError> {
+        plugin.stop_sink(self).await
+    }
 }
+
+struct RunningSink(Running<SinkInstance>);
 
 #[async_trait]
 impl SinkHandle for RunningSink {
     async fn send(&mut self, message: Bytes) -> Result<(), SymbolError> {
-        self.instance.send(&[message]).await.pop().unwrap_or(Ok(()))
+        self.0.instance.send_one(&message).await
     }
 
     async fn send_many(&mut self, messages: Vec<Bytes>) -> Vec<Result<(), SymbolError>> {
-        self.instance.send(&messages).await
+        self.0.instance.send(&messages).await
     }
 
-    async fn stop(mut self: Box<Self>) -> Result<(), SymbolError> {
-        let stopped = self.plugin.stop_sink(&self.instance).await;
-        self.stopped = true;
-        stopped
-    }
-}
-
-impl Drop for RunningSink {
-    fn drop(&mut self) {
-        if !self.stopped
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let (plugin, instance) = (Arc::clone(&self.plugin), Arc::clone(&self.instance));
-            runtime.spawn(async move { plugin.stop_sink(&instance).await });
-        }
+    async fn stop(self: Box<Self>) -> Result<(), SymbolError> {
+        self.0.stop().await
     }
 }
 

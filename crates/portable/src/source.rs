@@ -16,24 +16,26 @@ use plugyard_symbol::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::attach::{Begun, Running, accept, cannot_listen, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
 use crate::config::source_config;
 use crate::logs::now;
 use crate::manifest::Language;
 use crate::plugin::{InstanceKey, Plugin};
-use crate::process::{Worker, is_ours};
+use crate::process::Worker;
 
 /// Messages taken from a connection before others have their turn.
 const BATCH: usize = 256;
+/// A read that brought fewer messages was hardly worth its wake-up.
+const FEW: usize = 16;
+/// How long messages may gather while the rule is busy; far below the second after which a plugin gives up.
+const GATHER: Duration = Duration::from_millis(1);
 /// A Go plugin comes back by itself within this time after its connection broke.
 const GO_RECONNECT: Duration = Duration::from_secs(6);
-/// Between two stop commands that the plugin answered without ending the source (HOST-40).
-const STOP_AGAIN: Duration = Duration::from_millis(100);
 
 /// A source in use, whichever process serves it at the moment.
 pub(crate) struct SourceInstance {
@@ -177,52 +179,9 @@ impl SourceAttachment {
     /// When its pipe did not end within `limit`; it is cut off then.
     pub(crate) async fn detach(mut self, limit: Duration) -> Result<(), SymbolError> {
         self.stopping.cancel();
-        let deadline = Instant::now() + limit;
-        let mut pause = STOP_AGAIN;
-        loop {
-            if self.reader.is_finished() {
-                return Ok(());
-            }
-            // An error says less than the pipe: what counts is whether it ends.
-            if let Err(error) = self.worker.command(self.order.stop()).await {
-                tracing::debug!(%error, "A source was not stopped at once");
-            }
-            if timeout(pause, &mut self.reader).await.is_ok()
-                || self.worker.process.try_wait().is_some()
-            {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                return Err(SymbolError::timeout(
-                    "the source answered `stop`, but went on sending".to_owned(),
-                ));
-            }
-            pause = (pause * 2).min(Duration::from_secs(1));
-        }
+        let (worker, order) = (Arc::clone(&self.worker), self.order.clone());
+        stop_until_ended(SymbolKind::Source, &worker, &order, &mut self.reader, limit).await
     }
-}
-
-async fn accept(listener: &mut Listener) -> PullConnection {
-    loop {
-        let Ok(connection) = listener.accept().await else {
-            continue;
-        };
-        if is_ours(&connection)
-            && let Ok(pull) = connection.into_pull()
-        {
-            return pull;
-        }
-    }
-}
-
-pub(crate) fn cannot_listen(symbol: &str, error: &std::io::Error) -> SymbolError {
-    if error.kind() == std::io::ErrorKind::AddrInUse {
-        return SymbolError::refused(format!(
-            "{symbol} cannot run here: another instance has a socket of the same name, which rule, \
-             stream and instance make up together"
-        ));
-    }
-    SymbolError::io(format!("{symbol} cannot listen: {error}"))
 }
 
 /// The dedicated reader of one source.
@@ -261,6 +220,7 @@ impl Reading {
 
     async fn drain(&self, pull: &mut PullConnection) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut tuples = Vec::with_capacity(BATCH);
         loop {
             match pull.recv_many(&mut batch, BATCH).await {
                 Ok(0) => return,
@@ -268,9 +228,16 @@ impl Reading {
                     let received_at = now();
                     for frame in batch.drain(..) {
                         match read(&frame, received_at) {
-                            Ok(tuple) => self.inbox.offer(tuple),
+                            Ok(tuple) => tuples.push(tuple),
                             Err(text) => self.inbox.exception(SymbolError::refused(text)),
                         }
+                    }
+                    let few = tuples.len() < FEW;
+                    self.inbox.offer_all(&mut tuples);
+                    // Each wake-up costs more than a row: while the rule is at work on others anyway, they
+                    // gather in the socket, which has room for many times as many.
+                    if few && !self.inbox.is_waiting() {
+                        tokio::time::sleep(GATHER).await;
                     }
                 }
                 Err(error) => {
@@ -359,51 +326,31 @@ impl SourceSymbol for PortableSource {
         request: SourceRequest,
         inbox: Arc<dyn SourceInbox>,
     ) -> Result<Box<dyn SourceHandle>, SymbolError> {
-        let instance = Arc::new(SourceInstance::new(&self.symbol, request, inbox));
-        let plugin = Arc::clone(&self.plugin);
-        let (tell, told) = oneshot::channel();
-        // Begun, it is finished: if nobody takes the handle any more, that stops the source again.
-        tokio::spawn(async move {
-            let started = plugin.start_source(&instance).await;
-            let _ = tell.send(started.map(|()| RunningSource {
-                plugin,
-                instance,
-                stopped: false,
-            }));
-        });
-        match told.await {
-            Ok(started) => Ok(Box::new(started?)),
-            Err(_) => Err(SymbolError::io(
-                "the source was not started: the server is ending",
-            )),
-        }
+        let instance = SourceInstance::new(&self.symbol, request, inbox);
+        let running = Running::start(&self.plugin, instance).await?;
+        Ok(Box::new(RunningSource(running)))
     }
-}
-
-/// Dropped without having been stopped, it is stopped in the background.
-struct RunningSource {
-    plugin: Arc<Plugin>,
-    instance: Arc<SourceInstance>,
-    stopped: bool,
 }
 
 #[async_trait]
-impl SourceHandle for RunningSource {
-    async fn stop(mut self: Box<Self>) -> Result<(), SymbolError> {
-        let stopped = self.plugin.stop_source(&self.instance).await;
-        self.stopped = true;
-        stopped
+impl Begun for SourceInstance {
+    const KIND: SymbolKind = SymbolKind::Source;
+
+    async fn start(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError> {
+        plugin.start_source(self).await
+    }
+
+    async fn stop(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError> {
+        plugin.stop_source(self).await
     }
 }
 
-impl Drop for RunningSource {
-    fn drop(&mut self) {
-        if !self.stopped
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let (plugin, instance) = (Arc::clone(&self.plugin), Arc::clone(&self.instance));
-            runtime.spawn(async move { plugin.stop_source(&instance).await });
-        }
+struct RunningSource(Running<SourceInstance>);
+
+#[async_trait]
+impl SourceHandle for RunningSource {
+    async fn stop(self: Box<Self>) -> Result<(), SymbolError> {
+        self.0.stop().await
     }
 }
 

@@ -40,6 +40,7 @@ pub fn pysam_dir(directory: &Path) -> io::Result<()> {
 /// | source `blocking` | its `configure` takes 30 s |
 /// | sink `notebook` | appends to `{file}` in the data directory, acknowledges |
 /// | sink `nack` | rejects everything with `no room` |
+/// | sink `picky` | rejects each message whose number is a multiple of 3 with `not this one` |
 /// | sink `silent` | takes everything, acknowledges nothing |
 /// | sink `slow_open` | needs 1 s to open |
 /// | sink `fragile` | as `notebook`, but ends at a message that contains `crash` |
@@ -75,7 +76,7 @@ fn toolbox(directory: &Path, version: &str, functions: &str) -> io::Result<()> {
         "language": "python",
         "executable": "toolbox.py",
         "sources": ["numbers", "raising", "errors", "blocking"],
-        "sinks": ["notebook", "nack", "silent", "slow_open", "fragile"],
+        "sinks": ["notebook", "nack", "picky", "silent", "slow_open", "fragile"],
         "functions": ["version", "revert", "fail", "sleep", "same", "total", "quit"],
     });
     let script = TOOLBOX
@@ -190,6 +191,7 @@ if __name__ == "__main__":
 const REVERT_METADATA: &str = r#"{"about":{"trial":false},"name":"revert","functions":[{"name":"revert","example":"revert(name)","hint":{"en_US":"backwards","zh_CN":"反转"},"args":[{"name":"text","optional":false,"type":"string"}]}]}"#;
 
 const TOOLBOX: &str = r#"
+import json
 import os
 import threading
 import time
@@ -288,6 +290,14 @@ class Nack(Quiet):
         ctx.ack_error("no room")
 
 
+class Picky(Quiet):
+    def collect(self, ctx, data):
+        if json.loads(data)[0]["n"] % 3:
+            ctx.ack_ok()
+        else:
+            ctx.ack_error("not this one")
+
+
 class SlowOpen(Notebook):
     def open(self, ctx):
         time.sleep(1)
@@ -346,7 +356,7 @@ if __name__ == "__main__":
         PluginConfig(
             "toolbox",
             {"numbers": Numbers, "raising": Raising, "errors": Errors, "blocking": Blocking},
-            {"notebook": Notebook, "nack": Nack, "silent": Quiet, "slow_open": SlowOpen, "fragile": Fragile},
+            {"notebook": Notebook, "nack": Nack, "picky": Picky, "silent": Quiet, "slow_open": SlowOpen, "fragile": Fragile},
             @FUNCTIONS@,
         )
     )

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use plugyard_platform::kind::HealthEvent;
 use tokio::time::Instant;
 
-use super::{Exited, HISTORY, Instance, Phase, Plugin, Status};
+use super::crew::Crew;
+use super::{Instance, Phase, Plugin, Status};
 use crate::host::Shared;
 use crate::logs::now;
 use crate::process::{Launch, Worker, describe, shown};
@@ -52,7 +53,7 @@ impl Plugin {
         launch: &Launch,
         epoch: u64,
     ) -> Result<(), String> {
-        let worker = self.start_worker(launch.clone()).await?;
+        let worker = self.start_worker(launch.clone(), 0).await?;
         if let Err(error) = worker.handshake(self.shared.settings.init_timeout.0).await {
             worker.process.kill().await;
             return Err(error);
@@ -63,20 +64,24 @@ impl Plugin {
             worker.stop(self.shared.settings.stop_grace.0).await;
             return Ok(());
         }
-        lifecycle.current = Some(Arc::clone(&worker));
-        self.replay(&worker).await;
+        lifecycle.current.set_first(Some(Arc::clone(&worker)));
+        self.replay(&worker, &lifecycle.current).await;
         self.running(&worker);
         Ok(())
     }
 
-    pub(super) async fn start_worker(&self, launch: Launch) -> Result<Arc<Worker>, String> {
+    pub(super) async fn start_worker(
+        &self,
+        launch: Launch,
+        number: usize,
+    ) -> Result<Arc<Worker>, String> {
         let launcher = self.shared.launcher().await?;
         let Shared { home, settings, .. } = &*self.shared;
-        Worker::start(home, settings, launcher, &self.logs, launch, 0).await
+        Worker::start(home, settings, launcher, &self.logs, launch, number).await
     }
 
     /// Starts everything that is in use in a new process, in the original order (HOST-15).
-    pub(super) async fn replay(self: &Arc<Self>, worker: &Arc<Worker>) {
+    pub(super) async fn replay(self: &Arc<Self>, worker: &Arc<Worker>, crew: &Crew) {
         for instance in self.snapshot() {
             if !worker
                 .launch
@@ -86,7 +91,7 @@ impl Plugin {
                 instance.report(self, self.lacks(worker, &instance));
                 continue;
             }
-            if let Err(error) = self.attach(&instance, worker).await {
+            if let Err(error) = self.attach(&instance, crew).await {
                 let text = format!("{} did not start again: {}", instance.called(), error.text);
                 self.state.lock().error.clone_from(&text);
                 instance.report(self, text);
@@ -126,12 +131,13 @@ impl Plugin {
         let mut lifecycle = self.lifecycle.lock().await;
         let current = lifecycle
             .current
-            .as_ref()
+            .first()
             .is_some_and(|it| Arc::ptr_eq(it, &worker));
         if !current || worker.is_ending() {
             return;
         }
-        lifecycle.current = None;
+        lifecycle.current.set_first(None);
+        self.let_go_of(&worker);
         let epoch = lifecycle.epoch;
         let reason = describe(&exit);
         let output = worker.last_output().await;
@@ -142,14 +148,7 @@ impl Plugin {
         ));
         {
             let mut state = self.state.lock();
-            if state.history.len() == HISTORY {
-                state.history.pop_front();
-            }
-            state.history.push_back(Exited {
-                at: now(),
-                pid: worker.process.pid(),
-                reason: reason.clone(),
-            });
+            state.remember(&worker, now(), &reason);
             state.pid = None;
             if lived.elapsed() >= self.shared.settings.restart.reset_after.0 {
                 state.in_a_row = 0;
@@ -161,7 +160,10 @@ impl Plugin {
             self.name.key
         );
         for instance in self.snapshot() {
-            instance.let_go().await;
+            // What else serves a function goes on.
+            if !matches!(instance, Instance::Function(_)) {
+                instance.let_go().await;
+            }
             instance.report(&self, text.clone());
         }
         drop(lifecycle);
@@ -187,10 +189,18 @@ impl Plugin {
 
     /// Nothing more is tried until somebody asks for it.
     pub(super) async fn give_up(&self, epoch: u64) {
-        let lifecycle = self.lifecycle.lock().await;
+        let mut lifecycle = self.lifecycle.lock().await;
         if lifecycle.epoch != epoch {
             return;
         }
+        // Those beside the first go with it.
+        lifecycle.epoch += 1;
+        let crew = std::mem::take(&mut lifecycle.current);
+        for worker in crew.all() {
+            self.let_go_of(worker);
+        }
+        drop(lifecycle);
+        crew.stop(self.shared.settings.stop_grace.0).await;
         let attempts = self.shared.settings.restart.attempts;
         self.logs
             .host(format!("given up after {attempts} restarts in a row"));
@@ -220,9 +230,10 @@ impl Plugin {
             let mut state = self.state.lock();
             state.status = Status::Initializing;
             state.in_a_row = 0;
+            state.others.begin_anew(launch.options.workers);
         }
         self.phase.send_replace(Phase::Coming);
         self.tell();
-        self.bring_up(launch, epoch);
+        self.bring_up_missing(&Crew::default(), &launch, epoch);
     }
 }

@@ -1,14 +1,15 @@
-//! Changing the process under running rules (HOST-35): the new one is started beside the old, shakes
-//! hands, takes over symbol by symbol, and only then does the old one end. Until it has ended,
+//! Changing the processes under running rules (HOST-35): the new ones are started beside the old, shake
+//! hands, take over symbol by symbol, and only then do the old ones end. Until they have ended,
 //! everything can go back.
 
 use std::sync::Arc;
 
 use plugyard_symbol::SymbolError;
 
+use super::crew::Crew;
 use super::{Instance, Lifecycle, Phase, Plugin, Previous, Status};
-use crate::function::Pool;
 use crate::manifest::Handover;
+use crate::pool::Pool;
 use crate::process::{Launch, Worker};
 use crate::sink::SinkAttachment;
 
@@ -21,23 +22,23 @@ enum Moved {
 }
 
 impl Plugin {
-    /// Starts a process beside the one that serves.
+    /// Starts the processes of a version beside those that serve; gives the pid of the first.
     ///
     /// # Errors
-    /// Why it did not start, for people.
+    /// Why one did not start, for people.
     pub(crate) async fn stage(&self, launch: Launch) -> Result<u32, String> {
         self.unstage().await;
-        let worker = match self.start_worker(launch).await {
-            Ok(worker) => worker,
+        let crew = match self.start_crew(&launch).await {
+            Ok(crew) => crew,
             Err(error) => {
                 self.note(&error).await;
                 return Err(error);
             }
         };
-        let pid = worker.process.pid();
+        let pid = crew.first().map_or(0, |worker| worker.process.pid());
         let mut lifecycle = self.lifecycle.lock().await;
-        lifecycle.staged = Some(worker);
-        if lifecycle.current.is_none() {
+        lifecycle.staged = Some(crew);
+        if lifecycle.current.first().is_none() {
             self.state.lock().status = Status::Initializing;
             self.phase.send_if_modified(|phase| {
                 let off = *phase == Phase::Off;
@@ -51,50 +52,49 @@ impl Plugin {
         Ok(pid)
     }
 
-    /// Waits for the handshake of the process that was staged.
+    /// Waits for the handshakes of the processes that were staged.
     ///
     /// # Errors
-    /// With the last lines it wrote.
+    /// With the last lines that one of them wrote.
     pub(crate) async fn probe_staged(&self) -> Result<(), String> {
-        let staged = self.lifecycle.lock().await.staged.clone();
-        match staged {
-            Some(worker) => {
-                let answer = worker.handshake(self.shared.settings.init_timeout.0).await;
-                if let Err(error) = &answer {
-                    self.note(error).await;
-                }
-                answer
-            }
-            None => Err("there is no process to ask".to_owned()),
+        let Some(staged) = self.lifecycle.lock().await.staged.clone() else {
+            return Err("there is no process to ask".to_owned());
+        };
+        let patience = self.shared.settings.init_timeout.0;
+        let asking = staged.all().map(|worker| worker.handshake(patience));
+        let answer = futures::future::try_join_all(asking).await.map(drop);
+        if let Err(error) = &answer {
+            self.note(error).await;
         }
+        answer
     }
 
     /// Keeps the reason why the plugin does not run, when it does not.
     async fn note(&self, error: &str) {
         self.logs.host(error);
-        if self.lifecycle.lock().await.current.is_none() {
+        if self.lifecycle.lock().await.current.first().is_none() {
             let mut state = self.state.lock();
             state.status = Status::Error;
             error.clone_into(&mut state.error);
         }
     }
 
-    /// Ends a staged process that is not wanted.
+    /// Ends staged processes that are not wanted.
     pub(crate) async fn unstage(&self) {
         let mut lifecycle = self.lifecycle.lock().await;
-        if let Some(worker) = lifecycle.staged.take() {
+        if let Some(crew) = lifecycle.staged.take() {
             drop(lifecycle);
-            worker.process.kill().await;
+            crew.kill().await;
             lifecycle = self.lifecycle.lock().await;
         }
-        let nothing = lifecycle.current.is_none() && self.launch.lock().is_none();
+        let nothing = lifecycle.current.first().is_none() && self.launch.lock().is_none();
         if nothing {
             self.phase.send_replace(Phase::Off);
             self.tell();
         }
     }
 
-    /// Lets the staged process take over.
+    /// Lets the staged processes take over.
     ///
     /// # Errors
     /// When a symbol that is in use does not start there: everything is back where it was, and the
@@ -106,61 +106,70 @@ impl Plugin {
         };
         let launch = self.launch();
         // What an earlier change left here cannot be gone back to any more.
-        let stale = lifecycle
-            .previous
-            .take()
-            .and_then(|previous| previous.worker);
-        if let Some(worker) = stale {
-            worker.stop(self.shared.settings.stop_grace.0).await;
+        if let Some(stale) = lifecycle.previous.take() {
+            stale.crew.stop(self.shared.settings.stop_grace.0).await;
         }
         lifecycle.epoch += 1;
-        self.state.lock().in_a_row = 0;
+        {
+            let mut state = self.state.lock();
+            state.in_a_row = 0;
+            state.others.begin_anew(usize::MAX);
+        }
         match self.swap(&lifecycle, &new).await {
             Ok(()) => {
-                let worker = lifecycle.current.replace(Arc::clone(&new));
-                lifecycle.previous = Some(Previous { worker, launch });
-                self.running(&new);
+                let crew = std::mem::replace(&mut lifecycle.current, new);
+                lifecycle.previous = Some(Previous { crew, launch });
+                self.serving(&lifecycle.current);
                 Ok(())
             }
             Err(error) => {
-                // It stays staged: taking back the earlier step ends it.
+                // They stay staged: taking back the earlier step ends them.
                 lifecycle.staged = Some(new);
-                if lifecycle.current.is_none()
-                    && let Some(launch) = launch
-                {
+                if let Some(launch) = launch {
                     let epoch = lifecycle.epoch;
-                    drop(lifecycle);
-                    self.bring_up(launch, epoch);
+                    self.bring_up_missing(&lifecycle.current, &launch, epoch);
                 }
                 Err(error)
             }
         }
     }
 
+    /// Those processes serve now.
+    fn serving(self: &Arc<Self>, crew: &Crew) {
+        let Some(first) = crew.first() else { return };
+        self.state
+            .lock()
+            .others
+            .begin_anew(first.launch.options.workers);
+        self.running(first);
+        self.watch_others(crew);
+    }
+
     /// Takes a take-over back. Without effect when there was none.
     ///
     /// # Errors
-    /// When a symbol does not start in the old process any more.
+    /// When a symbol does not start in the old processes any more.
     pub(crate) async fn give_back(self: &Arc<Self>) -> Result<(), SymbolError> {
         let mut lifecycle = self.lifecycle.lock().await;
-        let Some(previous) = lifecycle.previous.take() else {
+        let Some(mut previous) = lifecycle.previous.take() else {
             return Ok(());
         };
         lifecycle.epoch += 1;
         let epoch = lifecycle.epoch;
-        let Some(old) = previous.worker.filter(|it| it.process.try_wait().is_none()) else {
+        previous.crew.drop_ended();
+        let old = previous.crew;
+        if old.first().is_none() {
             // Nothing ran before, or it ended meanwhile.
-            let worker = lifecycle.current.take();
+            old.stop(self.shared.settings.stop_grace.0).await;
             for instance in self.snapshot() {
                 instance.let_go().await;
             }
             self.launch.lock().clone_from(&previous.launch);
-            lifecycle.staged = worker;
+            lifecycle.staged = Some(std::mem::take(&mut lifecycle.current));
             match previous.launch {
                 Some(launch) => {
                     self.trouble("the earlier process is gone".to_owned());
-                    drop(lifecycle);
-                    self.bring_up(launch, epoch);
+                    self.bring_up_missing(&lifecycle.current, &launch, epoch);
                 }
                 None => {
                     self.phase.send_replace(Phase::Off);
@@ -168,18 +177,22 @@ impl Plugin {
                 }
             }
             return Ok(());
-        };
+        }
         let swapped = self.swap(&lifecycle, &old).await;
-        lifecycle.staged = lifecycle.current.replace(Arc::clone(&old));
-        self.running(&old);
+        lifecycle.staged = Some(std::mem::replace(&mut lifecycle.current, old));
+        self.serving(&lifecycle.current);
+        if let Some(launch) = previous.launch {
+            self.bring_up_missing(&lifecycle.current, &launch, epoch);
+        }
         swapped
     }
 
-    /// Ends the process that served before; the change holds.
+    /// Ends the processes that served before; the change holds.
     pub(crate) async fn retire_previous(&self) {
         let previous = self.lifecycle.lock().await.previous.take();
-        if let Some(worker) = previous.and_then(|previous| previous.worker) {
-            worker.stop(self.shared.settings.stop_grace.0).await;
+        if let Some(previous) = previous {
+            let grace = self.shared.settings.stop_grace.0;
+            previous.crew.stop(grace).await;
         }
     }
 
@@ -187,13 +200,13 @@ impl Plugin {
     pub(crate) async fn shut(self: &Arc<Self>, reason: Option<&str>) {
         let mut lifecycle = self.lifecycle.lock().await;
         lifecycle.epoch += 1;
-        let workers = [
-            lifecycle.staged.take(),
+        let crews = [
+            lifecycle.staged.take().unwrap_or_default(),
             lifecycle
                 .previous
                 .take()
-                .and_then(|previous| previous.worker),
-            lifecycle.current.take(),
+                .map_or_else(Crew::default, |previous| previous.crew),
+            std::mem::take(&mut lifecycle.current),
         ];
         let settings = &self.shared.settings;
         for instance in self.snapshot() {
@@ -216,9 +229,10 @@ impl Plugin {
                 instance.report(self, reason.to_owned());
             }
         }
-        for worker in workers.into_iter().flatten() {
-            worker.stop(settings.stop_grace.0).await;
-        }
+        let stopping = crews
+            .into_iter()
+            .map(|crew| crew.stop(settings.stop_grace.0));
+        futures::future::join_all(stopping).await;
         *self.launch.lock() = None;
         {
             let mut state = self.state.lock();
@@ -230,16 +244,14 @@ impl Plugin {
         self.tell();
     }
 
-    /// Moves everything in use from the current process, if there is one, to `new`.
-    async fn swap(
-        self: &Arc<Self>,
-        lifecycle: &Lifecycle,
-        new: &Arc<Worker>,
-    ) -> Result<(), SymbolError> {
-        let old = lifecycle
-            .current
-            .as_ref()
-            .filter(|it| it.process.try_wait().is_none());
+    /// Moves everything in use from the current processes, as far as there are any, to `crew`.
+    async fn swap(self: &Arc<Self>, lifecycle: &Lifecycle, crew: &Crew) -> Result<(), SymbolError> {
+        let Some(new) = crew.first() else {
+            return Err(SymbolError::io("there is no process to take over"));
+        };
+        let mut old = lifecycle.current.clone();
+        old.drop_ended();
+        let old = Some(&old).filter(|old| old.first().is_some());
         let (mut instances, dropped): (Vec<_>, Vec<_>) =
             self.snapshot().into_iter().partition(|instance| {
                 new.launch
@@ -257,7 +269,7 @@ impl Plugin {
         });
         let mut moved = Vec::with_capacity(instances.len());
         for instance in instances {
-            match self.relocate(&instance, old, new).await {
+            match self.relocate(&instance, old, crew).await {
                 Ok(step) => moved.push(step),
                 Err(error) => {
                     for step in moved.into_iter().rev() {
@@ -289,13 +301,15 @@ impl Plugin {
     async fn relocate(
         self: &Arc<Self>,
         instance: &Instance,
-        old: Option<&Arc<Worker>>,
-        new: &Arc<Worker>,
+        old: Option<&Crew>,
+        crew: &Crew,
     ) -> Result<Moved, SymbolError> {
         let settings = &self.shared.settings;
+        let all: Vec<Arc<Worker>> = crew.all().cloned().collect();
+        let new = &all[0];
         match instance {
             Instance::Function(function) => {
-                let pool = function.attach(new).await?;
+                let pool = Pool::start(&function.symbol, settings, &all).await?;
                 Ok(Moved::Function(
                     instance.clone(),
                     function.switch(Some(pool)),
@@ -345,7 +359,7 @@ impl Plugin {
     }
 
     /// Puts an instance back where it was.
-    async fn return_to(self: &Arc<Self>, step: Moved, old: Option<&Arc<Worker>>) {
+    async fn return_to(self: &Arc<Self>, step: Moved, old: Option<&Crew>) {
         let limit = self.shared.settings.command_timeout.0;
         let (instance, back) = match step {
             Moved::Function(instance, pool) => {
@@ -382,7 +396,7 @@ impl Plugin {
                 self,
                 format!("{} could not go back: {error}", instance.called()),
             );
-            if let Some(old) = old {
+            if let Some(old) = old.and_then(Crew::first) {
                 // Its restart brings everything back that is in use.
                 old.recycle("did not take a symbol back");
             }
