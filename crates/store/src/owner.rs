@@ -18,8 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::database::Address;
 use crate::{DatabaseUrl, StoreError};
 
-/// The key of the lock, which other programs on the same server are not likely to choose: `plugyard`.
-const KEY: i64 = 0x706c_7567_7961_7264;
+/// The key of the lock, which other programs on the same server are not likely to choose: `plugownr`. Not that of
+/// migrations, which are made while this one is held.
+const KEY: i64 = 0x706c_7567_6f77_6e72;
 /// Between two tries to get the lock.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Between two looks whether the session still lives, and between two tries to connect again.
