@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use plugyard_http::Principal;
 use plugyard_model::{Digest, Problem, codes};
+use plugyard_store::secrets::key_needed;
 use plugyard_store::{Database, StoreError};
 use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
@@ -61,16 +62,22 @@ pub struct Options {
     pub keys: bool,
     /// The version of the program that makes it, for people.
     pub program: String,
+    /// The packages are elsewhere, where `objects.url` says.
+    pub objects_elsewhere: bool,
 }
 
-/// Where the database of a backed-up home is.
+/// Where something of a backed-up home is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stored {
     /// In the backup.
     Included,
-    /// In a PostgreSQL, which is backed up with its own tools.
+    /// Elsewhere, in a PostgreSQL or an object store, which have tools of their own.
     External,
+}
+
+fn included() -> Stored {
+    Stored::Included
 }
 
 /// What is in a backup.
@@ -88,6 +95,12 @@ pub struct Manifest {
     pub migrations: Vec<String>,
     /// Whether the keys are in it.
     pub keys: bool,
+    /// Where its packages are.
+    #[serde(default = "included")]
+    pub objects: Stored,
+    /// The name of the master key that its secrets need; `None` when it has no secrets.
+    #[serde(default)]
+    pub master_key: Option<String>,
     /// Everything in it, in order.
     pub entries: Vec<Entry>,
 }
@@ -164,6 +177,10 @@ impl Platform {
             .tempfile_in(self.home().staging())
             .map_err(|error| failed(&self.home().staging(), &error))?
             .into_temp_path();
+        let options = Options {
+            objects_elsewhere: self.settings().objects.is_some(),
+            ..options
+        };
         let manifest = write(self.home(), self.database(), options, self.now(), &file).await?;
         Ok(Backup { file, manifest })
     }
@@ -223,6 +240,12 @@ pub async fn write(
         },
         migrations,
         keys: options.keys,
+        objects: if options.objects_elsewhere {
+            Stored::External
+        } else {
+            Stored::Included
+        },
+        master_key: master_key_of(database).await?,
         entries: Vec::new(),
     };
     let (home, target) = (home.clone(), to.to_owned());
@@ -248,6 +271,19 @@ async fn snapshot(database: &Database, directory: &Path) -> Result<Option<PathBu
         .await
         .map_err(StoreError::from)?;
     Ok(Some(path))
+}
+
+/// A database of before there were secrets needs no key.
+async fn master_key_of(database: &Database) -> Result<Option<String>, Problem> {
+    let has_secrets = migrations_of(database)
+        .await?
+        .iter()
+        .any(|name| name.ends_with("_store_secrets"));
+    if !has_secrets {
+        return Ok(None);
+    }
+    let needed = key_needed(database.conn()).await?;
+    Ok(needed.map(|key| key.to_string()))
 }
 
 async fn migrations_of(database: &Database) -> Result<Vec<String>, Problem> {

@@ -43,7 +43,7 @@ pub use file::config_file;
 pub use history::{ConfigDifference, HistoryEntry};
 pub(crate) use lifecycle::Prepared;
 pub(crate) use locks::Locks;
-pub use transfer::{Export, Recipient};
+pub use transfer::{Export, ParseRecipientError, Recipient};
 pub use write::Written;
 
 /// Changes that a slow listener may miss before it is told to look for itself.

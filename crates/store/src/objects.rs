@@ -219,7 +219,11 @@ impl Objects {
         if self.marked().await.map_err(unreachable)?.is_none() {
             let (mark, text) = (Key::from(MARK), format!("{owner}\n"));
             let created = PutOptions::from(PutMode::Create);
-            match self.store.put_opts(&mark, text.clone().into(), created).await {
+            match self
+                .store
+                .put_opts(&mark, text.clone().into(), created)
+                .await
+            {
                 Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => {}
                 // A store that cannot put on a condition: the look below still finds who was last.
                 Err(object_store::Error::NotImplemented { .. }) => {

@@ -2,7 +2,7 @@
 
 use plugyard_config::{Body, Definition, Values};
 use plugyard_http::Principal;
-use plugyard_model::{PluginName, Problem};
+use plugyard_model::{PluginName, Problem, codes};
 use plugyard_store::StoreError;
 use plugyard_store::secrets::{self, Secrets};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
@@ -176,7 +176,15 @@ impl Platform {
                     action,
                     &who.name,
                 )
-                .await?;
+                .await;
+            let changes = match changes {
+                Err(problem) if problem.code == codes::SECRET_STORE_UNAVAILABLE => {
+                    // What is wrong with the key is known to who looked for it.
+                    let reason = self.secrets().await.err();
+                    return Err(reason.unwrap_or(problem).into());
+                }
+                changes => changes?,
+            };
             let Some((revision, keys)) = changes else {
                 continue;
             };

@@ -80,7 +80,7 @@ pub(super) fn restore(arguments: &cli::Restore, context: &Context) -> Result<Exi
 }
 
 /// The home with its lock, when no server runs on it.
-fn offline(context: &Context) -> Result<Option<(Home, std::fs::File)>, Problem> {
+pub(super) fn offline(context: &Context) -> Result<Option<(Home, std::fs::File)>, Problem> {
     let home = context
         .global
         .home
@@ -108,6 +108,7 @@ async fn write(home: &Home, arguments: &cli::Backup, to: &Path) -> Result<(), Pr
     let options = Options {
         keys: arguments.keys,
         program: env!("CARGO_PKG_VERSION").to_owned(),
+        objects_elsewhere: settings.objects.url.is_some(),
     };
     let now = Clock::system().now();
     let written = backup::write(home, &database, options, now, to).await;
@@ -156,6 +157,8 @@ fn print(manifest: &Manifest, path: &Path, context: &Context) {
         "created_at": manifest.created_at,
         "database": manifest.database,
         "keys": manifest.keys,
+        "objects": manifest.objects,
+        "master_key": manifest.master_key,
         "files": files,
         "bytes": bytes,
     });
@@ -177,6 +180,22 @@ fn warn(manifest: &Manifest, lang: Lang) {
         (false, Lang::ZhCn) => "提示：其中不含密钥；没有 `keys/` 目录将无法读取已存储的机密",
     };
     note(keys);
+    if let Some(key) = manifest.master_key.as_ref().filter(|_| !manifest.keys) {
+        note(&match lang {
+            Lang::En => {
+                format!("warning: its secrets need the master key {key}; keep that key elsewhere")
+            }
+            Lang::ZhCn => format!("警告：其中的机密需要主密钥 {key}；请另行保存该密钥"),
+        });
+    }
+    if manifest.objects == Stored::External {
+        note(match lang {
+            Lang::En => {
+                "warning: the packages are where `objects.url` says and not in it; back that store up too"
+            }
+            Lang::ZhCn => "警告：插件包位于 `objects.url` 指向的存储，不在其中；请同时备份该存储",
+        });
+    }
     if manifest.database == Stored::External {
         note(match lang {
             Lang::En => {

@@ -1,14 +1,19 @@
 //! `doctor`: what this machine can and cannot enforce, found out by trying.
 
-use plugyard_model::{ExitCode, Problem, Severity, codes};
+use plugyard_model::{ExitCode, Lang, Problem, Severity, codes};
 use plugyard_platform::Home;
 use plugyard_sandbox::{Enforced, HostReport, How, Launcher};
+use plugyard_store::secrets::{KeyId, KeySource, key_needed};
+use plugyard_store::{Database, Objects};
 use serde_json::{Value as Json, json};
 
+use crate::cli::{Auth, Serve};
 use crate::commands::{Context, asynchronously};
 use crate::failure::Failure;
 use crate::kinds;
 use crate::output::text_at;
+use crate::serve;
+use crate::settings::{self, Settings};
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     let unusable = |error: std::io::Error| {
@@ -26,6 +31,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     })?;
     let mut checks = host(&report);
     checks.push(python());
+    checks.extend(stores(context));
     checks.extend(dropped(context));
     let body = json!({ "checks": checks, "host": report });
     context.printer.list(
@@ -128,6 +134,100 @@ fn limit(name: &str, enforced: &Enforced) -> Json {
         How::NotEnforced => "weak",
     };
     check(name, result, enforced.by.clone())
+}
+
+/// Whether what the configuration names can be used: the store of packages, and the master key.
+fn stores(context: &Context) -> Vec<Json> {
+    let home = Home::new(&context.global.home);
+    let serve = Serve {
+        listen: None,
+        auth: Some(Auth::Token),
+    };
+    let settings = match settings::load(&home, &serve) {
+        Ok(settings) => settings,
+        Err(problem) => {
+            let text = problem.detail(context.lang);
+            return vec![check("configuration", "missing", text)];
+        }
+    };
+    asynchronously(async {
+        let mut checks = Vec::new();
+        checks.extend(objects(&home, &settings, context.lang).await);
+        checks.push(master_key(&home, &settings, context.lang).await);
+        checks
+    })
+}
+
+/// Whether a store that `objects.url` names answers.
+async fn objects(home: &Home, settings: &Settings, lang: Lang) -> Option<Json> {
+    const NAME: &str = "package store";
+    let (url, options) = match settings.objects.store(home) {
+        Ok((Some(url), options)) => (url, options),
+        Ok((None, _)) => return None,
+        Err(problem) => return Some(check(NAME, "missing", problem.detail(lang))),
+    };
+    let cache = tempfile::tempdir().ok()?;
+    let answered = match Objects::open(&url, &options, cache.path()) {
+        Ok(objects) => objects.ping().await,
+        Err(error) => Err(error),
+    };
+    Some(match answered {
+        Ok(()) => check(NAME, "ok", url.to_string()),
+        Err(error) => check(NAME, "missing", causes(&error)),
+    })
+}
+
+/// Whether the master key is there, and is the one that the database needs.
+async fn master_key(home: &Home, settings: &Settings, lang: Lang) -> Json {
+    const NAME: &str = "master key";
+    let from = match settings.secrets.source(home) {
+        Ok(from) => from,
+        Err(problem) => return check(NAME, "missing", problem.detail(lang)),
+    };
+    let keys = match from.keys().await {
+        Ok(keys) => keys,
+        Err(error) => return check(NAME, "missing", causes(&error)),
+    };
+    let found = keys.first().map(ToString::to_string);
+    let needed = needed_key(home, settings).await;
+    match (needed, found) {
+        (Some(needed), found) if !keys.contains(&needed) => {
+            let found = found.unwrap_or_else(|| "-".to_owned());
+            let problem = Problem::new(codes::MASTER_KEY_WRONG)
+                .with("source", from)
+                .with("expected", needed)
+                .with("found", found);
+            check(NAME, "missing", problem.detail(lang))
+        }
+        (_, Some(key)) => check(NAME, "ok", format!("{from}: {key}")),
+        (_, None) => match from {
+            KeySource::File(_) => check(NAME, "ok", format!("{from} (made at the first start)")),
+            from => check(NAME, "missing", format!("{from}: -")),
+        },
+    }
+}
+
+/// The key that the database of a home needs; `None` when it needs none, or cannot be asked.
+async fn needed_key(home: &Home, settings: &Settings) -> Option<KeyId> {
+    if settings.database.url.is_none() && !home.database().exists() {
+        return None;
+    }
+    let url = serve::database_url(home, settings).ok()?;
+    let database = Database::open(&url).await.ok()?;
+    let needed = key_needed(database.conn()).await.ok().flatten();
+    let _ = database.close().await;
+    needed
+}
+
+/// An error with what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        text = format!("{text}: {source}");
+        inner = source;
+    }
+    text
 }
 
 /// Plugins that were put into the home by hand and are not installed.

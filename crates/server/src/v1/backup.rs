@@ -52,6 +52,7 @@ async fn backup(
     let options = Options {
         keys: wanted.keys,
         program: app.settings.version.clone(),
+        ..Options::default()
     };
     let Backup { file: path, .. } = app.platform.backup(&who, options).await?;
     let failed = |error: std::io::Error| {

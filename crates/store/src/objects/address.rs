@@ -6,10 +6,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::{ObjectStore, RetryConfig};
 use object_store::aws::{AmazonS3Builder, Checksum};
 use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, RetryConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::SecretText;

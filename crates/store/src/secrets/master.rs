@@ -195,6 +195,15 @@ impl KeySource {
         KeyRing::read(&text).map_err(|reason| self.malformed(reason))
     }
 
+    /// The keys that are there now, the one in use first; none when there is nothing.
+    ///
+    /// # Errors
+    /// [`SecretError::KeyExposed`], [`SecretError::KeyUnreadable`], [`SecretError::KeyMalformed`].
+    pub async fn keys(&self) -> Result<Vec<KeyId>, SecretError> {
+        let ring = self.load().await?;
+        Ok(ring.map(|ring| ring.ids()).unwrap_or_default())
+    }
+
     fn malformed(&self, reason: &str) -> SecretError {
         SecretError::KeyMalformed {
             from: self.clone(),
