@@ -127,6 +127,12 @@ pub(crate) fn install_missing(allowed: bool) -> Result<()> {
     if !has_python() {
         missing.push("python3-venv");
     }
+    // The client for PHP is tested with it.
+    if !process::capture(command("php").arg("--version"))
+        .is_ok_and(|answer| answer.status.success())
+    {
+        missing.push("php-cli");
+    }
     // Tests of fetching make a network of their own.
     if !process::capture(command("ip").arg("-V")).is_ok_and(|answer| answer.status.success()) {
         missing.push("iproute2");

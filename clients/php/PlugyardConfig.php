@@ -1,0 +1,271 @@
+<?php
+
+declare(strict_types=1);
+
+/**
+ * Reads the configuration of a plugin that Plugyard keeps. One file, PHP 7.4 or newer, nothing else needed.
+ *
+ *     $config = PlugyardConfig::fromEnvironment();            // in a process that Plugyard started
+ *     $config = PlugyardConfig::ofPlugin($home, 'DemoPlugin'); // in an application beside its home
+ *     $timeout = $config->getConfig('API_TIMEOUT', 30);
+ *
+ * A value that is not null is given as it is stored, also `false` and `0`; else the caller's default. A key
+ * that does not exist gives the default too. Values are read again when they changed, so a long process
+ * sees a new value no later than a second after it was stored.
+ */
+final class PlugyardConfig
+{
+    /** Seconds after which an address is asked again. */
+    private const FRESH = 0.5;
+    /** Bytes of a document that is read. */
+    private const LIMIT = 16777216;
+
+    /** @var callable():?string names the file, null when there is none */
+    private $locate;
+    /** @var array{api:string,token:string}|null */
+    private $address;
+    /** @var array{revision:int,values:array<string,mixed>,unreadable:list<string>} */
+    private $document = ['revision' => 0, 'values' => [], 'unreadable' => []];
+    /** @var string what the document was read from, to see that it changed */
+    private $stamp = '';
+    /** @var float when an address was last asked */
+    private $asked = 0.0;
+    /** @var array<string,true> */
+    private $missed = [];
+    /** @var callable(string):void|null */
+    private $log;
+
+    private function __construct(callable $locate, ?array $address, ?callable $log)
+    {
+        $this->locate = $locate;
+        $this->address = $address;
+        $this->log = $log;
+    }
+
+    /**
+     * In a process that Plugyard started: from the file that `PLUGYARD_CONFIG_FILE` names, else from the
+     * server at `PLUGYARD_API` with `PLUGYARD_TOKEN`. With neither every read gives the caller's default.
+     */
+    public static function fromEnvironment(?callable $log = null): self
+    {
+        $file = self::variable('PLUGYARD_CONFIG_FILE');
+        if ($file !== null) {
+            return self::fromFile($file, $log);
+        }
+        $api = self::variable('PLUGYARD_API');
+        $token = self::variable('PLUGYARD_TOKEN');
+        if ($api !== null && $token !== null) {
+            return self::fromServer($api, $token, $log);
+        }
+        return new self(static function (): ?string {
+            return null;
+        }, null, $log);
+    }
+
+    /** From a file as `PLUGYARD_CONFIG_FILE` names it. */
+    public static function fromFile(string $file, ?callable $log = null): self
+    {
+        return new self(static function () use ($file): ?string {
+            return $file;
+        }, null, $log);
+    }
+
+    /** From a server, with the token of the plugin. */
+    public static function fromServer(string $api, string $token, ?callable $log = null): self
+    {
+        return new self(static function (): ?string {
+            return null;
+        }, ['api' => rtrim($api, '/'), 'token' => $token], $log);
+    }
+
+    /**
+     * The values of an `app` plugin, read beside the home directory of Plugyard. Needs the rights of the
+     * server's user, because secrets are in them. A plugin that is not installed has none.
+     */
+    public static function ofPlugin(string $home, string $plugin, ?callable $log = null): self
+    {
+        if (preg_match('/^[A-Za-z][A-Za-z0-9_-]{0,63}$/D', $plugin) !== 1) {
+            throw new InvalidArgumentException("not a plugin's name: $plugin");
+        }
+        $pattern = rtrim($home, '/') . "/plugin-config/app/$plugin/*/config.json";
+        return new self(static function () use ($pattern): ?string {
+            $files = glob($pattern) ?: [];
+            // There is one, but for the moment of an upgrade; versions are named in the order of time.
+            return $files === [] ? null : end($files);
+        }, null, $log);
+    }
+
+    /**
+     * The stored value, or the default where there is none.
+     *
+     * @param mixed $default
+     * @return mixed
+     * @throws RuntimeException for a secret that cannot be decrypted
+     */
+    public function getConfig(string $key, $default = null)
+    {
+        $this->refresh();
+        if (in_array($key, $this->document['unreadable'], true)) {
+            throw new RuntimeException("$key is set and cannot be decrypted");
+        }
+        $values = $this->document['values'];
+        if (!array_key_exists($key, $values)) {
+            if ($this->log !== null && !isset($this->missed[$key])) {
+                $this->missed[$key] = true;
+                ($this->log)("no configuration key $key");
+            }
+            return $default;
+        }
+        return $values[$key] ?? $default;
+    }
+
+    /** The value as text: a number in decimal, a checkbox as `1` or `0`. */
+    public function getString(string $key, ?string $default = null): ?string
+    {
+        $value = $this->getConfig($key);
+        if ($value === null) {
+            return $default;
+        }
+        if (is_bool($value)) {
+            return $value ? '1' : '0';
+        }
+        if (is_float($value)) {
+            return json_encode($value);
+        }
+        if (is_scalar($value)) {
+            return (string) $value;
+        }
+        throw new UnexpectedValueException("$key is no text");
+    }
+
+    /** The value as a whole number. Throws, naming the key, for one that is none. */
+    public function getInt(string $key, ?int $default = null): ?int
+    {
+        $value = $this->getConfig($key);
+        if ($value === null) {
+            return $default;
+        }
+        if (is_bool($value) || is_int($value)) {
+            return (int) $value;
+        }
+        $number = filter_var(is_float($value) && floor($value) === $value ? (int) $value : $value, FILTER_VALIDATE_INT);
+        if ($number === false) {
+            throw new UnexpectedValueException("$key is no whole number");
+        }
+        return $number;
+    }
+
+    /** The value as a number. */
+    public function getFloat(string $key, ?float $default = null): ?float
+    {
+        $value = $this->getConfig($key);
+        if ($value === null) {
+            return $default;
+        }
+        if (is_bool($value) || !is_numeric($value)) {
+            throw new UnexpectedValueException("$key is no number");
+        }
+        return (float) $value;
+    }
+
+    /** The value as yes or no. */
+    public function getBool(string $key, ?bool $default = null): ?bool
+    {
+        $value = $this->getConfig($key);
+        if ($value === null) {
+            return $default;
+        }
+        $known = is_bool($value) ? $value : filter_var($value, FILTER_VALIDATE_BOOLEAN, FILTER_NULL_ON_FAILURE);
+        if ($known === null) {
+            throw new UnexpectedValueException("$key is neither yes nor no");
+        }
+        return $known;
+    }
+
+    /**
+     * All values of one moment, with the revision they are of.
+     *
+     * @return array{revision:int,values:array<string,mixed>,unreadable:list<string>}
+     */
+    public function all(): array
+    {
+        $this->refresh();
+        return $this->document;
+    }
+
+    private function refresh(): void
+    {
+        if ($this->address !== null) {
+            $this->ask();
+            return;
+        }
+        $file = ($this->locate)();
+        if ($file === null) {
+            $this->forget();
+            return;
+        }
+        clearstatcache(true, $file);
+        $stat = @stat($file);
+        if ($stat === false) {
+            $this->forget();
+            return;
+        }
+        // Every write makes a new file.
+        $stamp = "$file:{$stat['ino']}:{$stat['mtime']}:{$stat['size']}";
+        if ($stamp === $this->stamp) {
+            return;
+        }
+        $text = file_get_contents($file, false, null, 0, self::LIMIT);
+        if ($text === false) {
+            throw new RuntimeException('the configuration file cannot be read');
+        }
+        $this->take($text);
+        $this->stamp = $stamp;
+    }
+
+    private function ask(): void
+    {
+        $now = microtime(true);
+        if ($now - $this->asked < self::FRESH) {
+            return;
+        }
+        $context = stream_context_create(['http' => [
+            'header' => 'Authorization: Bearer ' . $this->address['token'],
+            'timeout' => 10,
+            'follow_location' => 0,
+            'ignore_errors' => true,
+        ]]);
+        $text = @file_get_contents($this->address['api'] . '/v1/self/config', false, $context, 0, self::LIMIT);
+        $status = isset($http_response_header[0]) ? (int) (explode(' ', $http_response_header[0])[1] ?? 0) : 0;
+        if ($text === false || $status !== 200) {
+            throw new RuntimeException("the server does not give the configuration (status $status)");
+        }
+        $this->take($text);
+        $this->asked = $now;
+    }
+
+    private function take(string $text): void
+    {
+        $read = json_decode($text, true, 64);
+        if (!is_array($read) || !is_array($read['values'] ?? null)) {
+            throw new RuntimeException('the configuration cannot be understood');
+        }
+        $this->document = [
+            'revision' => (int) ($read['revision'] ?? 0),
+            'values' => $read['values'],
+            'unreadable' => array_values((array) ($read['unreadable'] ?? [])),
+        ];
+    }
+
+    private function forget(): void
+    {
+        $this->document = ['revision' => 0, 'values' => [], 'unreadable' => []];
+        $this->stamp = '';
+    }
+
+    private static function variable(string $name): ?string
+    {
+        $value = getenv($name);
+        return $value === false || $value === '' ? null : $value;
+    }
+}

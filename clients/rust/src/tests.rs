@@ -1,0 +1,107 @@
+use std::net::TcpListener;
+use std::thread;
+
+use serde_json::json;
+
+use super::*;
+
+fn document() -> Value {
+    json!({
+        "revision": 3,
+        "values": {
+            "TIMEOUT": 60, "RATIO": 1.5, "ON": false, "ZERO": 0, "CLEARED": null,
+            "TEXT": "x", "NUMBER": "30", "WHOLE": 2.0,
+        },
+        "unreadable": ["SECRET"],
+    })
+}
+
+/// As the server does: a new file that takes the place of the old one.
+fn store(home: &Path, document: &Value) {
+    let directory = home.join("plugin-config/app/Demo/0199");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("new"), document.to_string()).unwrap();
+    fs::rename(directory.join("new"), directory.join("config.json")).unwrap();
+}
+
+#[test]
+fn stored_values_win_over_defaults_also_false_and_zero() {
+    let home = tempfile::tempdir().unwrap();
+    store(home.path(), &document());
+    let config = PluginConfig::of_plugin(home.path(), "Demo").unwrap();
+    let get = |key, default| config.get_config(key, default).unwrap();
+    assert_eq!(get("TIMEOUT", json!(30)), 60);
+    assert_eq!(get("ON", json!(true)), false);
+    assert_eq!(get("ZERO", json!(7)), 0);
+    assert_eq!(get("CLEARED", json!(30)), 30);
+    assert_eq!(get("NOPE", json!(30)), 30);
+    assert!(matches!(config.get("SECRET"), Err(ConfigError::Unreadable { key }) if key == "SECRET"));
+    let shown = format!("{:?}", config.all().unwrap());
+    assert!(shown.contains("TIMEOUT") && !shown.contains("60"), "{shown}");
+}
+
+#[test]
+fn typed_readers_convert_or_name_the_key() {
+    let home = tempfile::tempdir().unwrap();
+    store(home.path(), &document());
+    let config = PluginConfig::of_plugin(home.path(), "Demo").unwrap();
+    assert_eq!(config.get_string("TIMEOUT", "").unwrap(), "60");
+    assert_eq!(config.get_string("ON", "").unwrap(), "0");
+    assert_eq!(config.get_i64("NUMBER", 0).unwrap(), 30);
+    assert_eq!(config.get_i64("WHOLE", 0).unwrap(), 2);
+    assert_eq!(config.get_i64("CLEARED", 5).unwrap(), 5);
+    assert!((config.get_f64("RATIO", 0.0).unwrap() - 1.5).abs() < f64::EPSILON);
+    assert!(!config.get_bool("ON", true).unwrap());
+    for wrong in [
+        config.get_i64("TEXT", 0).map(drop),
+        config.get_f64("TEXT", 0.0).map(drop),
+        config.get_bool("TEXT", false).map(drop),
+    ] {
+        assert!(matches!(wrong, Err(ConfigError::Type { key, .. }) if key == "TEXT"));
+    }
+    assert!(config.get_i64("RATIO", 0).is_err());
+}
+
+#[test]
+fn a_new_value_is_seen_at_once_and_none_after_an_uninstall() {
+    let home = tempfile::tempdir().unwrap();
+    store(home.path(), &document());
+    let config = PluginConfig::of_plugin(home.path(), "Demo").unwrap();
+    assert_eq!(config.all().unwrap().revision, 3);
+    store(home.path(), &json!({"revision": 4, "values": {"TIMEOUT": 61}}));
+    assert_eq!(config.get_i64("TIMEOUT", 0).unwrap(), 61);
+    fs::remove_dir_all(home.path().join("plugin-config/app/Demo/0199")).unwrap();
+    assert_eq!(config.get_i64("TIMEOUT", 30).unwrap(), 30);
+    assert!(PluginConfig::of_plugin(home.path(), "../x").is_err());
+    let bad = home.path().join("bad.json");
+    fs::write(&bad, "{bad").unwrap();
+    assert!(matches!(PluginConfig::from_file(bad).all(), Err(ConfigError::Malformed)));
+}
+
+#[test]
+fn a_server_is_asked_with_the_token() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let api = format!("http://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..read]).into_owned();
+            let right = request.contains("Authorization: Bearer t\r\n");
+            let (status, body) = if right {
+                ("200 OK", document().to_string())
+            } else {
+                ("401 Unauthorized", "{}".to_owned())
+            };
+            write!(stream, "HTTP/1.1 {status}\r\n\r\n{body}").unwrap();
+        }
+    });
+    let config = PluginConfig::from_server(&api, "t");
+    assert_eq!(config.get_i64("TIMEOUT", 0).unwrap(), 60);
+    // Still fresh: not asked again.
+    assert_eq!(config.get_i64("ZERO", 1).unwrap(), 0);
+    let other = PluginConfig::from_server(&api, "other").all();
+    assert!(matches!(other, Err(ConfigError::Refused { status }) if status.contains("401")));
+    server.join().unwrap();
+}
