@@ -170,3 +170,60 @@ async fn a_password_in_an_address_is_not_repeated() {
     assert!(!format!("{problem:?}").contains("hunter"));
     assert!(!format!("{:?}", Source::Url(url.to_owned())).contains("hunter"));
 }
+
+#[tokio::test]
+async fn hostile_archives_are_refused_the_same_from_wherever_they_come() {
+    let name = |name: &str| {
+        Archive::new()
+            .file("fake.json", "{}")
+            .file(name, "x")
+            .build()
+    };
+    let archives: Vec<(&str, Vec<u8>)> = vec![
+        ("archive_not_zip", b"<html>".repeat(9)),
+        ("archive_damaged", good_package()[..60].to_vec()),
+        (
+            "archive_trailing_data",
+            [good_package(), b"tail".to_vec()].concat(),
+        ),
+        (
+            "archive_prefix_data",
+            [b"head".to_vec(), good_package()].concat(),
+        ),
+        ("archive_name_traversal", name("../evil")),
+        ("archive_name_absolute", name("/etc/passwd")),
+        ("archive_name_backslash", name("a\\b")),
+        ("archive_duplicate", name("fake.json")),
+    ];
+    let served = archives.clone();
+    let site = Site::new(move |path| {
+        let index: usize = path.trim_start_matches('/').parse().unwrap();
+        ok(&served[index].1)
+    })
+    .await;
+    let bench = bench(true).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (index, (code, bytes)) in archives.into_iter().enumerate() {
+        std::fs::write(file.path(), &bytes).unwrap();
+        let mut answers = Vec::new();
+        for source in [
+            Source::Url(site.url(&format!("/{index}"))),
+            Source::Path(file.path().to_owned()),
+            Source::Stream(Box::pin(std::io::Cursor::new(bytes))),
+        ] {
+            let problem = bench.platform.take_in(source, TakeIn::default()).await;
+            answers.push(problem.unwrap_err());
+        }
+        let found: Vec<_> = answers[0]
+            .findings
+            .iter()
+            .map(|it| it.code.as_str())
+            .collect();
+        assert!(found.contains(&code), "{code} is not among {found:?}");
+        assert_eq!(answers[0].findings, answers[1].findings, "{code}");
+        assert_eq!(answers[1].findings, answers[2].findings, "{code}");
+    }
+    assert!(bench.platform.plugins().await.unwrap().is_empty());
+    let kept = std::fs::read_dir(bench.home.path().join("objects/packages"));
+    assert_eq!(kept.map_or(0, Iterator::count), 0);
+}
