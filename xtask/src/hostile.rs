@@ -12,10 +12,22 @@ use crate::{tidy, workspace};
 
 const ARCHIVES: &str = "crates/archive/tests/hostile.rs";
 
+/// The same as far as a directory can be hostile.
+const DIRECTORIES: &str = "crates/archive/tests/directories.rs";
+
+/// What the platform meets by itself: addresses, full disks, kills, damaged backups.
+const PLATFORM: [&str; 3] = [
+    "crates/platform/tests/it/fetching.rs",
+    "crates/platform/tests/it/full.rs",
+    "crates/platform/tests/it/crash.rs",
+];
+
 /// Where the started product meets clients and a machine that mean no good.
-const PRODUCT: [&str; 3] = [
+const PRODUCT: [&str; 5] = [
     "crates/plugyard/tests/it/hostile.rs",
     "crates/plugyard/tests/it/surroundings.rs",
+    "crates/plugyard/tests/it/databases.rs",
+    "crates/plugyard/tests/it/home.rs",
     "crates/plugyard/tests/it/secrets.rs",
 ];
 
@@ -27,7 +39,39 @@ pub(crate) fn page() -> Result<String> {
          | class | codes | test |\n|---|---|---|\n",
         tidy::GENERATED
     );
-    for (test, body) in tests(ARCHIVES)? {
+    with_codes(&mut page, ARCHIVES)?;
+    let _ = write!(
+        page,
+        "\n## Directories\n\nHeld to the same rules; what only bytes can be, such as overlapping entries, a file system cannot \
+         hold. From `{DIRECTORIES}`.\n\n| class | codes | test |\n|---|---|---|\n"
+    );
+    with_codes(&mut page, DIRECTORIES)?;
+    page.push_str(
+        "\n## Addresses, disks and kills\n\nOf the platform without a server, on every database.\n\n\
+         | class | test | file |\n|---|---|---|\n",
+    );
+    for file in PLATFORM {
+        for (test, _) in tests(file)? {
+            // What the tests run again in a process of its own.
+            if test != "child" {
+                let _ = writeln!(page, "| {} | `{test}` | `{file}` |", words(&test));
+            }
+        }
+    }
+    page.push_str(
+        "\n## Clients and machines\n\nAgainst the started server.\n\n| class | test | file |\n|---|---|---|\n",
+    );
+    for file in PRODUCT {
+        for (test, _) in tests(file)? {
+            let _ = writeln!(page, "| {} | `{test}` | `{file}` |", words(&test));
+        }
+    }
+    Ok(page)
+}
+
+/// The tests of a file, with the codes that each names.
+fn with_codes(page: &mut String, file: &str) -> Result<()> {
+    for (test, body) in tests(file)? {
         let codes: Vec<String> = codes(&body)
             .iter()
             .map(|code| format!("`{code}`"))
@@ -39,15 +83,7 @@ pub(crate) fn page() -> Result<String> {
             codes.join(", ")
         );
     }
-    page.push_str(
-        "\n## Clients and machines\n\nAgainst the started server.\n\n| class | test | file |\n|---|---|---|\n",
-    );
-    for file in PRODUCT {
-        for (test, _) in tests(file)? {
-            let _ = writeln!(page, "| {} | `{test}` | `{file}` |", words(&test));
-        }
-    }
-    Ok(page)
+    Ok(())
 }
 
 fn words(test: &str) -> String {
@@ -67,6 +103,7 @@ fn tests(file: &str) -> Result<Vec<(String, String)>> {
 
 fn split(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
+    let text = text.replace("\n#[tokio::test]\nasync fn ", "\n#[test]\nfn ");
     for part in text.split("\n#[test]\nfn ").skip(1) {
         let name = part.split('(').next().unwrap_or_default();
         let body = part.split("\n}\n").next().unwrap_or(part);

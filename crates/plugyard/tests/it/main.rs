@@ -12,6 +12,7 @@
 mod administration;
 mod author;
 mod commands;
+mod databases;
 mod demo;
 mod facts;
 mod home;

@@ -1,6 +1,7 @@
 //! A started `plugyard serve` with a home and a port of its own, and ways to talk to it.
 
 pub(crate) mod plugins;
+pub(crate) mod postgres;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -221,6 +222,14 @@ impl Server {
         wait_for("the server to end", || {
             self.child.try_wait().expect("a child")
         })
+    }
+
+    /// Waits until the server has ended by itself, and says with which code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        wait_for("the server to end", || {
+            self.child.try_wait().expect("a child")
+        })
+        .code()
     }
 
     /// Ends the server without asking.

@@ -9,6 +9,7 @@ use std::thread;
 
 use serde_json::{Value as Json, json};
 
+use crate::support::postgres::Postgres;
 use crate::support::{Server, answer, plugins, python, run, wait_for};
 
 /// Says to a test that it is already in surroundings of its own.
@@ -116,6 +117,7 @@ fn a_disk_that_fills_up_during_an_install_leaves_what_was() {
         assert!(ended.stderr.contains(place), "{leave}: {ended:?}");
         let reason = ended.stderr.to_lowercase();
         assert!(reason.contains("no space left"), "{leave}: {ended:?}");
+        assert!(reason.contains("make room"), "{leave}: {ended:?}");
         assert_eq!(server.cli_ok(&["list", "-o", "name"]).stdout, "");
         assert_eq!(tree(&home), before, "with {leave} bytes free");
     }
@@ -125,80 +127,10 @@ fn a_disk_that_fills_up_during_an_install_leaves_what_was() {
     let _ = Command::new("umount").arg(&home).status();
 }
 
-/// A database of its own on the tests' PostgreSQL, and the way to make it unreachable.
-struct Postgres {
-    server: String,
-    name: String,
-}
-
-impl Postgres {
-    fn new() -> Option<Self> {
-        let Ok(server) = std::env::var("PLUGYARD_TEST_PG") else {
-            println!("skipped: PLUGYARD_TEST_PG is not set; `cargo xtask test` sets it");
-            return None;
-        };
-        if Command::new("psql").arg("--version").output().is_err() {
-            println!("skipped: there is no psql");
-            return None;
-        }
-        let name = format!("plugyard_gone_{}", std::process::id());
-        let database = Self { server, name };
-        database.sql(&format!("CREATE DATABASE {}", database.name));
-        Some(database)
-    }
-
-    fn sql(&self, sql: &str) {
-        let ended = run(Command::new("psql")
-            .args([
-                "--no-psqlrc",
-                "--quiet",
-                "--set",
-                "ON_ERROR_STOP=1",
-                "--command",
-                sql,
-            ])
-            .arg(&self.server));
-        assert_eq!(ended.code, 0, "{sql}: {ended:?}");
-    }
-
-    fn url(&self) -> String {
-        let (front, _) = self.server.rsplit_once('/').expect("an address");
-        format!("{front}/{}", self.name)
-    }
-
-    fn go_away(&self) {
-        self.sql(&format!(
-            "ALTER DATABASE {} ALLOW_CONNECTIONS false",
-            self.name
-        ));
-        self.sql(&format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
-            self.name
-        ));
-    }
-
-    fn come_back(&self) {
-        self.sql(&format!(
-            "ALTER DATABASE {} ALLOW_CONNECTIONS true",
-            self.name
-        ));
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        let _ = Command::new("psql")
-            .args(["--no-psqlrc", "--quiet", "--command", &sql])
-            .arg(&self.server)
-            .status();
-    }
-}
-
 #[test]
 fn while_the_database_is_away_rules_flow_and_requests_are_told() {
     let Some(_) = python() else { return };
-    let Some(database) = Postgres::new() else {
+    let Some(database) = Postgres::new("gone") else {
         return;
     };
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -249,6 +181,73 @@ fn while_the_database_is_away_rules_flow_and_requests_are_told() {
     server.cli_ok(&["rule", "delete", "r", "--yes"]);
     server.cli_ok(&["uninstall", "pysam", "--yes"]);
     drop(server);
+}
+
+#[test]
+fn a_full_disk_of_the_database_is_told_at_once_and_heals() {
+    let Some(_) = python() else { return };
+    if !inside(
+        &["--mount"],
+        "a_full_disk_of_the_database_is_told_at_once_and_heals",
+    ) {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let disk = directory.path().join("disk");
+    fs::create_dir(&disk).expect("a directory");
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
+        .arg(&disk)
+        .status();
+    assert!(mounted.is_ok_and(|status| status.success()), "no tmpfs");
+    let home = directory.path().join("home");
+    let plugin = plugins::pysam(directory.path()).display().to_string();
+    let server = Server::start_in(&home, |command| {
+        let url = format!("sqlite:{}", disk.join("plugyard.db").display());
+        command.env("PLUGYARD__DATABASE__URL", url);
+    });
+    let before = tree(&home);
+    let (mut refused, mut stopped) = (0, 0);
+    // From a disk that takes nothing to one that takes the first steps, and then all of them.
+    for pages in (0..).step_by(6) {
+        let filling = fill(&disk, pages * 4096);
+        let ended = server.cli(&["install", &plugin]);
+        fs::remove_file(&filling).expect("room is made");
+        if ended.code == 0 {
+            break;
+        }
+        let said = &ended.stderr;
+        assert!(
+            said.contains("disk of the database is full"),
+            "{pages}: {ended:?}"
+        );
+        assert!(said.contains("make room"), "{pages}: {ended:?}");
+        if said.contains("the step") {
+            assert!(said.contains("pysam"), "{pages}: {ended:?}");
+            stopped += 1;
+        } else {
+            refused += 1;
+        }
+        // With room again what was begun comes to its end by itself.
+        let settled = wait_for("the end of what was begun", || {
+            let operations = answer(server.get("/v1/operations")).body;
+            (!operations.contains(r#""state":"running""#)).then_some(operations)
+        });
+        if server.cli_ok(&["list", "-o", "name"]).stdout.is_empty() {
+            assert_eq!(tree(&home), before, "{pages}: {settled}");
+        } else {
+            // It had begun to commit, so it went on.
+            assert_eq!(server.shown("pysam")["health"]["state"], "ready");
+            server.cli_ok(&["uninstall", "pysam", "--yes"]);
+        }
+    }
+    assert!(
+        refused + stopped > 1,
+        "{refused} refused, {stopped} stopped"
+    );
+    assert_eq!(server.shown("pysam")["health"]["state"], "ready");
+    drop(server);
+    let _ = Command::new("umount").arg(&disk).status();
 }
 
 /// Answers each path with bytes as they are; what ends with `…` is never ended.
