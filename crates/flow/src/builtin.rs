@@ -3,16 +3,19 @@
 //! | symbol | what it does |
 //! |---|---|
 //! | source `simulator` | gives the rows of a list, again and again |
+//! | source `httppush` | takes rows that clients send over HTTP |
 //! | source `memory` | gives what `memory` sinks put on a topic |
 //! | sink `memory` | puts rows on a topic |
 //! | sink `log` | writes rows to the server's log |
 //! | sink `file` | writes rows to a file below one directory, one line each |
 
 mod file;
+mod httppush;
 mod log;
 mod memory;
 mod simulator;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,6 +32,7 @@ pub struct Builtins {
     clock: Arc<dyn Clock>,
     topics: Topics,
     files: Option<PathBuf>,
+    push: httppush::PushServer,
 }
 
 impl std::fmt::Debug for Builtins {
@@ -46,7 +50,21 @@ impl Builtins {
             clock: Arc::new(SystemClock),
             topics: Topics::default(),
             files,
+            push: httppush::PushServer::new(httppush::ADDRESS),
         }
+    }
+
+    /// Where the sources `httppush` listen, while there are any; default `127.0.0.1:10081`. With port 0 the
+    /// system chooses one.
+    #[must_use]
+    pub fn with_push_address(mut self, address: SocketAddr) -> Self {
+        self.push = httppush::PushServer::new(address);
+        self
+    }
+
+    /// Where the sources `httppush` listen.
+    pub fn push_address(&self) -> SocketAddr {
+        self.push.address()
     }
 
     /// The topics of the symbols `memory`: to read what rules put there, or to feed them.
@@ -55,12 +73,16 @@ impl Builtins {
     }
 }
 
-const SOURCES: &[&str] = &["memory", "simulator"];
+const SOURCES: &[&str] = &["httppush", "memory", "simulator"];
 const SINKS: &[&str] = &["file", "log", "memory"];
 
 impl Catalog for Builtins {
     fn source(&self, name: &str) -> Option<Arc<dyn SourceSymbol>> {
         match name {
+            "httppush" => Some(Arc::new(httppush::HttpPush {
+                server: self.push.clone(),
+                clock: self.clock.clone(),
+            })),
             "memory" => Some(Arc::new(memory::MemorySource {
                 topics: self.topics.clone(),
                 clock: self.clock.clone(),

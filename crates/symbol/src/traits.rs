@@ -83,6 +83,12 @@ pub trait SourceInbox: Send + Sync {
     }
     /// Takes a tuple, waiting for room: for sources that can push back.
     async fn push(&self, tuple: Tuple);
+    /// Takes several as [`push`](Self::push) takes one, in order.
+    async fn push_all(&self, tuples: Vec<Tuple>) {
+        for tuple in tuples {
+            self.push(tuple).await;
+        }
+    }
     /// Records an error of the source as an exception of its node.
     fn exception(&self, error: SymbolError);
     /// Records a change of the connection.
@@ -100,6 +106,11 @@ pub trait SinkObserver: Send + Sync {
 /// A kind of source that can be started any number of times.
 #[async_trait]
 pub trait SourceSymbol: Send + Sync {
+    /// Whether its instances wait where a rule has no room ([`SourceInbox::push`]). A rule over such a
+    /// source drops nothing by itself.
+    fn can_wait(&self) -> bool {
+        false
+    }
     /// Starts an instance. Tuples and troubles go to `inbox` until the handle is stopped.
     ///
     /// # Errors

@@ -133,6 +133,10 @@ pub(super) struct MemorySource {
 
 #[async_trait]
 impl SourceSymbol for MemorySource {
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     async fn start(
         &self,
         request: SourceRequest,
@@ -181,7 +185,8 @@ async fn deliver(message: &Bytes, inbox: &dyn SourceInbox, now: i64) {
     }
 }
 
-fn objects(message: &Bytes) -> Result<Vec<Body>, serde_json::Error> {
+/// The objects of a message, which is one or a list of them.
+pub(super) fn objects(message: &Bytes) -> Result<Vec<Body>, serde_json::Error> {
     if message.first() != Some(&b'[') {
         return Ok(vec![Body::from_json_object(message.clone())?]);
     }

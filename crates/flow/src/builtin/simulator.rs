@@ -44,6 +44,10 @@ fn yes() -> bool {
 
 #[async_trait]
 impl SourceSymbol for Simulator {
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     async fn start(
         &self,
         request: SourceRequest,

@@ -49,6 +49,13 @@ impl SourceInbox for Inbox {
         }
     }
 
+    async fn push_all(&self, tuples: Vec<Tuple>) {
+        self.count(tuples.len() as u64);
+        let lost = self.queue.push_all(tuples).await as u64;
+        self.node
+            .failed_times(lost, format!("rule stopped, {lost} messages dropped"));
+    }
+
     fn exception(&self, error: SymbolError) {
         self.node.failed(error.text);
     }

@@ -296,7 +296,8 @@ impl Pipeline {
     }
 
     async fn hand_over(&mut self, took: Duration) {
-        let block = self.plan.rule.options.block_when_full;
+        // Where the source can wait, nothing is dropped on the way.
+        let block = self.plan.rule.options.block_when_full || self.plan.source.can_wait();
         for feed in &mut self.feeds {
             let came = std::mem::take(&mut feed.came);
             let count = feed.batch.len() as u64;

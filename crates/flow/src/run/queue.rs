@@ -130,6 +130,32 @@ impl<T: Weigh> Queue<T> {
         true
     }
 
+    /// Puts several in, in order, waiting for room; how many were not taken, which a closed queue does not.
+    pub(crate) async fn push_all(&self, entries: Vec<T>) -> usize {
+        let mut entries = entries.into_iter().peekable();
+        let mut emptied = pin!(self.emptied.notified());
+        loop {
+            // Before looking, so that no room made in between is missed.
+            emptied.as_mut().enable();
+            {
+                let mut state = self.state.lock();
+                if state.closed {
+                    return entries.count();
+                }
+                while let Some(entry) = entries.next_if(|entry| state.has_room(entry.bytes())) {
+                    state.put(entry);
+                }
+                self.noted(&state);
+            }
+            self.filled.notify_one();
+            if entries.peek().is_none() {
+                return 0;
+            }
+            emptied.as_mut().await;
+            emptied.set(self.emptied.notified());
+        }
+    }
+
     /// Takes up to `most` entries, waiting for the first. False when it is closed and empty.
     ///
     /// Dropping the future loses nothing.
@@ -320,6 +346,23 @@ mod tests {
         assert!(queue.take(&mut left, 10).await);
         assert_eq!(left, [1]);
         assert!(!queue.take(&mut left, 10).await);
+    }
+
+    #[tokio::test]
+    async fn several_wait_for_room_in_order() {
+        let queue = Arc::new(Queue::new(3));
+        let writer = {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.push_all((0_usize..100).collect()).await })
+        };
+        let mut got = Vec::new();
+        while got.len() < 100 {
+            queue.take(&mut got, 2).await;
+        }
+        assert_eq!(writer.await.unwrap(), 0);
+        assert_eq!(got, (0..100).collect::<Vec<_>>());
+        queue.close();
+        assert_eq!(queue.push_all(vec![1, 2]).await, 2);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 mod builtins;
 mod calls;
 mod delivery;
+mod push;
 mod recovery;
 mod routes;
 mod status;

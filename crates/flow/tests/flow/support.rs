@@ -280,6 +280,11 @@ impl Plugins {
         Arc::new(plugins)
     }
 
+    /// As a catalogue.
+    pub(crate) fn catalog(self: Arc<Self>) -> Arc<dyn Catalog> {
+        Arc::new(PluginsCatalog(self))
+    }
+
     /// Installs what was missing.
     pub(crate) fn install(&self) {
         self.missing.lock().clear();
