@@ -64,6 +64,15 @@ impl Sections {
     }
 }
 
+impl IntoIterator for Sections {
+    type Item = (String, Map<String, Json>);
+    type IntoIter = indexmap::map::IntoIter<String, Map<String, Json>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// Everything a source is started with.
 ///
 /// `stream` is what the stream sets on top; the fixed keys are added when it does not have them.

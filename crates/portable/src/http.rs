@@ -3,6 +3,7 @@
 //! They are a façade: packages are taken in and changed by the platform, as operations like any other,
 //! and these routes wait for their end and answer as eKuiper would.
 
+mod metadata;
 mod plugins;
 mod reply;
 mod uploads;
@@ -57,6 +58,15 @@ impl PortableHost {
             .routes(routes!(plugins::functions))
             .routes(routes!(plugins::function))
             .routes(routes!(uploads::delete))
+            .routes(routes!(metadata::sources))
+            .routes(routes!(metadata::source))
+            .routes(routes!(metadata::source_yaml))
+            .routes(routes!(metadata::source_connection))
+            .routes(routes!(metadata::sinks))
+            .routes(routes!(metadata::sink))
+            .routes(routes!(metadata::sink_yaml))
+            .routes(routes!(metadata::sink_connection))
+            .routes(routes!(metadata::functions))
             .with_state(routes)
     }
 }
@@ -82,6 +92,23 @@ pub fn rights() -> Vec<RouteRight> {
         right(Method::GET, "/plugins/portables/{name}/status", PluginRead),
         right(Method::GET, "/plugins/udfs", PluginRead),
         right(Method::GET, "/plugins/udfs/{name}", PluginRead),
+        right(Method::GET, "/metadata/sources", PluginRead),
+        right(Method::GET, "/metadata/sources/{name}", PluginRead),
+        right(Method::GET, "/metadata/sources/yaml/{name}", PluginRead),
+        right(
+            Method::POST,
+            "/metadata/sources/connection/{name}",
+            PluginRead,
+        ),
+        right(Method::GET, "/metadata/sinks", PluginRead),
+        right(Method::GET, "/metadata/sinks/{name}", PluginRead),
+        right(Method::GET, "/metadata/sinks/yaml/{name}", PluginRead),
+        right(
+            Method::POST,
+            "/metadata/sinks/connection/{name}",
+            PluginRead,
+        ),
+        right(Method::GET, "/metadata/functions", PluginRead),
         right(Method::GET, "/config/uploads", PluginRead),
         right(Method::POST, "/config/uploads", PluginInstall),
         right(Method::DELETE, "/config/uploads/{name}", PluginInstall),

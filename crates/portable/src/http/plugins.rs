@@ -160,7 +160,7 @@ pub(super) async fn replace(
         .map_err(|error| error.during(PREFIX))?;
     let name = wanted.name.clone();
     let done = match routes.installed(&name).await? {
-        Some(view) => routes.upgrade(&who, wanted, view.wanted.is_on()).await,
+        Some(view) => routes.upgrade(&who, wanted, view).await,
         None => routes.install(&who, wanted).await,
     };
     done.map_err(|error| error.during(PREFIX))?;
@@ -413,12 +413,17 @@ impl Routes {
         }
     }
 
-    async fn take_in(&self, wanted: Wanted) -> Result<Intake, Refusal> {
-        let options = if wanted.shell_paras.is_empty() {
-            Json::Object(serde_json::Map::new())
-        } else {
-            json!({"shellParas": wanted.shell_paras})
+    /// `set` are the options of the version in force, of which those stay that eKuiper does not know.
+    async fn take_in(&self, wanted: Wanted, set: Json) -> Result<Intake, Refusal> {
+        let mut options = match set {
+            Json::Object(options) => options,
+            _ => serde_json::Map::new(),
         };
+        options.remove("shellParas");
+        if !wanted.shell_paras.is_empty() {
+            options.insert("shellParas".to_owned(), json!(wanted.shell_paras));
+        }
+        let options = Json::Object(options);
         let options = TakeIn {
             kind: Some(KIND),
             expected_key: Some(wanted.name.key.to_string()),
@@ -449,7 +454,7 @@ impl Routes {
 
     async fn install(&self, who: &Principal, wanted: Wanted) -> Result<(), Refusal> {
         let name = wanted.name.clone();
-        let intake = self.take_in(wanted).await?;
+        let intake = self.take_in(wanted, Json::Null).await?;
         let options = InstallOptions::default();
         let begun = self
             .platform
@@ -458,9 +463,16 @@ impl Routes {
         self.finish(begun).await
     }
 
-    async fn upgrade(&self, who: &Principal, wanted: Wanted, on: bool) -> Result<(), Refusal> {
+    async fn upgrade(
+        &self,
+        who: &Principal,
+        wanted: Wanted,
+        view: InstallationView,
+    ) -> Result<(), Refusal> {
         let name = wanted.name.clone();
-        let intake = self.take_in(wanted).await?;
+        let on = view.wanted.is_on();
+        let set = view.current.map_or(Json::Null, |version| version.options);
+        let intake = self.take_in(wanted, set).await?;
         let begun = self.platform.upgrade(who, &name, intake.version.id).await;
         self.finish(begun).await?;
         if on {
@@ -549,7 +561,7 @@ impl Address {
 }
 
 /// A path with its `%xx` resolved.
-fn decoded(path: &str) -> Option<PathBuf> {
+pub(super) fn decoded(path: &str) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt as _;
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();

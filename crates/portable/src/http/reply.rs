@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Bad(String),
     /// 404, code 1002.
     NotFound(String),
+    /// An error with a code of its own.
+    Worded(Box<Response>),
     /// Not eKuiper's business: busy, no database, no right.
     Problem(Problem),
 }
@@ -28,6 +30,7 @@ impl IntoResponse for Failure {
         match self {
             Self::Bad(message) => failure(StatusCode::BAD_REQUEST, 1001, &message),
             Self::NotFound(message) => failure(StatusCode::NOT_FOUND, 1002, &message),
+            Self::Worded(response) => *response,
             Self::Problem(problem) => plugyard_http::ProblemResponse(problem).into_response(),
         }
     }

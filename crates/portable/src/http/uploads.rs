@@ -7,13 +7,18 @@ use axum::extract::multipart::Field;
 use axum::extract::{Multipart, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use plugyard_http::Unhurried;
+use plugyard_http::{Caller, Principal, Unhurried};
+use plugyard_model::Problem;
+use plugyard_model::rights::Right;
 use plugyard_platform::Home;
+use plugyard_platform::intake::outbound;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 
+use super::plugins::decoded;
 use super::reply::{Failure, document, text};
 use super::{Routes, shown};
+use crate::versions::with_cause;
 
 /// Files listed at most; directories are searched no deeper than eKuiper makes them.
 const LISTED: usize = 10_000;
@@ -48,19 +53,19 @@ fn collect(directory: &FilePath, files: &mut Vec<String>) {
 
 /// Uploads a file.
 #[utoipa::path(post, path = "/config/uploads", tag = "portable", operation_id = "uploads_create",
-    request_body(content = Object, description = "Multipart with `uploadFile`, or JSON with `name` and `content`"),
+    request_body(content = Object, description = "Multipart with `uploadFile`, or JSON with `name` and `content` or `file`, an address"),
     responses((status = 201, description = "The absolute path of the file", body = String),
         (status = 400, description = "Why not", body = String)))]
 pub(super) async fn create(
     State(routes): State<Routes>,
     _: Unhurried,
+    Caller(who): Caller,
     request: Request,
 ) -> Result<Response, Failure> {
-    let home = routes.platform.home();
     let path = if is_multipart(&request) {
-        from_multipart(home, request).await?
+        from_multipart(routes.platform.home(), request).await?
     } else {
-        from_json(home, request).await?
+        from_json(&routes, &who, request).await?
     };
     Ok(text(StatusCode::CREATED, shown(&path)))
 }
@@ -127,7 +132,7 @@ async fn from_multipart(home: &Home, request: Request) -> Result<PathBuf, Failur
     Err(unreadable("http: no such file".to_owned()))
 }
 
-async fn from_json(home: &Home, request: Request) -> Result<PathBuf, Failure> {
+async fn from_json(routes: &Routes, who: &Principal, request: Request) -> Result<PathBuf, Failure> {
     #[derive(Deserialize)]
     struct Upload {
         #[serde(default)]
@@ -142,23 +147,80 @@ async fn from_json(home: &Home, request: Request) -> Result<PathBuf, Failure> {
             .map_err(|error: axum::extract::rejection::StringRejection| {
                 Failure::Bad(format!("Invalid body: {error}"))
             })?;
-    let file: Upload = serde_json::from_str(&body).map_err(|error| {
+    let upload: Upload = serde_json::from_str(&body).map_err(|error| {
         Failure::Bad(format!("Invalid body: Error decoding file json: {error}"))
     })?;
-    let path = target(home, &file.name)?;
-    let Some(content) = file.content else {
-        return Err(Failure::Bad(match file.file {
-            Some(_) => "Invalid body: `file` is not fetched here; send the content".to_owned(),
-            None => "Invalid body: name and content or file are required".to_owned(),
-        }));
-    };
+    let home = routes.platform.home();
+    let path = target(home, &upload.name)?;
+    let bad = |error: std::io::Error| Failure::Bad(error.to_string());
     let passing = tempfile::NamedTempFile::new_in(home.staging())
-        .map_err(|error| Failure::Bad(error.to_string()))?
+        .map_err(bad)?
         .into_temp_path();
-    tokio::fs::write(&passing, content)
-        .await
-        .map_err(|error| Failure::Bad(error.to_string()))?;
+    match (upload.content, upload.file) {
+        (Some(content), _) => tokio::fs::write(&passing, content).await.map_err(bad)?,
+        (None, Some(address)) => {
+            let fetched = routes.bring(who, &address, &passing).await;
+            fetched.map_err(|reason| {
+                Failure::Bad(format!("fail to download file {address}: {reason}"))
+            })?;
+        }
+        (None, None) => {
+            let missing = "Invalid body: name and content or file are required";
+            return Err(Failure::Bad(missing.to_owned()));
+        }
+    }
     keep(passing, path).await
+}
+
+impl Routes {
+    /// Brings what is at an address into a file: from the web, within the server's rules for addresses, or
+    /// from this machine for whoever may read its disk.
+    async fn bring(&self, who: &Principal, address: &str, to: &FilePath) -> Result<(), String> {
+        let limit = self.platform.settings().package_limit;
+        let too_large = || format!("it is larger than {limit}");
+        if let Some(path) = address.strip_prefix("file://") {
+            let from = decoded(path).filter(|path| path.is_absolute());
+            let from = from.ok_or_else(|| format!("invalid uri {address}"))?;
+            if !(self.host.shared.settings.external_files && who.may(Right::Admin)) {
+                let uploads = shown(&self.platform.home().uploads());
+                return Err(format!("file access denied: path must be under {uploads}"));
+            }
+            let size = tokio::fs::metadata(&from).await.map(|it| it.len());
+            if size.map_err(|error| error.to_string())? > limit.0 {
+                return Err(too_large());
+            }
+            let copied = tokio::fs::copy(from, to).await;
+            return copied.map(drop).map_err(|error| error.to_string());
+        }
+        let private = self.platform.settings().allow_private_urls;
+        let told = |problem: Problem| {
+            let reason = problem.params.get("reason").cloned();
+            reason.unwrap_or_else(|| problem.detail(plugyard_model::Lang::En))
+        };
+        let (client, url) = outbound(address, private).map_err(told)?;
+        let failed = |error: &dyn std::error::Error| with_cause(error);
+        let answer = client.get(url).send().await;
+        let mut answer = answer.map_err(|error| failed(&error.without_url()))?;
+        if !answer.status().is_success() {
+            return Err(format!("the answer is {}", answer.status()));
+        }
+        let file = tokio::fs::File::create(to).await;
+        let mut file = file.map_err(|error| error.to_string())?;
+        let mut taken = 0_u64;
+        loop {
+            let chunk = answer.chunk().await;
+            let Some(chunk) = chunk.map_err(|error| failed(&error.without_url()))? else {
+                break;
+            };
+            taken += chunk.len() as u64;
+            if taken > limit.0 {
+                return Err(too_large());
+            }
+            let written = file.write_all(&chunk).await;
+            written.map_err(|error| error.to_string())?;
+        }
+        file.sync_all().await.map_err(|error| error.to_string())
+    }
 }
 
 /// Where a file of that name goes; never out of the directory of uploads.

@@ -267,7 +267,12 @@ async fn it_sees_nothing_of_the_server_and_of_other_plugins() {
     fs::write(other.join("mine"), "secret").unwrap();
     let socket = std::os::unix::net::UnixListener::bind(rig.home.api_socket()).unwrap();
     socket.set_nonblocking(true).unwrap();
-    let own = home.join("versions/portable/mirror");
+    let versions = fs::read_dir(home.join("versions/portable/mirror")).unwrap();
+    let own = versions
+        .flatten()
+        .map(|it| it.path())
+        .find(|path| path.is_dir());
+    let own = own.unwrap();
     for command in [
         format!("connect {}", rig.home.api_socket().display()),
         format!("read {}/master.key", rig.home.keys().display()),

@@ -13,6 +13,8 @@ mod failures;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod options;
+#[cfg(test)]
 mod pools;
 #[cfg(test)]
 mod routes;

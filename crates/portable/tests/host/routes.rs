@@ -13,7 +13,7 @@ use plugyard_store::{Database, DatabaseUrl};
 use serde_json::json;
 use tower::ServiceExt as _;
 
-use plugyard_portable::testing::{MISSING_MODULE, pysam_dir, script_dir};
+use plugyard_portable::testing::{MISSING_MODULE, mirror, pysam_dir, script_dir};
 use plugyard_portable::{PortableHost, PortableSettings, Span, rights};
 
 use crate::support::python;
@@ -440,4 +440,166 @@ async fn fact_43_uploads_stay_in_their_directory_and_can_be_installed_by_whoever
         400
     );
     assert!(!inside.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_36_each_function_is_listed_once_with_its_metadata() {
+    let app = App::new().await;
+    let program = crate::hostile::program();
+    let zip = app.zip("mirror", |at| {
+        mirror::directory(at, "mirror", &program)?;
+        std::fs::create_dir(at.join("functions"))?;
+        let about = r#"{"about":{"trial":false},"name":"echo","functions":[{"name":"echo"}]}"#;
+        std::fs::write(at.join("functions/echo.json"), about)
+    });
+    assert_eq!(app.post("mirror", &zip).await.0, 201);
+    // The file can be seen in two places.
+    let home = app.platform.home();
+    assert!(home.etc().join("functions/echo.json").exists());
+    assert!(home.data().join("functions/echo.json").exists());
+    assert_eq!(
+        app.ask("GET", "/metadata/functions", "").await,
+        (
+            200,
+            r#"[{"about":{"trial":false},"name":"echo","functions":[{"name":"echo"}]}]"#.into()
+        )
+    );
+    assert_eq!(
+        app.ask("GET", "/plugins/udfs", "").await.1,
+        r#"["echo","obey"]"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_symbols_say_about_themselves_is_told_in_ekuipers_form() {
+    let app = App::new().await;
+    let program = crate::hostile::program();
+    let text = json!({"en_US": "a", "zh_CN": "b"});
+    let about =
+        json!({"trial": false, "author": {"name": "n"}, "helpUrl": text, "description": text});
+    let property =
+        json!({"name": "interval", "default": 5, "type": "int", "hint": text, "label": text});
+    let zip = app.zip("mirror", |at| {
+        mirror::directory(at, "mirror", &program)?;
+        let source = json!({"about": about, "libs": [], "properties": {"default": [property]}});
+        std::fs::write(at.join("sources/random.json"), source.to_string())?;
+        std::fs::write(
+            at.join("sources/random.yaml"),
+            "default:\n  interval: 5\n  password: p\nFast:\n  interval: 1\n",
+        )?;
+        std::fs::create_dir(at.join("sinks"))?;
+        let sink = json!({"about": about, "libs": [], "properties": [property]});
+        std::fs::write(at.join("sinks/file_sink.json"), sink.to_string())
+    });
+    assert_eq!(
+        app.ask("GET", "/metadata/sources", "").await,
+        (200, "[]".into())
+    );
+    assert_eq!(app.post("mirror", &zip).await.0, 201);
+    let told = json!({"en": "a", "zh": "b"});
+    let about = json!({"trial": false, "installed": true, "author": {"name": "n"}, "helpUrl": told, "description": told});
+    let property = json!({"exist": true, "name": "interval", "default": 5, "type": "int", "hint": told, "label": told});
+    let get = async |path: &str| -> serde_json::Value {
+        let (status, body) = app.ask("GET", path, "").await;
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    };
+    for (path, expected) in [
+        (
+            "/metadata/sources",
+            json!([{"name": "random", "about": about, "type": "portable"}]),
+        ),
+        ("/metadata/sources?kind=lookup", json!([])),
+        (
+            "/metadata/sinks",
+            json!([{"name": "file_sink", "about": about, "type": "portable"}]),
+        ),
+        (
+            "/metadata/sources/random",
+            json!({"about": about, "libs": [], "properties": {"default": [property]}, "type": "portable"}),
+        ),
+        (
+            "/metadata/sinks/file_sink",
+            json!({"about": about, "libs": [], "properties": [property], "type": "portable"}),
+        ),
+        (
+            "/metadata/sources/yaml/random",
+            json!({"default": {"interval": 5, "password": "******"}, "Fast": {"interval": 1}}),
+        ),
+    ] {
+        assert_eq!(get(path).await, expected, "{path}");
+    }
+    for path in ["/metadata/sources/nosuch", "/metadata/sinks/yaml/nosuch"] {
+        let expected = "{\"error\":5000,\"message\":\"This plugin was not found:nosuch\"}\n";
+        assert_eq!(app.ask("GET", path, "").await, (400, expected.into()));
+    }
+    assert_eq!(
+        app.ask("POST", "/metadata/sources/connection/random", "")
+            .await,
+        bad("source random doesn't support ping connection")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_uploaded_from_an_address() {
+    let mut app = App::new().await;
+    let outside = app.directory.path().join("outside.txt");
+    std::fs::write(&outside, "text").unwrap();
+    let upload = |file: &str| json!({"name": "a/b.txt", "file": file}).to_string();
+    let local = upload(&format!("file://{}", outside.display()));
+    let path = app.platform.home().uploads().join("a/b.txt");
+    assert_eq!(
+        app.ask("POST", "/config/uploads", local.clone()).await,
+        (201, path.display().to_string())
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
+    // This machine's own network is nobody's business, and neither is its disk.
+    let (status, told) = app
+        .ask("POST", "/config/uploads", upload("http://127.0.0.1:1/x"))
+        .await;
+    assert!(status == 400 && told.contains("own network"), "{told}");
+    app.role = Role::Operator;
+    let (status, told) = app.ask("POST", "/config/uploads", local).await;
+    assert!(
+        status == 400 && told.contains("file access denied"),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_keeps_what_was_set_for_the_plugin() {
+    let app = App::new().await;
+    let program = crate::hostile::program();
+    let zip = app.zip("mirror", |at| mirror::directory(at, "mirror", &program));
+    assert_eq!(app.post("mirror", &zip).await.0, 201);
+    let view = app.platform.installation("portable:mirror").await.unwrap();
+    let digest = view.current.unwrap().digest;
+    let file = app.directory.path().join("mirror.zip");
+    let taken = plugyard_platform::TakeIn {
+        options: json!({"limits": {"memory": "64MiB"}}),
+        ..plugyard_platform::TakeIn::default()
+    };
+    let source = plugyard_platform::Source::Path(file);
+    let taken = app.platform.take_in(source, taken).await.unwrap();
+    assert_eq!(taken.digest, digest);
+    let who = Principal {
+        name: "tester".into(),
+        roles: vec![Role::Owner],
+    };
+    let begun = app
+        .platform
+        .upgrade(&who, &view.plugin, taken.version.id)
+        .await;
+    let outcome = app.platform.wait(begun.unwrap()).await.unwrap();
+    outcome.into_result().unwrap();
+    let body = json!({"name": "mirror", "file": zip}).to_string();
+    assert_eq!(
+        app.ask("PUT", "/plugins/portables/mirror", body).await.0,
+        200
+    );
+    let view = app.platform.installation("portable:mirror").await.unwrap();
+    assert_eq!(
+        view.current.unwrap().options,
+        json!({"limits": {"memory": "64MiB"}})
+    );
 }

@@ -1,0 +1,323 @@
+//! `/metadata`: what symbols say about themselves and how they are configured, for forms in user interfaces.
+//!
+//! Only symbols of plugins are here, and only those whose author wrote metadata, as with eKuiper. Texts in two
+//! languages have the keys `en_US` and `zh_CN` in files and `en` and `zh` in answers. Configuration keys
+//! made over the interface are not kept: `sources/{source}.yaml` is the only place for them.
+
+use std::path::PathBuf;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use plugyard_http::ekuiper::failure;
+use plugyard_symbol::SymbolKind;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+
+use super::Routes;
+use super::reply::{Failure, document};
+use crate::config::Sections;
+use crate::manifest::folder;
+
+/// Longest file that is read; inspected packages have none over it.
+const LIMIT: u64 = 1 << 20;
+/// What stands for a secret.
+const MASK: &str = "******";
+/// eKuiper's code for what concerns configuration keys.
+const CODE: u16 = 5000;
+
+/// One symbol in a list.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SymbolAbout)]
+pub(super) struct About {
+    name: String,
+    /// Author, help and description.
+    about: Json,
+    /// `portable`.
+    r#type: &'static str,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// `scan` (default) or `lookup`; no plugin serves lookup sources.
+    kind: Option<String>,
+}
+
+/// Sources with metadata.
+#[utoipa::path(get, path = "/metadata/sources", tag = "portable", operation_id = "metadata_sources",
+    params(Which), responses((status = 200, description = "By name", body = Vec<About>)))]
+pub(super) async fn sources(State(routes): State<Routes>, Query(which): Query<Which>) -> Response {
+    if which.kind.as_deref() == Some("lookup") {
+        return document(&Vec::<About>::new());
+    }
+    document(&routes.list(SymbolKind::Source).await)
+}
+
+/// Sinks with metadata.
+#[utoipa::path(get, path = "/metadata/sinks", tag = "portable", operation_id = "metadata_sinks",
+    responses((status = 200, description = "By name", body = Vec<About>)))]
+pub(super) async fn sinks(State(routes): State<Routes>) -> Response {
+    document(&routes.list(SymbolKind::Sink).await)
+}
+
+/// The metadata of functions as their authors wrote it, each once (HOST-36).
+#[utoipa::path(get, path = "/metadata/functions", tag = "portable", operation_id = "metadata_functions",
+    responses((status = 200, description = "All files, by function", body = Vec<Object>)))]
+pub(super) async fn functions(State(routes): State<Routes>) -> Response {
+    let mut all = Vec::new();
+    for (symbol, _) in routes.host.registry.owners(SymbolKind::Function) {
+        if let Some(metadata) = routes.metadata(SymbolKind::Function, &symbol).await {
+            // One file may describe a set of functions, of which each is a symbol with a file of its own.
+            if !all.contains(&metadata) {
+                all.push(metadata);
+            }
+        }
+    }
+    document(&all)
+}
+
+/// How a source is configured.
+#[utoipa::path(get, path = "/metadata/sources/{name}", tag = "portable", operation_id = "metadata_source",
+    params(("name" = String, Path, description = "The source")),
+    responses((status = 200, description = "about, libs, dataSource, properties by configuration key, node, type", body = Object),
+        (status = 400, description = "No such source, or no metadata", body = String)))]
+pub(super) async fn source(
+    State(routes): State<Routes>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    let mut metadata = routes.described(SymbolKind::Source, &name).await?;
+    if let Some(Json::Object(sections)) = metadata.get_mut("properties") {
+        for properties in sections.values_mut() {
+            *properties = translated(properties);
+        }
+    }
+    Ok(document(&finished(metadata)))
+}
+
+/// How a sink is configured.
+#[utoipa::path(get, path = "/metadata/sinks/{name}", tag = "portable", operation_id = "metadata_sink",
+    params(("name" = String, Path, description = "The sink")),
+    responses((status = 200, description = "about, libs, properties, node, type", body = Object),
+        (status = 400, description = "No such sink, or no metadata", body = String)))]
+pub(super) async fn sink(
+    State(routes): State<Routes>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    let mut metadata = routes.described(SymbolKind::Sink, &name).await?;
+    if let Some(properties) = metadata.get_mut("properties") {
+        *properties = translated(properties);
+    }
+    Ok(document(&finished(metadata)))
+}
+
+/// The configuration keys of a source, secrets masked.
+#[utoipa::path(get, path = "/metadata/sources/yaml/{name}", tag = "portable", operation_id = "metadata_source_yaml",
+    params(("name" = String, Path, description = "The source")),
+    responses((status = 200, description = "Properties by configuration key", body = Object),
+        (status = 400, description = "No such source", body = String)))]
+pub(super) async fn source_yaml(
+    State(routes): State<Routes>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    routes.yaml(SymbolKind::Source, &name).await
+}
+
+/// The configuration keys of a sink, secrets masked.
+#[utoipa::path(get, path = "/metadata/sinks/yaml/{name}", tag = "portable", operation_id = "metadata_sink_yaml",
+    params(("name" = String, Path, description = "The sink")),
+    responses((status = 200, description = "Properties by configuration key", body = Object),
+        (status = 400, description = "No such sink", body = String)))]
+pub(super) async fn sink_yaml(
+    State(routes): State<Routes>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    routes.yaml(SymbolKind::Sink, &name).await
+}
+
+/// Whether a source could be reached; no plugin can say.
+#[utoipa::path(post, path = "/metadata/sources/connection/{name}", tag = "portable", operation_id = "metadata_source_connection",
+    params(("name" = String, Path, description = "The source")),
+    responses((status = 400, description = "`source <name> doesn't support ping connection`", body = String)))]
+pub(super) async fn source_connection(Path(name): Path<String>) -> Failure {
+    Failure::Bad(format!("source {name} doesn't support ping connection"))
+}
+
+/// Whether a sink could be reached; no plugin can say.
+#[utoipa::path(post, path = "/metadata/sinks/connection/{name}", tag = "portable", operation_id = "metadata_sink_connection",
+    params(("name" = String, Path, description = "The sink")),
+    responses((status = 400, description = "`sink <name> doesn't support ping connection`", body = String)))]
+pub(super) async fn sink_connection(Path(name): Path<String>) -> Failure {
+    Failure::Bad(format!("sink {name} doesn't support ping connection"))
+}
+
+impl Routes {
+    /// Where the file of a symbol is, when a plugin serves it.
+    fn file(&self, kind: SymbolKind, symbol: &str, extension: &str) -> Option<PathBuf> {
+        let launch = self.host.registry.find(kind, symbol)?.launch()?;
+        let directory = launch.directory.join(folder(kind));
+        // Its plugin's manifest names it, so that it is no path.
+        Some(directory.join(format!("{symbol}.{extension}")))
+    }
+
+    async fn metadata(&self, kind: SymbolKind, symbol: &str) -> Option<Json> {
+        let bytes = read(self.file(kind, symbol, "json")?).await?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    async fn list(&self, kind: SymbolKind) -> Vec<About> {
+        let mut list = Vec::new();
+        for (name, _) in self.host.registry.owners(kind) {
+            let metadata = self.metadata(kind, &name).await;
+            let about = metadata.and_then(|it| it.get("about").map(about));
+            list.extend(about.map(|about| About {
+                name,
+                about,
+                r#type: "portable",
+            }));
+        }
+        list
+    }
+
+    async fn described(&self, kind: SymbolKind, name: &str) -> Result<Map<String, Json>, Failure> {
+        match self.metadata(kind, name).await {
+            Some(Json::Object(metadata)) if metadata.contains_key("about") => Ok(metadata),
+            Some(_) => Err(Failure::Bad(format!("not found about of {name}.json"))),
+            None => Err(not_found(name)),
+        }
+    }
+
+    async fn yaml(&self, kind: SymbolKind, name: &str) -> Result<Response, Failure> {
+        let path = self
+            .file(kind, name, "yaml")
+            .ok_or_else(|| not_found(name))?;
+        let Some(bytes) = read(path).await else {
+            return Err(not_found(name));
+        };
+        let sections = Sections::parse(&bytes).map_err(Failure::Bad)?;
+        let masked: Map<String, Json> = sections
+            .into_iter()
+            .map(|(key, section)| (key, masked(Json::Object(section))))
+            .collect();
+        Ok(document(&masked))
+    }
+}
+
+fn not_found(name: &str) -> Failure {
+    let message = format!("This plugin was not found:{name}");
+    Failure::Worded(Box::new(failure(StatusCode::BAD_REQUEST, CODE, &message)))
+}
+
+async fn read(path: PathBuf) -> Option<Vec<u8>> {
+    let length = tokio::fs::metadata(&path).await.ok()?.len();
+    if length > LIMIT {
+        return None;
+    }
+    tokio::fs::read(path).await.ok()
+}
+
+/// The metadata with what the host adds.
+fn finished(mut metadata: Map<String, Json>) -> Map<String, Json> {
+    if let Some(written) = metadata.get("about") {
+        let about = about(written);
+        metadata.insert("about".to_owned(), about);
+    }
+    metadata.insert("type".to_owned(), "portable".into());
+    metadata
+}
+
+/// The block `about` as it is told.
+fn about(written: &Json) -> Json {
+    let get = |key: &str| written.get(key).cloned().unwrap_or(Json::Null);
+    json!({
+        "trial": get("trial"),
+        "installed": true,
+        "author": get("author"),
+        "helpUrl": language(&get("helpUrl")),
+        "description": language(&get("description")),
+    })
+}
+
+/// A text in two languages, under the keys of the interface.
+fn language(text: &Json) -> Json {
+    let get = |key: &str| text.get(key).cloned().unwrap_or_else(|| "".into());
+    json!({"en": get("en_US"), "zh": get("zh_CN")})
+}
+
+/// A list of properties as it is told; a default may be such a list itself.
+fn translated(properties: &Json) -> Json {
+    let Json::Array(properties) = properties else {
+        return properties.clone();
+    };
+    let one = |property: &Json| {
+        let Json::Object(written) = property else {
+            return property.clone();
+        };
+        let mut told = Map::from_iter([("exist".to_owned(), Json::Bool(true))]);
+        for (key, value) in written {
+            let value = match key.as_str() {
+                "hint" | "label" => language(value),
+                "default" => translated(value),
+                _ => value.clone(),
+            };
+            told.insert(key.clone(), value);
+        }
+        Json::Object(told)
+    };
+    properties.iter().map(one).collect()
+}
+
+/// With what sounds like a secret covered.
+fn masked(value: Json) -> Json {
+    match value {
+        Json::Object(members) => members
+            .into_iter()
+            .map(|(key, value)| {
+                let name = key.to_ascii_lowercase();
+                let secret = [
+                    "password",
+                    "secret",
+                    "token",
+                    "passwd",
+                    "private_key",
+                    "accesskey",
+                ]
+                .iter()
+                .any(|word| name.contains(word));
+                let value = if secret && !value.is_object() {
+                    MASK.into()
+                } else {
+                    masked(value)
+                };
+                (key, value)
+            })
+            .collect::<Map<_, _>>()
+            .into(),
+        Json::Array(items) => items.into_iter().map(masked).collect(),
+        plain => plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_however_deep() {
+        let value = json!({"url": "x", "Password": "p", "tls": {"private_key": "k"}, "list": [{"token": 1}]});
+        assert_eq!(
+            masked(value),
+            json!({"url": "x", "Password": MASK, "tls": {"private_key": MASK}, "list": [{"token": MASK}]})
+        );
+    }
+
+    #[test]
+    fn texts_change_their_keys_also_in_nested_properties() {
+        let property = json!([{"name": "a", "hint": {"en_US": "x", "zh_CN": "y"}, "default": [{"name": "b", "label": {"en_US": "z"}}]}]);
+        assert_eq!(
+            translated(&property),
+            json!([{"exist": true, "name": "a", "hint": {"en": "x", "zh": "y"},
+                "default": [{"exist": true, "name": "b", "label": {"en": "z", "zh": ""}}]}])
+        );
+    }
+}
