@@ -95,7 +95,11 @@ fn fill(lang: Lang, template: &str, params: &Params, text: &mut String) {
         let value = tail.find('}').and_then(|close| {
             let name = &tail[1..close];
             let value = match name.strip_prefix('@') {
-                Some(name) => crate::codes::phrase(lang, params.get(name)?, params),
+                // Where there is no value, as in the reference of codes, the name will do.
+                Some(name) => params.get(name).map_or_else(
+                    || format!("{{{name}}}"),
+                    |word| crate::codes::phrase(lang, word, params),
+                ),
                 None => params.get(name)?.clone(),
             };
             Some((close, value))
@@ -149,8 +153,8 @@ mod tests {
             ("other".into(), "x".into()),
         ]);
         let template = "{@type} {@other} {@none}";
-        assert_eq!(render(Lang::En, template, &params), "an array x {@none}");
-        assert_eq!(render(Lang::ZhCn, template, &params), "数组 x {@none}");
+        assert_eq!(render(Lang::En, template, &params), "an array x {none}");
+        assert_eq!(render(Lang::ZhCn, template, &params), "数组 x {none}");
         let nested = render(Lang::ZhCn, "{@code}", &params);
         assert_eq!(nested, codes::JSON_TRAILING_COMMA.text(Lang::ZhCn, &params));
     }
