@@ -103,6 +103,8 @@ impl Ours {
             current: None,
             target: Some(version),
             keep_data: false,
+            config: plugyard_platform::config::ConfigChange::default(),
+            by: String::new(),
         };
         let plan = self
             .kind

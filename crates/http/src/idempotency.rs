@@ -5,18 +5,16 @@
 //! [`AnswerStore`]. Problems are not kept, because such a request had no effect and may simply be
 //! repeated; nor are answers that tell a secret (`Cache-Control: no-store`).
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use parking_lot::Mutex;
 use plugyard_model::{ByteSize, Digest, Problem, codes};
 use sha2::{Digest as _, Sha256};
 
@@ -31,9 +29,9 @@ pub const MAX_BODY: usize = 256 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Its status.
-    pub status: StatusCode,
-    /// `Content-Type`, `Location` and `ETag`, where it had them.
-    pub headers: HeaderMap,
+    pub status: u16,
+    /// `Content-Type`, `Location` and `ETag`, where it had them: names and values.
+    pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: Bytes,
 }
@@ -46,6 +44,8 @@ pub enum Known {
     Claimed,
     /// The first request is still being worked on.
     Pending,
+    /// A server that ended worked on the first request, and nobody knows what came of it.
+    Unsettled,
     /// It came before, with another request.
     Differs,
     /// It came before, and this was the answer.
@@ -56,60 +56,14 @@ pub enum Known {
 #[async_trait]
 pub trait AnswerStore: Send + Sync {
     /// Claims a key for a request with this fingerprint, or says what is known about it.
-    async fn claim(&self, key: Digest, request: Digest) -> Known;
+    ///
+    /// # Errors
+    /// When the store does not answer: then the request is not worked on.
+    async fn claim(&self, key: Digest, request: Digest) -> Result<Known, Problem>;
     /// Keeps the answer to a claimed key.
     async fn keep(&self, key: Digest, answer: Answer);
     /// Gives a claimed key back: the request had no effect worth remembering.
     async fn release(&self, key: Digest);
-}
-
-/// Answers in memory, the latest [`MemoryAnswers::CAPACITY`] of them: enough for a client that
-/// repeats a request whose answer it did not get. They do not outlive the process.
-#[derive(Debug, Default)]
-pub struct MemoryAnswers(Mutex<Memory>);
-
-#[derive(Debug, Default)]
-struct Memory {
-    entries: HashMap<Digest, (Digest, Option<Answer>)>,
-    order: VecDeque<Digest>,
-}
-
-impl MemoryAnswers {
-    /// How many keys are remembered; with [`MAX_BODY`] this bounds the memory.
-    pub const CAPACITY: usize = 256;
-}
-
-#[async_trait]
-impl AnswerStore for MemoryAnswers {
-    async fn claim(&self, key: Digest, request: Digest) -> Known {
-        let mut memory = self.0.lock();
-        match memory.entries.get(&key) {
-            Some((first, _)) if *first != request => return Known::Differs,
-            Some((_, Some(answer))) => return Known::Answered(answer.clone()),
-            Some((_, None)) => return Known::Pending,
-            None => {}
-        }
-        while memory.order.len() >= Self::CAPACITY {
-            if let Some(oldest) = memory.order.pop_front() {
-                memory.entries.remove(&oldest);
-            }
-        }
-        memory.entries.insert(key, (request, None));
-        memory.order.push_back(key);
-        Known::Claimed
-    }
-
-    async fn keep(&self, key: Digest, answer: Answer) {
-        if let Some(entry) = self.0.lock().entries.get_mut(&key) {
-            entry.1 = Some(answer);
-        }
-    }
-
-    async fn release(&self, key: Digest) {
-        let mut memory = self.0.lock();
-        memory.entries.remove(&key);
-        memory.order.retain(|other| *other != key);
-    }
 }
 
 /// The layer. Requests without the header, with other methods than POST, without JSON or with a
@@ -143,13 +97,19 @@ pub async fn replay(
         .path_and_query()
         .map_or("", |target| target.as_str());
     let fingerprint = digest([parts.method.as_str().as_bytes(), target.as_bytes(), &body]);
-    match store.claim(key, fingerprint).await {
-        Known::Answered(answer) => return answer.into_response(),
-        Known::Pending => {
-            return reused("the first request with this key is still being worked on");
-        }
-        Known::Differs => return reused("this key came before, with another request"),
-        Known::Claimed => {}
+    let problem = match store.claim(key, fingerprint).await {
+        Ok(Known::Claimed) => None,
+        Ok(Known::Answered(answer)) => return answer.into_response(),
+        Ok(Known::Pending) => Some(Problem::new(codes::IDEMPOTENCY_KEY_PENDING)),
+        Ok(Known::Unsettled) => Some(Problem::new(codes::IDEMPOTENCY_KEY_UNSETTLED)),
+        Ok(Known::Differs) => Some(
+            Problem::new(codes::IDEMPOTENCY_KEY_REUSED)
+                .with("reason", "this key came before, with another request"),
+        ),
+        Err(problem) => Some(problem),
+    };
+    if let Some(problem) = problem {
+        return ProblemResponse(problem).into_response();
     }
     // A client that hangs up drops this future: the key must not stay claimed for ever.
     let mut claim = Claim {
@@ -187,15 +147,16 @@ impl Claim {
                 return ProblemResponse(Problem::new(codes::INTERNAL)).into_response();
             }
         };
-        let mut headers = HeaderMap::new();
-        for name in [header::CONTENT_TYPE, header::LOCATION, header::ETAG] {
-            if let Some(value) = parts.headers.get(&name) {
-                headers.insert(name, value.clone());
-            }
-        }
+        let told = |name: header::HeaderName| {
+            let value = parts.headers.get(&name)?.to_str().ok()?;
+            Some((name.to_string(), value.to_owned()))
+        };
         let answer = Answer {
-            status: parts.status,
-            headers,
+            status: parts.status.as_u16(),
+            headers: [header::CONTENT_TYPE, header::LOCATION, header::ETAG]
+                .into_iter()
+                .filter_map(told)
+                .collect(),
             body: body.clone(),
         };
         if let Some(store) = self.store.take() {
@@ -218,7 +179,16 @@ impl Drop for Claim {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        (self.status, self.headers, self.body).into_response()
+        let mut response = Response::new(Body::from(self.body));
+        // What a store gives back is what was kept; should it not be, a 500 says that something is wrong.
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        for (name, value) in self.headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
     }
 }
 
@@ -228,11 +198,6 @@ fn takes_part(request: &Request) -> bool {
         .get(header::CONTENT_TYPE)
         .is_none_or(|value| value.as_bytes().starts_with(b"application/json"));
     request.method() == Method::POST && json
-}
-
-fn reused(reason: &str) -> Response {
-    ProblemResponse(Problem::new(codes::IDEMPOTENCY_KEY_REUSED).with("reason", reason))
-        .into_response()
 }
 
 /// Of parts with their lengths, so that no two lists of parts give the same.

@@ -32,12 +32,12 @@ mod problem;
 mod rights;
 pub mod sse;
 
-pub use concerns::{Concerns, Refusal};
+pub use concerns::{About, Concerns, Refusal};
 pub use cursor::{Cursor, Page, PageQuery};
 pub use deadline::{Deadline, Unhurried, deadline};
 pub use etag::{ETag, IfMatch};
 pub use extract::{BodyLimit, Json, Path, Query};
 pub use present::{Language, RequestId, present};
-pub use principal::{Caller, Principal};
+pub use principal::{Caller, OwnPlugin, Principal};
 pub use problem::{ApiResult, FindingBody, ProblemBody, ProblemResponse, problem_of};
 pub use rights::{Envelope, Rights, RightsError, RouteRight, authorize};

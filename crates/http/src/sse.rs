@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt};
 use plugyard_model::{Problem, codes};
 use serde::Serialize;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::ProblemResponse;
@@ -50,13 +51,14 @@ impl SseEvent {
     }
 }
 
-/// Answers with a stream of events. It ends with the source, or when the server closes.
+/// Answers with a stream of events. It ends with the source, when the server closes, and when the reader's
+/// sign-in ends.
 pub fn events<S>(closing: Closing, source: S) -> Response
 where
     S: Stream<Item = SseEvent> + Send + 'static,
 {
     let stream = source
-        .take_until(closing.0.cancelled_owned())
+        .take_until(closing.ended())
         .map(|event| Ok::<_, Infallible>(event.into_axum()));
     let mut response = Sse::new(stream)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
@@ -93,9 +95,49 @@ impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
     }
 }
 
-/// Cancelled when the server begins to stop; put into requests by the server.
+/// When a stream has to end although its source goes on: the server stops, or whoever reads it has lost the
+/// sign-in that let them in. Put into requests by the server.
 #[derive(Debug, Clone, Default)]
-pub struct Closing(pub CancellationToken);
+pub struct Closing {
+    server: CancellationToken,
+    session: CancellationToken,
+    until: Option<Instant>,
+}
+
+impl Closing {
+    /// Ends when the server begins to stop.
+    pub fn new(server: CancellationToken) -> Self {
+        Self {
+            server,
+            ..Self::default()
+        }
+    }
+
+    /// Ends also with the session, and at that time.
+    #[must_use]
+    pub fn with_session(self, session: CancellationToken, until: Option<Instant>) -> Self {
+        Self {
+            session,
+            until,
+            ..self
+        }
+    }
+
+    /// Resolves when the stream has to end.
+    pub async fn ended(self) {
+        let expired = async {
+            match self.until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.server.cancelled() => {}
+            () = self.session.cancelled() => {}
+            () = expired => {}
+        }
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Closing {
     type Rejection = Infallible;
@@ -128,19 +170,22 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn a_closing_server_ends_endless_streams() {
-        let closing = Closing::default();
-        let response = events(closing.clone(), stream::pending());
-        closing.0.cancel();
-        assert!(
-            response
-                .into_body()
-                .collect()
-                .await
-                .unwrap()
-                .to_bytes()
-                .is_empty()
-        );
+    #[tokio::test(start_paused = true)]
+    async fn endless_streams_end_with_the_server_the_session_or_its_time() {
+        let tokens = || (CancellationToken::new(), CancellationToken::new());
+        let until = Instant::now() + Duration::from_secs(1);
+        for which in ["server", "session", "time"] {
+            let (server, session) = tokens();
+            let until = (which == "time").then_some(until);
+            let closing = Closing::new(server.clone()).with_session(session.clone(), until);
+            let response = events(closing, stream::pending());
+            match which {
+                "server" => server.cancel(),
+                "session" => session.cancel(),
+                _ => {}
+            }
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.is_empty(), "{which}");
+        }
     }
 }

@@ -41,6 +41,8 @@ words! {
         PluginInstall = "plugin.install",
         /// Enable, disable, restart.
         PluginOperate = "plugin.operate",
+        /// Set and reset what is configured of a plugin.
+        PluginConfigure = "plugin.configure",
         /// Uninstall.
         PluginRemove = "plugin.remove",
         /// See streams and rules, and the rows that pass.
@@ -61,13 +63,15 @@ words! {
         NodeRead = "node.read",
         /// Stop the server, back it up, see its inner state.
         Admin = "admin",
+        /// A plugin's own process: see and follow what concerns itself. No account has it.
+        PluginSelf = "plugin.self",
     }
 }
 
 words! {
     /// What an account is to the platform.
     Role {
-        /// Everything.
+        /// Everything that people may.
         Owner = "owner",
         /// Runs plugins and flows.
         Operator = "operator",
@@ -88,12 +92,13 @@ impl Role {
             return true;
         }
         match self {
-            Self::Owner => true,
+            Self::Owner => !matches!(right, R::PluginSelf),
             Self::Operator => matches!(
                 right,
                 R::PluginRead
                     | R::PluginInstall
                     | R::PluginOperate
+                    | R::PluginConfigure
                     | R::PluginRemove
                     | R::FlowRead
                     | R::FlowWrite
@@ -108,7 +113,7 @@ impl Role {
                 )
             }
             Self::Viewer => matches!(right, R::PluginRead | R::FlowRead | R::OperationRead),
-            Self::Plugin => false,
+            Self::Plugin => matches!(right, R::PluginSelf),
         }
     }
 
@@ -145,10 +150,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_owner_may_everything_and_a_plugin_nothing() {
+    fn an_owner_may_everything_and_a_plugin_only_what_concerns_itself() {
         for &right in Right::ALL {
-            assert!(Role::Owner.may(right), "{right:?}");
-            assert_eq!(Role::Plugin.may(right), right == Right::Public, "{right:?}");
+            let own = right == Right::PluginSelf;
+            assert_eq!(Role::Owner.may(right), !own, "{right:?}");
+            let plugin = own || right == Right::Public;
+            assert_eq!(Role::Plugin.may(right), plugin, "{right:?}");
         }
     }
 
@@ -171,15 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn roles_form_an_order_in_which_only_a_plugin_is_below_all() {
-        for &one in Role::ALL {
-            for &other in Role::ALL {
+    fn roles_of_people_form_an_order_and_a_plugin_stands_beside_it() {
+        let people = Role::ALL.iter().filter(|&&role| role != Role::Plugin);
+        for &one in people.clone() {
+            for &other in people.clone() {
                 assert!(one.covers(other) || other.covers(one), "{one:?} {other:?}");
                 let same = one.covers(other) && other.covers(one);
                 assert_eq!(same, one == other, "{one:?} {other:?}");
             }
             assert!(Role::Owner.covers(one));
-            assert!(one.covers(Role::Plugin));
+            assert!(!one.covers(Role::Plugin) && !Role::Plugin.covers(one));
         }
     }
 
@@ -191,7 +199,8 @@ mod tests {
             held in roles(),
         ) {
             let left = narrowed(&wanted, &held);
-            for &right in Right::ALL {
+            // What is public needs no role at all.
+            for &right in Right::ALL.iter().filter(|&&right| right != Right::Public) {
                 let both = may(&wanted, right) && may(&held, right);
                 proptest::prop_assert_eq!(may(&left, right), both, "{:?} of {:?}", right, left);
             }

@@ -125,7 +125,8 @@ impl Platform {
         Ok(row.into())
     }
 
-    /// Changes an account, with effect on its tokens at once.
+    /// Changes an account, with effect on its tokens at once: also what they hold open ends, and may be
+    /// opened again by who still may.
     ///
     /// # Errors
     /// `account_not_found`; `request_invalid` for no roles; `last_owner` when nobody would be left who
@@ -159,6 +160,7 @@ impl Platform {
             .map_err(StoreError::from)?;
         owner_left(&*transaction, name).await?;
         transaction.commit().await?;
+        self.0.sessions.end_account(row.id);
         Ok(row.into())
     }
 
@@ -183,6 +185,7 @@ impl Platform {
             .map_err(StoreError::from)?;
         owner_left(&*transaction, name).await?;
         transaction.commit().await?;
+        self.0.sessions.end_account(row.id);
         Ok(())
     }
 

@@ -208,14 +208,15 @@ impl Platform {
         config.ok_or_else(|| not_registered(plugin))
     }
 
-    /// The values as the plugin itself may read them. Who asks is for the caller to know.
+    /// The values as the plugin itself may read them, also while it is being installed. Who asks is for the
+    /// caller to know.
     ///
     /// # Errors
     /// As [`config`](Self::config).
     pub async fn config_plain(&self, plugin: &PluginName) -> Result<PlainConfig, Problem> {
-        let config = self.config(plugin).await?;
-        Ok(config.map_or_else(PlainConfig::empty, |it| {
-            PlainConfig::of(&it.definition, &it.values, it.revision)
+        let state = self.config_state_early(plugin).await?;
+        Ok(state.map_or_else(PlainConfig::empty, |it| {
+            PlainConfig::of(it.definition(), &it.values, it.revision.unsigned_abs())
         }))
     }
 

@@ -5,7 +5,11 @@
 )]
 
 pub(crate) mod account;
+pub(crate) mod answer;
 pub(crate) mod audit_event;
+pub(crate) mod config_definition;
+pub(crate) mod config_history;
+pub(crate) mod config_value;
 pub(crate) mod event;
 pub(crate) mod installation;
 pub(crate) mod instance;

@@ -32,6 +32,11 @@ pub mod codes {
     pub const OPERATION_ENDED: &str = "operation_ended";
     /// An installation is another one: version, wanted state, or gone. Params: plugin, action.
     pub const INSTALLATION_CHANGED: &str = "installation_changed";
+    /// A plugin's configuration was written. Params: plugin, revision, keys (those that changed, with commas).
+    pub const CONFIG_CHANGED: &str = "config_changed";
+    /// Events that a reader would have had to see are no longer kept: it was away for too long, or reads too
+    /// slowly. What it watches has to be asked for anew. Params: from, to (the ids that are missing).
+    pub const EVENTS_LOST: &str = "events_lost";
     /// A version was taken in. Params: plugin, version, digest.
     pub const VERSION_ADDED: &str = "version_added";
 }
@@ -46,8 +51,13 @@ pub fn operation_topic(operation: OperationId) -> String {
     format!("operations/{operation}")
 }
 
+/// The topic of what is said about the stream itself.
+pub const LOST_TOPIC: &str = "events";
+
 /// Rows kept; older ones go.
 const KEPT: i64 = 10_000;
+/// How often rows too many are removed: after so many new ones.
+const PRUNE_EVERY: i64 = 1000;
 /// Events that may wait for the writer; when the database is away, older ones go.
 const WAITING: usize = 4096;
 /// Rows read at once.
@@ -70,7 +80,11 @@ pub struct Event {
 
 impl Platform {
     /// Events after `after`, or from now on: those that are stored and then those that come. Never ends
-    /// before the platform does. An `after` older than what is kept begins with the oldest kept.
+    /// before the platform does.
+    ///
+    /// A reader takes as much time as it likes, and costs no memory but a batch: what is no longer kept when
+    /// it comes to it is told as one event [`EVENTS_LOST`](codes::EVENTS_LOST) of the topic
+    /// [`LOST_TOPIC`]. So it goes also for an `after` older than what is kept.
     ///
     /// # Errors
     /// The problem `store_unavailable`.
@@ -86,6 +100,7 @@ impl Platform {
             after,
             stored,
             ready: VecDeque::new(),
+            lost: None,
         };
         let events = stream::unfold(
             follower,
@@ -102,11 +117,16 @@ struct Follower {
     after: i64,
     stored: watch::Receiver<i64>,
     ready: VecDeque<event::Model>,
+    /// To be told before what is ready.
+    lost: Option<Event>,
 }
 
 impl Follower {
     async fn next(&mut self) -> Option<Event> {
         loop {
+            if let Some(lost) = self.lost.take() {
+                return Some(lost);
+            }
             if let Some(row) = self.ready.pop_front() {
                 self.after = row.id;
                 return Some(Event {
@@ -127,7 +147,11 @@ impl Follower {
                 .await;
             match rows {
                 Ok(rows) if rows.is_empty() => self.stored.changed().await.ok()?,
-                Ok(rows) => self.ready = rows.into(),
+                Ok(rows) => {
+                    let newest = *self.stored.borrow();
+                    self.lost = rows.first().and_then(|next| gap(self.after, next, newest));
+                    self.ready = rows.into();
+                }
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -138,6 +162,25 @@ impl Follower {
             }
         }
     }
+}
+
+/// What is missing between an event that was read and the next row. Ids have holes of their own where a
+/// write failed, so only what pruning can have taken counts.
+fn gap(after: i64, next: &event::Model, newest: i64) -> Option<Event> {
+    let pruned_to = newest / PRUNE_EVERY * PRUNE_EVERY - KEPT;
+    if next.id <= after + 1 || after >= pruned_to {
+        return None;
+    }
+    let params = [("from", after + 1), ("to", next.id - 1)];
+    Some(Event {
+        id: (next.id - 1).unsigned_abs(),
+        topic: LOST_TOPIC.to_owned(),
+        code: codes::EVENTS_LOST.to_owned(),
+        params: params
+            .map(|(name, id)| (name.to_owned(), id.to_string()))
+            .into(),
+        at: next.at,
+    })
 }
 
 async fn last(database: &Database) -> Result<i64, StoreError> {
@@ -240,7 +283,7 @@ impl Shared {
                 Ok(inserted) => {
                     let id = inserted.last_insert_id;
                     stored.send_replace(id);
-                    if id % 1000 == 0 {
+                    if id % PRUNE_EVERY == 0 {
                         self.prune(id - KEPT).await;
                     }
                 }
@@ -263,5 +306,38 @@ impl Shared {
                 "Cannot prune events"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: i64) -> event::Model {
+        event::Model {
+            id,
+            topic: "plugins/portable:a".to_owned(),
+            code: codes::HEALTH_CHANGED.to_owned(),
+            params: serde_json::json!({}),
+            at: 7,
+        }
+    }
+
+    #[test]
+    fn who_stays_behind_is_told_what_is_missing() {
+        let lost = gap(100, &row(3001), 13_000).unwrap();
+        assert_eq!((lost.id, lost.code.as_str()), (3000, codes::EVENTS_LOST));
+        assert_eq!(lost.params["from"], "101");
+        assert_eq!(lost.params["to"], "3000");
+        // From nothing seen at all it is the same.
+        assert_eq!(gap(0, &row(3001), 13_999).unwrap().params["from"], "1");
+    }
+
+    #[test]
+    fn a_hole_that_pruning_did_not_make_is_no_loss() {
+        assert_eq!(gap(100, &row(101), 13_000), None);
+        assert_eq!(gap(3000, &row(3002), 13_000), None);
+        assert_eq!(gap(12_500, &row(12_600), 13_000), None);
+        assert_eq!(gap(5, &row(9), 5_000), None);
     }
 }

@@ -60,6 +60,12 @@ impl Home {
             .join(plugin.key.as_str())
     }
 
+    /// `plugin-config/{kind}/{key}/{version}/`, the values for a plugin's processes; gone when no server
+    /// runs.
+    pub fn plugin_config(&self) -> PathBuf {
+        self.0.join("plugin-config")
+    }
+
     /// `etc/`, metadata of symbols as eKuiper lays it out.
     pub fn etc(&self) -> PathBuf {
         self.0.join("etc")

@@ -18,6 +18,7 @@ use plugyard_store::{StoreError, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::config::ConfigChange;
 use crate::home::Home;
 
 /// How sure a kind is that a package is of its format, from the names in it alone.
@@ -117,6 +118,12 @@ pub struct Change {
     pub target: Option<Version>,
     /// Whether an uninstall keeps the plugin's data.
     pub keep_data: bool,
+    /// What becomes of the configuration.
+    #[serde(default)]
+    pub config: ConfigChange,
+    /// Who asked for it.
+    #[serde(default)]
+    pub by: String,
 }
 
 /// The ordered steps of a change. Exactly one of them is the commit.
@@ -243,6 +250,12 @@ pub trait Kind: Send + Sync {
     /// Pure: the same package gives the same inspection offline and on the server. `expected` is the
     /// key the caller wants to install it under, when there is one.
     fn inspect(&self, package: &dyn PackageReader, expected: Option<&str>) -> Inspection;
+
+    /// The file of a package that says what can be configured; `None` for a kind whose plugins have
+    /// no configuration.
+    fn config_file(&self) -> Option<&'static str> {
+        Some("plugyard.config.json")
+    }
 
     /// The directories that were put into the home by hand and are no installed plugins yet, in order. Only
     /// looks: [`Platform::rescan`](crate::Platform::rescan) has them installed, and the commit of that

@@ -11,12 +11,17 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod accounts;
+mod answers;
 pub mod audit;
 pub mod backup;
 mod clock;
+pub mod config;
+mod dependents;
 mod entity;
 pub mod events;
+mod expected;
 #[cfg(feature = "failpoints")]
 pub mod failpoint;
 #[cfg(not(feature = "failpoints"))]
@@ -34,11 +39,16 @@ mod platform;
 mod registration;
 pub mod rescan;
 mod secrets;
+mod sessions;
 mod settings;
 pub mod tokens;
 pub mod versions;
 
+pub use access::{Pass, PluginAccess, PluginToken};
+pub use answers::StoredAnswers;
 pub use clock::Clock;
+pub use dependents::{Dependent, Dependents};
+pub use expected::Expected;
 pub use home::Home;
 pub use installations::InstallationView;
 pub use intake::{Intake, Source, TakeIn, inspect};
@@ -48,4 +58,5 @@ pub use operations::{ChangeRequest, OperationView, Outcome};
 pub use packages::PackageView;
 pub use platform::{Platform, PlatformError};
 pub use registration::Registration;
+pub use sessions::SignedIn;
 pub use settings::Settings;

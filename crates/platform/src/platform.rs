@@ -18,11 +18,13 @@ use plugyard_store::{Database, ObjectError, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::config;
 use crate::events::EventLog;
 use crate::kind::{Installation, Packages, StepError};
 use crate::objects::{Keeper, SweepObjects};
 use crate::operations::{Aside, Running};
 use crate::secrets::Vault;
+use crate::sessions::Sessions;
 use crate::{Clock, Home, Kind, Settings};
 
 /// The platform cannot begin.
@@ -83,6 +85,7 @@ pub(crate) struct Inner {
     pub(crate) aside: Mutex<HashMap<OperationId, Aside>>,
     pub(crate) health: Mutex<HashMap<PluginName, Health>>,
     pub(crate) events: EventLog,
+    pub(crate) sessions: Sessions,
     /// Changes under way; waited for at the end.
     pub(crate) changes: TaskTracker,
     /// Those who do jobs; they end with `closing`.
@@ -91,6 +94,9 @@ pub(crate) struct Inner {
     pub(crate) closing: CancellationToken,
     /// Held while an object and the rows that refer to it come or go together.
     pub(crate) keeping: tokio::sync::Mutex<()>,
+    pub(crate) config_cache: config::Cache,
+    pub(crate) config_locks: config::Locks,
+    pub(crate) config_news: config::Announcer,
     /// Held while the home is looked through for plugins put there by hand.
     pub(crate) rescanning: tokio::sync::Mutex<()>,
 }
@@ -137,11 +143,15 @@ impl Platform {
             aside: Mutex::default(),
             health: Mutex::default(),
             events,
+            sessions: Sessions::default(),
             changes: TaskTracker::new(),
             workers: TaskTracker::new(),
             closing,
             keeping: tokio::sync::Mutex::default(),
             rescanning: tokio::sync::Mutex::default(),
+            config_cache: config::Cache::default(),
+            config_locks: config::Locks::default(),
+            config_news: config::announcer(),
             settings,
         }));
         let claimed = platform.objects_claim().await;
@@ -199,6 +209,9 @@ impl Platform {
 
     /// Lets every kind bring these to their wanted state, and asks them how they are.
     async fn resume(&self, mut all: Vec<Installation>) {
+        for installation in &all {
+            self.config_file_refresh(&installation.plugin).await;
+        }
         let by_kind = self.0.kinds.iter().map(|kind| {
             let id = kind.id();
             let (own, rest): (Vec<_>, _) = std::mem::take(&mut all)
@@ -246,6 +259,9 @@ impl Platform {
             tracing::warn!("Changes are still under way; the next start recovers them");
         }
         join_all(self.0.kinds.iter().map(|kind| kind.shut_down())).await;
+        if let Err(error) = config::clear(self.home()) {
+            tracing::warn!(%error, "The configuration files of plugins stay until the next start");
+        }
         self.0.events.flush().await;
         self.0.closing.cancel();
         self.0.workers.close();
@@ -347,6 +363,7 @@ fn prepare(home: &Home) -> Result<(), (PathBuf, std::io::Error)> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err((staging, error)),
         _ => {}
     }
+    config::clear(home).map_err(|error| (home.plugin_config(), error))?;
     for directory in [
         home.root().to_owned(),
         staging,

@@ -8,13 +8,25 @@ use plugyard_http::Principal;
 use plugyard_model::{Problem, codes};
 use plugyard_store::secrets::{KeySource, Rotation, Secrets};
 use tokio::sync::Mutex;
+use tokio::time::{Duration, Instant};
 
 use crate::{Platform, Settings};
 
 /// The secrets, as soon as there is a key to them.
 pub(crate) struct Vault {
     from: KeySource,
-    open: Mutex<Option<Secrets>>,
+    open: Mutex<Opened>,
+}
+
+/// Asking for the key may take a while, and everybody asks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+enum Opened {
+    #[default]
+    Never,
+    Failed(Instant, Problem),
+    Open(Secrets),
 }
 
 impl Vault {
@@ -40,13 +52,23 @@ impl Platform {
     /// `secret_store_unavailable`, which says what is wrong with the master key; `store_unavailable`.
     pub(crate) async fn secrets(&self) -> Result<Secrets, Problem> {
         let mut open = self.0.vault.open.lock().await;
-        if let Some(secrets) = &*open {
-            return Ok(secrets.clone());
+        match &*open {
+            Opened::Open(secrets) => return Ok(secrets.clone()),
+            Opened::Failed(at, problem) if at.elapsed() < PAUSE => return Err(problem.clone()),
+            Opened::Failed(..) | Opened::Never => {}
         }
         let from = self.0.vault.from.clone();
-        let secrets = Secrets::open(self.database().clone(), from).await;
-        let secrets = secrets.map_err(|error| unavailable(error.into()))?;
-        Ok(open.insert(secrets).clone())
+        match Secrets::open(self.database().clone(), from).await {
+            Ok(secrets) => {
+                *open = Opened::Open(secrets.clone());
+                Ok(secrets)
+            }
+            Err(error) => {
+                let problem = unavailable(error.into());
+                *open = Opened::Failed(Instant::now(), problem.clone());
+                Err(problem)
+            }
+        }
     }
 
     /// Puts another master key in force, and encrypts all data keys with it.

@@ -1,12 +1,13 @@
 //! What the platform is started with.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use plugyard_model::ByteSize;
 use plugyard_store::secrets::KeySource;
 use plugyard_store::{Database, ObjectsUrl, S3Options};
 
-use crate::{Clock, Home};
+use crate::{Clock, Dependents, Home, PluginAccess};
 
 /// What [`Platform::open`](crate::Platform::open) needs.
 #[derive(Debug, Clone)]
@@ -31,6 +32,12 @@ pub struct Settings {
     pub fetch_timeout: Duration,
     /// How many versions of a plugin stay besides the current and the previous one. Default 3.
     pub keep_versions: usize,
+    /// Gives tokens to plugins' processes; the kinds that start them have the same one.
+    pub plugin_access: PluginAccess,
+    /// What knows who uses a plugin; `None` when nothing does.
+    pub dependents: Option<Arc<dyn Dependents>>,
+    /// How long the answers to requests with an `Idempotency-Key` are kept. Default 24 hours.
+    pub answer_retention: Duration,
     /// How long rows of the audit log are kept; `None` for ever. Default 365 days.
     pub audit_retention: Option<Duration>,
     /// How long an operation under way waits for a database that does not answer, before it is set
@@ -57,6 +64,9 @@ impl Settings {
             allow_private_urls: false,
             fetch_timeout: Duration::from_mins(10),
             keep_versions: 3,
+            plugin_access: PluginAccess::default(),
+            dependents: None,
+            answer_retention: Duration::from_hours(24),
             audit_retention: Some(Duration::from_hours(365 * 24)),
             store_patience: Duration::from_secs(45),
             recovery_patience: Duration::from_mins(1),

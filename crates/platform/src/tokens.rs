@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use plugyard_http::Principal;
 use plugyard_model::rights::{Role, narrowed};
 use plugyard_model::{AccountId, Digest, Problem, TokenId, codes};
 use plugyard_store::StoreError;
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Unchanged, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
-    QueryFilter, QueryOrder, Set,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -20,6 +18,7 @@ use uuid::Uuid;
 use crate::Platform;
 use crate::accounts::{Account, roles_from_json, roles_to_json};
 use crate::entity::{account, token};
+use crate::sessions::SignedIn;
 
 /// What every token begins with, so that scanners of leaked secrets can find it.
 const PREFIX: &str = "plugyard_";
@@ -138,11 +137,16 @@ impl Platform {
         Ok(rows.into_iter().filter_map(of_account).collect())
     }
 
-    /// Takes a token's worth away, at once and for good.
+    /// Takes a token's worth away, at once and for good; what was let in by it and is still open ends.
+    ///
+    /// A plugin's token can be revoked too: its process gets another one when it is started again.
     ///
     /// # Errors
     /// `token_not_found`; `store_unavailable`.
     pub async fn token_revoke(&self, id: TokenId) -> Result<(), Problem> {
+        if self.settings().plugin_access.revoke(id.0) {
+            return Ok(());
+        }
         let revoked = token::Entity::update_many()
             .col_expr(token::Column::RevokedAt, self.now().into())
             .filter(token::Column::Id.eq(id.0))
@@ -153,7 +157,16 @@ impl Platform {
         if revoked.rows_affected == 0 {
             return Err(Problem::new(codes::TOKEN_NOT_FOUND).with("token", id));
         }
+        self.0.sessions.end_token(id.0);
         Ok(())
+    }
+
+    /// Whose token this is; as [`sign_in`](Self::sign_in), for who holds nothing open.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn authenticate(&self, text: &str) -> Result<Option<Principal>, Problem> {
+        Ok(self.sign_in(text).await?.map(|it| it.principal))
     }
 
     /// Whose token this is; `None` for one that is unknown, expired or revoked, or whose account is
@@ -161,21 +174,57 @@ impl Platform {
     ///
     /// # Errors
     /// `store_unavailable`.
-    pub async fn authenticate(&self, text: &str) -> Result<Option<Principal>, Problem> {
+    pub async fn sign_in(&self, text: &str) -> Result<Option<SignedIn>, Problem> {
         let Some((id, secret)) = split(text) else {
             return Ok(None);
         };
-        let now = self.now();
+        if let Some(plugin) = self.settings().plugin_access.sign_in(id, &secret) {
+            return Ok(Some(plugin));
+        }
+        loop {
+            let mark = self.0.sessions.mark();
+            let Some((row, account)) = self.token_fetch(id, &secret).await? else {
+                return Ok(None);
+            };
+            let now = self.now();
+            let session = (row.id, row.account_id, row.expires_at);
+            let entered = self
+                .0
+                .sessions
+                .enter(mark, session.0, session.1, session.2, now);
+            let Some(ended) = entered else { continue };
+            self.token_used(&row, now).await?;
+            let left = row.expires_at.map(|at| at.saturating_sub(now));
+            return Ok(Some(SignedIn {
+                principal: Principal {
+                    name: account.name,
+                    roles: narrowed(
+                        &roles_from_json(&row.roles),
+                        &roles_from_json(&account.roles),
+                    ),
+                },
+                token: TokenId(row.id),
+                ended,
+                expires_in: left.map(|left| Duration::from_millis(left.unsigned_abs())),
+            }));
+        }
+    }
+
+    /// The row of a token that is worth something, and its account's.
+    async fn token_fetch(
+        &self,
+        id: Uuid,
+        secret: &SecretString,
+    ) -> Result<Option<(token::Model, account::Model)>, StoreError> {
         let found = token::Entity::find_by_id(id)
             .filter(token::Column::RevokedAt.is_null())
             .filter(
                 Condition::any()
                     .add(token::Column::ExpiresAt.is_null())
-                    .add(token::Column::ExpiresAt.gt(now)),
+                    .add(token::Column::ExpiresAt.gt(self.now())),
             )
             .one(self.database().conn())
-            .await
-            .map_err(StoreError::from)?;
+            .await?;
         let Some(row) = found else { return Ok(None) };
         if !bool::from(hash(secret).as_bytes().ct_eq(row.hash.as_bytes())) {
             return Ok(None);
@@ -183,28 +232,21 @@ impl Platform {
         let account = account::Entity::find_by_id(row.account_id)
             .filter(account::Column::DisabledAt.is_null())
             .one(self.database().conn())
-            .await
-            .map_err(StoreError::from)?;
-        let Some(account) = account else {
-            return Ok(None);
-        };
-        if row.last_used_at.is_none_or(|last| now - last >= USE_GRAIN) {
-            let used = token::ActiveModel {
-                id: Unchanged(row.id),
-                last_used_at: Set(Some(now)),
-                ..Default::default()
-            };
-            used.update(self.database().conn())
-                .await
-                .map_err(StoreError::from)?;
+            .await?;
+        Ok(account.map(|account| (row, account)))
+    }
+
+    async fn token_used(&self, row: &token::Model, now: i64) -> Result<(), StoreError> {
+        if row.last_used_at.is_some_and(|last| now - last < USE_GRAIN) {
+            return Ok(());
         }
-        Ok(Some(Principal {
-            name: account.name,
-            roles: narrowed(
-                &roles_from_json(&row.roles),
-                &roles_from_json(&account.roles),
-            ),
-        }))
+        // Not by the row itself, which somebody may delete meanwhile.
+        token::Entity::update_many()
+            .col_expr(token::Column::LastUsedAt, now.into())
+            .filter(token::Column::Id.eq(row.id))
+            .exec(self.database().conn())
+            .await?;
+        Ok(())
     }
 
     /// Whether an owner's token was ever made, revoked ones included: losing one is no way to get another.
@@ -237,10 +279,9 @@ impl Platform {
         token::Entity::insert(token::ActiveModel::from(row.clone()))
             .exec_without_returning(connection)
             .await?;
-        let text = format!("{PREFIX}{}_{}", id.0.simple(), secret.expose_secret());
         Ok(NewToken {
             token: Token::new(row, account.name.clone()),
-            secret: text.into(),
+            secret: written(id.0, &secret),
         })
     }
 }
@@ -261,18 +302,23 @@ impl Token {
 }
 
 /// The id finds the row, so that the secret is only ever compared with one hash.
-fn split(text: &str) -> Option<(Uuid, SecretString)> {
+pub(crate) fn split(text: &str) -> Option<(Uuid, SecretString)> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
     (id.len() == 32 && secret.len() == 64).then_some(())?;
     Some((Uuid::try_parse(id).ok()?, secret.into()))
 }
 
-fn hash(secret: impl std::borrow::Borrow<SecretString>) -> String {
-    let hash = Sha256::digest(secret.borrow().expose_secret());
+/// A token as its bearer sends it.
+pub(crate) fn written(id: Uuid, secret: &SecretString) -> SecretString {
+    format!("{PREFIX}{}_{}", id.simple(), secret.expose_secret()).into()
+}
+
+pub(crate) fn hash(secret: &SecretString) -> String {
+    let hash = Sha256::digest(secret.expose_secret());
     Digest::from_bytes(hash.into()).to_string()
 }
 
-fn random_secret() -> SecretString {
+pub(crate) fn random_secret() -> SecretString {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).expect("the system gives random numbers");
     Digest::from_bytes(bytes).to_string().into()

@@ -196,7 +196,14 @@ impl Platform {
         let installation = installation_of(connection, plugin).await?;
         let mut used: Vec<Uuid> = installation
             .into_iter()
-            .flat_map(|row| [row.current_version, row.previous_version])
+            .flat_map(|row| {
+                // The definition in force may be an older version's.
+                [
+                    row.current_version,
+                    row.previous_version,
+                    row.config_version,
+                ]
+            })
             .flatten()
             .collect();
         for change in journal::change_list_open(connection, plugin).await? {

@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::environment;
 
+mod config;
+
+pub(crate) use config::{Config, FailOn, Secrets, Seen};
+
 /// Self-hosted plugin platform: packages in, supervised plugins and flowing rows out.
 #[derive(Debug, Parser)]
 #[command(
@@ -122,6 +126,10 @@ pub(crate) enum Command {
     /// Look for plugins put into `plugins/` by hand, and install them
     Rescan(Rescan),
 
+    /// What is configured of a plugin: values, their history, and what an upgrade would do to them
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(Config),
+
     /// Streams: where rules take rows from
     #[command(subcommand, arg_required_else_help = true)]
     Stream(Stream),
@@ -137,6 +145,9 @@ pub(crate) enum Command {
     /// Tokens: how others sign in
     #[command(subcommand, arg_required_else_help = true)]
     Token(Token),
+    /// The key that secrets are encrypted with
+    #[command(subcommand, arg_required_else_help = true)]
+    Secrets(Secrets),
     /// Say who changed what
     Audit(Audit),
     /// Servers and what their machines can do
@@ -529,6 +540,9 @@ pub(crate) enum Token {
         /// Only those of this account
         #[arg(long, value_name = "NAME")]
         user: Option<String>,
+        /// Those of plugins' running processes instead
+        #[arg(long, conflicts_with = "user")]
+        plugins: bool,
     },
     /// Make a token; it is shown once
     Create {

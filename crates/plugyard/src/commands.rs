@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod change;
 mod check;
+mod config;
 mod context;
 mod dev;
 mod doctor;
@@ -14,6 +15,7 @@ mod operation;
 mod pack;
 mod plugin;
 mod rescan;
+mod secrets;
 mod token;
 mod user;
 
@@ -111,10 +113,11 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Doctor => doctor::run(context),
         Command::Serve(arguments) => crate::serve::run(&arguments, context),
         Command::Login(arguments) => asynchronously(context::login(&arguments, context)),
-        Command::Logout { name } => context::logout(name.as_ref(), context),
+        Command::Logout { name } => asynchronously(context::logout(name.as_ref(), context)),
         Command::Context(command) => context::run(&command, context),
         Command::Backup(arguments) => backup::backup(&arguments, context),
         Command::Restore(arguments) => backup::restore(&arguments, context),
+        Command::Secrets(command) => secrets::run(&command, context),
         remote => asynchronously(async {
             let client = context.client()?;
             match remote {
@@ -140,6 +143,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 Command::Show(arguments) => plugin::show(&arguments, &client, context).await,
                 Command::Logs(arguments) => plugin::logs(&arguments, &client, context).await,
                 Command::Rescan(arguments) => rescan::run(&arguments, &client, context).await,
+                Command::Config(command) => config::run(&command, &client, context).await,
                 Command::Operation(command) => operation::run(&command, &client, context).await,
                 Command::Stream(command) => flow::stream(&command, &client, context).await,
                 Command::Rule(command) => flow::rule(&command, &client, context).await,
@@ -159,6 +163,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 | Command::Context(_)
                 | Command::Backup(_)
                 | Command::Restore(_)
+                | Command::Secrets(_)
                 | Command::Serve(_) => unreachable!("handled above"),
             }
         }),

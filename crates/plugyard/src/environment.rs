@@ -134,6 +134,11 @@ pub(crate) const ALL: &[Variable] = &[
         "A directory that the plugin may write to and that outlives its versions.",
     ),
     variable(
+        "PLUGYARD_CONFIG_FILE",
+        Reader::Plugin,
+        "A file with the plugin's values, when something can be configured: `{\"revision\", \"values\", \"unreadable\"}`, as `GET /v1/self/config` answers. Replaced as a whole at each change.",
+    ),
+    variable(
         "PLUGYARD_TEST_PYTHON",
         Reader::Development,
         "A Python with the plugin SDK. `cargo xtask test` makes one; tests that need it are skipped without it.",

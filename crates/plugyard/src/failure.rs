@@ -85,6 +85,11 @@ impl Failure {
         }
     }
 
+    /// The code of the problem, when it is one of ours.
+    pub(crate) fn code(&self) -> Option<Code> {
+        Code::from_word(&self.document.code)
+    }
+
     /// How the command ends.
     pub(crate) const fn exit(&self) -> ExitCode {
         self.exit

@@ -1,5 +1,8 @@
 //! The kinds of plugin this binary knows, as far as a package is concerned.
 
+use std::path::Path;
+
+use plugyard_app::AppHost;
 use plugyard_archive::{Directory, PackageReader, Policy};
 use plugyard_model::{Inspection, KindId, Problem};
 use plugyard_platform::Home;
@@ -16,9 +19,23 @@ pub(crate) fn inspect(
     expected: Option<&str>,
 ) -> Result<Inspection, Problem> {
     // A host does nothing until something is started through it, so its home is never touched.
-    let host = PortableHost::new(PortableSettings::default(), Home::new("."));
+    let kinds = [
+        PortableHost::new(PortableSettings::default(), Home::new(".")).kind(),
+        AppHost::offline(Home::new(".")).kind(),
+    ];
     let kind = kind.map(|kind| KindId::from(kind.to_owned()));
-    plugyard_platform::inspect(&[host.kind()], package, kind.as_ref(), expected)
+    plugyard_platform::inspect(&kinds, package, kind.as_ref(), expected)
+}
+
+/// The name of a directory, where it is the name of the plugin in it: for kinds whose packages need not
+/// say it themselves.
+pub(crate) fn directory_name(directory: &Path, kind: Option<&str>) -> Option<String> {
+    let package = Directory::open(directory, &Policy::default());
+    let inspection = inspect(&package, kind, None).ok()?;
+    let silent = inspection.kind.is_some() && inspection.key.is_none();
+    let directory = std::fs::canonicalize(directory).ok().filter(|_| silent)?;
+    let name = directory.file_name()?;
+    name.to_str().map(str::to_owned)
 }
 
 /// The directories that were put into a home by hand and are not installed, with what would be said about

@@ -5,10 +5,13 @@
 //! plugins.
 
 pub(crate) mod home;
+mod metrics;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use plugyard_app::AppHost;
 use plugyard_flow::{Builtins, Combined, FlowService};
 use plugyard_model::{ExitCode, Problem, codes};
 use plugyard_platform::{Home, Platform};
@@ -56,6 +59,7 @@ struct Parts {
     platform: Platform,
     flow: FlowService,
     portable: PortableHost,
+    app: AppHost,
 }
 
 async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), Problem> {
@@ -117,10 +121,14 @@ fn own_name() -> String {
 
 /// The migrations of all crates.
 pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    [plugyard_platform::migrations(), plugyard_flow::migrations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        plugyard_platform::migrations(),
+        plugyard_flow::migrations(),
+        plugyard_app::migrations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Where the database of a home is.
@@ -144,6 +152,7 @@ async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
     let builtins = Arc::new(Builtins::new(Some(home.data().join("files"))));
     let catalog = Arc::new(Combined::new(builtins, portable.catalog()));
     let flow = FlowService::new(database.conn().clone(), catalog);
+    let app = AppHost::new(settings.app.clone(), home.clone(), database.clone());
 
     let mut own = plugyard_platform::Settings::new(home.clone(), database);
     (own.objects, own.s3) = settings.objects.store(home)?;
@@ -153,11 +162,18 @@ async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
     own.fetch_timeout = settings.packages.fetch_timeout.0;
     own.keep_versions = settings.packages.keep_versions;
     own.audit_retention = Some(settings.audit.retention.0).filter(|it| !it.is_zero());
-    let platform = Platform::open(own, vec![portable.kind()]).await?;
+    portable.set_access(own.plugin_access.clone());
+    app.set_access(own.plugin_access.clone());
+    own.dependents = Some(Arc::new(users::FlowUsers {
+        flow: flow.clone(),
+        portable: portable.clone(),
+    }));
+    let platform = Platform::open(own, vec![portable.kind(), app.kind()]).await?;
     Ok(Parts {
         platform,
         flow,
         portable,
+        app,
     })
 }
 
@@ -176,6 +192,11 @@ async fn listen(home: &Home, settings: &Settings, parts: &Parts) -> Result<Bound
             }
         })
     }));
+    let (flow, portable) = (parts.flow.clone(), parts.portable.clone());
+    own.metrics = vec![
+        Arc::new(move |text| metrics::of_rules(&flow, text)),
+        Arc::new(move |text| metrics::of_plugins(&portable, text)),
+    ];
     own.listen = vec![settings.server.listen];
     own.socket = Some(home.api_socket());
     own.auth = match settings.server.auth {
@@ -204,6 +225,10 @@ fn routes(parts: &Parts) -> Vec<Routes> {
         Routes {
             router: parts.portable.routes(parts.platform.clone()),
             rights: plugyard_portable::rights(),
+        },
+        Routes {
+            router: parts.app.routes(parts.platform.clone()),
+            rights: plugyard_app::rights(),
         },
     ]
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use plugyard_app::AppSettings;
 use plugyard_model::{ByteSize, Problem, codes};
 use plugyard_platform::Home;
 use plugyard_portable::{PortableSettings, Span};
@@ -29,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) secrets: SecretsSection,
     pub(crate) packages: PackagesSection,
     pub(crate) portable: PortableSettings,
+    pub(crate) app: AppSettings,
     pub(crate) audit: AuditSection,
     pub(crate) log: LogSection,
 }
@@ -415,6 +417,58 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     (
         "portable.external_files",
         "Whether the eKuiper-compatible routes may install from any file of this machine (`file:///…`); with `false` only from `uploads/`.",
+    ),
+    (
+        "app.handler_timeout",
+        "Seconds that the handler of a plugin has for one answer, 1 to 300.",
+    ),
+    (
+        "app.private_handlers",
+        "Whether handlers may be at addresses of this machine and its networks.",
+    ),
+    (
+        "app.handler_answer",
+        "Longest answer taken from a handler, in bytes.",
+    ),
+    (
+        "app.pass_env",
+        "Names of variables passed from the server's environment to handlers, besides `PATH`, `LANG`, `LC_*` and `TZ`.",
+    ),
+    (
+        "app.limits.cpu",
+        "Processor time of one handler and its children, in cores; `none` for no limit.",
+    ),
+    (
+        "app.limits.memory",
+        "Memory of the same, in bytes; `none` for no limit.",
+    ),
+    (
+        "app.limits.pids",
+        "Processes and threads of the same; `none` for no limit.",
+    ),
+    (
+        "app.limits.files",
+        "Open files of each process; `none` for no limit.",
+    ),
+    (
+        "app.limits.disk",
+        "Bytes in the directories it may write; watched every second; `none` for no limit.",
+    ),
+    (
+        "app.limits.log",
+        "Bytes of output kept; `none` for no limit.",
+    ),
+    (
+        "app.permissions",
+        "Permissions that are given when a plugin declares them; the security check reports others.",
+    ),
+    (
+        "app.denied_names",
+        "Names that no plugin may have; the security check reports them.",
+    ),
+    (
+        "app.known_bad",
+        "SHA-256 of files that are known to be malicious; the security check reports them.",
     ),
     (
         "audit.retention",

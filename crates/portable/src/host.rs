@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::RwLock;
 use plugyard_model::{Key, PluginName};
-use plugyard_platform::Home;
+use plugyard_platform::{Home, PluginAccess};
 use plugyard_platform::kind::{HealthEvent, Version};
 use plugyard_sandbox::{HostReport, Launcher, reap_leftovers};
 use plugyard_symbol::{Catalog, FunctionSymbol, SinkSymbol, SourceSymbol, SymbolKind};
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) home: Home,
     pub(crate) settings: PortableSettings,
     pub(crate) health: broadcast::Sender<HealthEvent>,
+    /// Gives each process a token of its plugin's; without it they have none.
+    pub(crate) access: OnceLock<PluginAccess>,
     launcher: OnceCell<Launcher>,
     shim: Option<PathBuf>,
 }
@@ -106,6 +108,7 @@ impl PortableHost {
             home,
             settings,
             health: broadcast::Sender::new(EVENTS),
+            access: OnceLock::new(),
             launcher: OnceCell::new(),
             shim,
         };
@@ -117,6 +120,13 @@ impl PortableHost {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// From now on each process gets a token with which its plugin can ask the server about itself. Only
+    /// the first call counts.
+    pub fn set_access(&self, access: PluginAccess) {
+        // Fails when there is one already.
+        let _ = self.inner.shared.access.set(access);
     }
 
     /// The kind, to be registered with the platform.
@@ -143,6 +153,14 @@ impl PortableHost {
     /// The status of a plugin in eKuiper's shape; `None` for a name never seen since the server started.
     pub fn status(&self, key: &str) -> Option<serde_json::Value> {
         self.inner.find(key).map(|plugin| plugin.status())
+    }
+
+    /// The same of every plugin seen since the server started, by name.
+    pub fn statuses(&self) -> Vec<(PluginName, serde_json::Value)> {
+        let plugins = self.inner.all().into_iter();
+        plugins
+            .map(|plugin| (plugin.name.clone(), plugin.status()))
+            .collect()
     }
 
     /// What this machine permits of isolation and limits.
@@ -203,6 +221,7 @@ impl Host {
             version: id,
             label: version.label.clone(),
             data: home.plugin_data(name),
+            config: plugyard_platform::config::config_file(home, name, version.id),
             shown_executable: shown_directory(home, &name.key).join(&manifest.executable),
             manifest: Arc::new(manifest),
             limits: options.limits.over(&granted),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use plugyard_platform::Home;
+use plugyard_platform::{Home, Pass};
 use plugyard_sandbox::{Isolation, Launcher, Limits, Process, SpawnError, Spec};
 use plugyard_sp::Options;
 use plugyard_symbol::SymbolError;
@@ -57,6 +57,8 @@ pub(crate) struct Launch {
     pub(crate) directory: PathBuf,
     /// What the plugin keeps for itself.
     pub(crate) data: PathBuf,
+    /// Where its values are, when something can be configured.
+    pub(crate) config: PathBuf,
     /// Where the executable stands as far as people are concerned.
     pub(crate) shown_executable: PathBuf,
     /// What is set for this installation.
@@ -124,6 +126,7 @@ impl Worker {
         settings: &PortableSettings,
         launcher: &Launcher,
         logs: &Arc<Logs>,
+        pass: Option<Pass>,
         launch: Launch,
         number: usize,
     ) -> Result<Arc<Self>, String> {
@@ -144,6 +147,8 @@ impl Worker {
         let mut spec = spec(home, settings, &launch, &directory.0);
         let worker = OsString::from(number.to_string());
         spec.env.insert("PLUGYARD_WORKER".into(), worker);
+        // Last, so that no option puts another token in its place.
+        spec.env.extend(pass.iter().flat_map(Pass::environment));
         let program = spec.program.clone();
         let mut process = launcher
             .spawn(spec)
@@ -151,6 +156,13 @@ impl Worker {
             .map_err(|error| refusal(&launch, &program, &error))?;
         let pid = process.pid();
         logs.limit(launch.limits.log.unwrap_or(u64::MAX));
+        if let Some(pass) = pass {
+            let ended = process.ended();
+            tokio::spawn(async move {
+                ended.await;
+                drop(pass);
+            });
+        }
         logs.host(format!(
             "process {pid} of version {} started",
             shown(&launch.label)
@@ -450,6 +462,13 @@ fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -
     spec.readable
         .extend(made.flat_map(|it| it.readable.iter().cloned()));
     spec.readable.extend(import_roots(&spec.env));
+    if launch.config.is_file() {
+        let file = launch.config.clone().into();
+        spec.env.insert("PLUGYARD_CONFIG_FILE".into(), file);
+        // A write replaces the file, which only the directory shows.
+        let directory = launch.config.parent().map(Path::to_owned);
+        spec.readable.extend(directory);
+    }
     spec.writable = vec![launch.data.clone()];
     spec.hidden = hidden(home);
     spec

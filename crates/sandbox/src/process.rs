@@ -104,6 +104,15 @@ impl Process {
         }
     }
 
+    /// Resolves when it has ended, without keeping it.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut exit = self.exit.clone();
+        async move {
+            // Fails when nobody watches it any more: then it has ended too.
+            let _ = exit.wait_for(Option::is_some).await;
+        }
+    }
+
     /// How it ended, if it did.
     pub fn try_wait(&self) -> Option<Exit> {
         *self.exit.borrow()

@@ -1,8 +1,8 @@
 //! What all handlers of this crate reach, and the layers around all routes.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -11,7 +11,6 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
-use plugyard_http::sse::Closing;
 use plugyard_http::{
     BodyLimit, Deadline, Envelope, ProblemResponse, RequestId, Rights, deadline, present,
 };
@@ -26,7 +25,7 @@ use tracing::Instrument;
 use crate::audit_log::Knocks;
 use crate::metrics::Metrics;
 use crate::settings::ServerSettings;
-use crate::sign_in::{SignedIn, sign_in};
+use crate::sign_in::{LetIn, sign_in};
 
 /// What handlers and layers share.
 #[derive(Clone)]
@@ -48,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) recovered: AtomicBool,
     /// Cancelled by `/stop` and by whoever runs the server.
     pub(crate) closing: CancellationToken,
+    /// The routes as a batch asks them; the server holds them, because they hold this.
+    inner: OnceLock<Weak<Router>>,
     slots: Arc<Semaphore>,
 }
 
@@ -73,19 +74,29 @@ impl App {
             knocks: Knocks::default(),
             recovered: AtomicBool::new(false),
             closing: CancellationToken::new(),
+            inner: OnceLock::new(),
             slots: Arc::new(Semaphore::new(settings.limits.requests)),
             settings,
         }))
     }
+
+    /// Takes the routes that a batch asks, as they are within all layers that look at connections and
+    /// credentials.
+    pub(crate) fn set_inner_routes(&self, routes: &Arc<Router>) {
+        // Fails when there are some already.
+        let _ = self.inner.set(Arc::downgrade(routes));
+    }
+
+    /// Those routes, while the server lives.
+    pub(crate) fn inner_routes(&self) -> Option<Router> {
+        Some(Router::clone(&*self.inner.get()?.upgrade()?))
+    }
 }
 
-/// Puts the layers around the merged routes. A request meets them from the last line to the first.
-pub(crate) fn layered(routes: Router, app: &App) -> Router {
+/// Puts the layers around the merged routes that every request meets, also one of a batch. It meets them
+/// from the last line to the first.
+pub(crate) fn limited(routes: Router, app: &App) -> Router {
     let limits = app.settings.limits;
-    let deadlines = Deadline {
-        usual: limits.deadline,
-        unhurried: limits.slow_deadline,
-    };
     routes
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
@@ -93,7 +104,16 @@ pub(crate) fn layered(routes: Router, app: &App) -> Router {
             usize::try_from(limits.body.0).unwrap_or(usize::MAX),
         ))
         .layer(Extension(BodyLimit(limits.body)))
-        .layer(Extension(Closing(app.closing.clone())))
+}
+
+/// Those around [`limited`] routes for a request that came by itself.
+pub(crate) fn layered(routes: Router, app: &App) -> Router {
+    let limits = app.settings.limits;
+    let deadlines = Deadline {
+        usual: limits.deadline,
+        unhurried: limits.slow_deadline,
+    };
+    routes
         .layer(from_fn_with_state(app.clone(), compatible_writes_wait))
         .layer(from_fn_with_state(deadlines, deadline))
         .layer(from_fn_with_state(app.clone(), sign_in))
@@ -131,8 +151,8 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     app.metrics.answered(&route, method_label, status, took);
     let who = response
         .extensions()
-        .get::<SignedIn>()
-        .map_or("anonymous", |signed_in| &signed_in.0);
+        .get::<LetIn>()
+        .map_or("anonymous", |let_in| &let_in.0);
     tracing::info!(
         parent: &span,
         http.method = method_label,

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
-use plugyard_http::{Concerns, Principal, ProblemResponse, Refusal, RequestId, problem_of};
+use plugyard_http::{About, Concerns, Principal, ProblemResponse, Refusal, RequestId, problem_of};
 use plugyard_model::rights::Role;
 use plugyard_model::{Code, PluginName, Problem, codes};
 use plugyard_platform::audit::AuditEntry;
@@ -84,7 +84,7 @@ impl Default for Knocks {
 ///
 /// The work goes on when the client hangs up: what it began is not cut in half, and the row is
 /// written. Requests of nobody are only in the server's log, except some that tried to sign in.
-pub(crate) async fn record(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn record(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let who = request.extensions().get::<Principal>().cloned();
     let (false, Some(who)) = (request.method().is_safe(), who) else {
         return next.run(request).await;
@@ -97,6 +97,8 @@ pub(crate) async fn record(State(app): State<App>, request: Request, next: Next)
     let target = request.uri().path().to_owned();
     let named = plugin_in(route, &target);
     let id = request_id(request.extensions());
+    let about = About::default();
+    request.extensions_mut().insert(about.clone());
     let work = async move {
         let response = next.run(request).await;
         let status = response.status();
@@ -112,7 +114,10 @@ pub(crate) async fn record(State(app): State<App>, request: Request, next: Next)
         let entry = AuditEntry {
             action: &action,
             target: &target,
-            plugin: concerns.map(|it| &it.0).or(named.as_ref()),
+            plugin: concerns
+                .map(|it| &it.0)
+                .or(about.named())
+                .or(named.as_ref()),
             result: &result,
             request: &id,
         };

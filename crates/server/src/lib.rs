@@ -11,6 +11,7 @@
 
 mod app;
 mod audit_log;
+mod batch;
 mod document;
 mod error;
 mod listen;
@@ -27,4 +28,4 @@ mod v1;
 pub use document::RIGHT_EXTENSION;
 pub use error::{StartError, WiringError};
 pub use server::{Bound, Routes, Server, openapi};
-pub use settings::{Auth, HostReporter, HttpLimits, PluginCheck, ServerSettings};
+pub use settings::{Auth, HostReporter, HttpLimits, MetricsHook, PluginCheck, ServerSettings};

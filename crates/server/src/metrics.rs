@@ -134,21 +134,16 @@ fn hold(gauge: &AtomicI64) -> Held<'_> {
 
 /// A document in Prometheus' text form while it is written.
 #[derive(Debug, Default)]
-pub(crate) struct Text(String);
+pub struct Text(String);
 
 impl Text {
-    /// Announces a metric and its type.
-    pub(crate) fn family(&mut self, name: &str, kind: &str) {
+    /// Announces a metric and its type (`counter`, `gauge`, `histogram`); its samples come next.
+    pub fn family(&mut self, name: &str, kind: &str) {
         _ = writeln!(self.0, "# TYPE {name} {kind}");
     }
 
     /// One value.
-    pub(crate) fn sample(
-        &mut self,
-        name: &str,
-        labels: &[(&str, &str)],
-        value: impl std::fmt::Display,
-    ) {
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         self.0.push_str(name);
         for (index, (label, text)) in labels.iter().enumerate() {
             let open = if index == 0 { '{' } else { ',' };
@@ -165,12 +160,7 @@ impl Text {
     }
 
     /// A gauge with one value.
-    pub(crate) fn gauge(
-        &mut self,
-        name: &str,
-        labels: &[(&str, &str)],
-        value: impl std::fmt::Display,
-    ) {
+    pub fn gauge(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         self.family(name, "gauge");
         self.sample(name, labels, value);
     }

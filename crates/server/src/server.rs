@@ -8,21 +8,21 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use futures::future::BoxFuture;
-use plugyard_http::idempotency::{AnswerStore, MemoryAnswers, replay};
-use plugyard_http::{Rights, RouteRight, authorize};
-use plugyard_platform::{Platform, Registration};
+use plugyard_http::idempotency::{AnswerStore, replay};
+use plugyard_http::{Rights, RouteRight, authorize, present};
+use plugyard_platform::{Platform, Registration, StoredAnswers};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::app::{App, layered};
+use crate::app::{App, layered, limited};
 use crate::audit_log::record;
 use crate::document::{complete, merge};
 use crate::error::{StartError, WiringError};
 use crate::listen::{Socket, bind_tcp, bind_unix, serve_tcp, serve_unix};
 use crate::settings::ServerSettings;
-use crate::{pages, system, v1};
+use crate::{batch, pages, system, v1};
 
 /// Routes of another crate with their rights.
 pub struct Routes {
@@ -53,6 +53,8 @@ impl From<Registration> for Routes {
 pub struct Server {
     app: App,
     routes: Router,
+    /// Held for as long as the server lives; a batch asks them.
+    inner: Arc<Router>,
 }
 
 impl std::fmt::Debug for Server {
@@ -83,17 +85,24 @@ impl Server {
         }
         let rights = Arc::new(Rights::new(rights)?);
         let document = complete(document, &rights, &settings.version)?;
+        let answers: Arc<dyn AnswerStore> = Arc::new(StoredAnswers::new(platform.clone()));
         let app = App::new(platform, settings, rights.clone());
-        let answers: Arc<dyn AnswerStore> = Arc::new(MemoryAnswers::default());
         let routes = own
             .with_state(app.clone())
-            .route_layer(from_fn_with_state(answers, replay))
             .merge(foreign)
+            .route_layer(from_fn_with_state(answers, replay))
             .merge(pages::router(&document))
             .route_layer(from_fn_with_state(rights, authorize))
             .route_layer(from_fn_with_state(app.clone(), record));
+        let routes = limited(routes, &app);
+        // A problem in a batch is worded like any other.
+        let inner = routes
+            .clone()
+            .layer(from_fn_with_state(app.rights.clone(), present));
+        let inner = Arc::new(inner);
+        app.set_inner_routes(&inner);
         let routes = layered(routes, &app);
-        Ok(Self { app, routes })
+        Ok(Self { app, routes, inner })
     }
 
     /// Takes the addresses. Nothing is answered before [`Bound::run`].
@@ -110,9 +119,14 @@ impl Server {
             Some(path) => Some(bind_unix(path).await?),
             None => None,
         };
+        // Plugins start after this, and are told where to find the server.
+        if let Some(address) = tcp.first().and_then(|it| it.local_addr().ok()) {
+            self.app.platform.settings().plugin_access.serve_at(address);
+        }
         Ok(Bound {
             app: self.app,
             routes: self.routes,
+            inner: self.inner,
             tcp,
             socket,
             after_recovery: Box::pin(std::future::ready(())),
@@ -124,6 +138,7 @@ impl Server {
 pub struct Bound {
     app: App,
     routes: Router,
+    inner: Arc<Router>,
     tcp: Vec<TcpListener>,
     socket: Option<Socket>,
     after_recovery: BoxFuture<'static, ()>,
@@ -169,6 +184,7 @@ impl Bound {
     /// When recovery fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
         let app = self.app;
+        let _inner = self.inner;
         let listeners =
             self.tcp
                 .into_iter()
@@ -225,11 +241,17 @@ pub fn openapi(
 fn own_routes() -> Result<(Router<App>, OpenApi, Vec<RouteRight>), WiringError> {
     let mut merged = Router::new();
     let mut document = OpenApi::default();
-    for router in [vec![system::router()], v1::routers()].concat() {
+    for router in [vec![system::router(), batch::router()], v1::routers()].concat() {
         let (router, described) = router.split_for_parts();
         merge(&mut document, described)?;
         merged = merged.merge(router);
     }
-    let rights = [system::rights(), pages::rights(), v1::rights()].concat();
+    let rights = [
+        system::rights(),
+        batch::rights(),
+        pages::rights(),
+        v1::rights(),
+    ]
+    .concat();
     Ok((merged, document, rights))
 }

@@ -8,11 +8,17 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use plugyard_model::ByteSize;
 
+use crate::metrics::Text;
+
 /// Says of a process id, as this process sees it, whether it is a plugin or descends from one.
 pub type PluginCheck = Arc<dyn Fn(u32) -> bool + Send + Sync>;
 
 /// What this machine can enforce on plugins, as a document; found out when first asked.
 pub type HostReporter = Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>;
+
+/// Writes what it counts; asked at each scrape, so it must not take long. The number of different labels is
+/// to be bounded, and no two hooks may write one family.
+pub type MetricsHook = Arc<dyn Fn(&mut Text) + Send + Sync>;
 
 /// Settings of a [`Server`](crate::Server).
 #[derive(Clone)]
@@ -31,6 +37,8 @@ pub struct ServerSettings {
     pub is_plugin: PluginCheck,
     /// What `/v1/nodes` tells of the machine.
     pub host_report: Option<HostReporter>,
+    /// What others tell on `/metrics`, in this order after the server's own.
+    pub metrics: Vec<MetricsHook>,
 }
 
 impl ServerSettings {
@@ -44,6 +52,7 @@ impl ServerSettings {
             version: version.into(),
             is_plugin,
             host_report: None,
+            metrics: Vec::new(),
         }
     }
 }

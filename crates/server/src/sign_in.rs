@@ -7,9 +7,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use plugyard_http::sse::Closing;
 use plugyard_http::{Envelope, Principal, ProblemResponse};
 use plugyard_model::rights::Role;
-use plugyard_model::{Problem, codes};
+use plugyard_model::{Problem, TokenId, codes};
+use plugyard_platform::SignedIn;
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::audit_log::{record_failed_sign_in, record_refused_plugin};
@@ -21,30 +24,59 @@ const MAX_CREDENTIALS: usize = 1024;
 
 /// Rides on the response: under which name the request was let in, for the log.
 #[derive(Debug, Clone)]
-pub(crate) struct SignedIn(pub(crate) String);
+pub(crate) struct LetIn(pub(crate) String);
 
-/// The layer: puts the [`Principal`] into the request, or leaves it anonymous, or refuses it.
+/// The token that a request came with, for signing out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown(pub(crate) TokenId);
+
+/// Who asks, and what they showed for it.
+struct Visitor {
+    principal: Principal,
+    session: Option<SignedIn>,
+}
+
+impl From<Principal> for Visitor {
+    fn from(principal: Principal) -> Self {
+        Self {
+            principal,
+            session: None,
+        }
+    }
+}
+
+/// The layer: puts the [`Principal`] into the request, or leaves it anonymous, or refuses it; and says when
+/// what the request holds open has to end.
 ///
 /// Whether an anonymous request may pass is the right's business, not decided here.
 pub(crate) async fn sign_in(State(app): State<App>, request: Request, next: Next) -> Response {
     // Only this layer says who asks.
     let (mut head, body) = request.into_parts();
     head.extensions.remove::<Principal>();
-    let principal = match who(&app, &head).await {
-        Ok(principal) => principal,
+    head.extensions.remove::<Shown>();
+    let visitor = match who(&app, &head).await {
+        Ok(visitor) => visitor,
         Err(problem) => return ProblemResponse(problem).into_response(),
     };
-    let Some(principal) = principal else {
+    let mut closing = Closing::new(app.closing.clone());
+    let Some(Visitor { principal, session }) = visitor else {
+        head.extensions.insert(closing);
         return next.run(Request::from_parts(head, body)).await;
     };
+    if let Some(session) = session {
+        let until = session.expires_in.map(|left| Instant::now() + left);
+        closing = closing.with_session(session.ended, until);
+        head.extensions.insert(Shown(session.token));
+    }
+    head.extensions.insert(closing);
     let name = principal.name.clone();
     head.extensions.insert(principal);
     let mut response = next.run(Request::from_parts(head, body)).await;
-    response.extensions_mut().insert(SignedIn(name));
+    response.extensions_mut().insert(LetIn(name));
     response
 }
 
-async fn who(app: &App, request: &Parts) -> Result<Option<Principal>, Problem> {
+async fn who(app: &App, request: &Parts) -> Result<Option<Visitor>, Problem> {
     let peer = request.extensions.get::<Peer>().copied();
     if let Some(Peer::Unix {
         is_plugin: true, ..
@@ -59,10 +91,13 @@ async fn who(app: &App, request: &Parts) -> Result<Option<Principal>, Problem> {
     }
     let envelope = app.rights.envelope_at(request.uri.path());
     if let Some(token) = token(&request.headers, envelope)? {
-        let known = app.platform.authenticate(token).await?;
+        let known = app.platform.sign_in(token).await?;
         // Without sign-in a token only ever narrows: a plugin's own stays a plugin's.
         return match known {
-            Some(principal) => Ok(Some(principal)),
+            Some(session) => Ok(Some(Visitor {
+                principal: session.principal.clone(),
+                session: Some(session),
+            })),
             None if open => without_sign_in(app, peer, request).await,
             None => {
                 record_failed_sign_in(app, &from(peer), request).await;
@@ -73,7 +108,7 @@ async fn who(app: &App, request: &Parts) -> Result<Option<Principal>, Problem> {
     match peer {
         Some(Peer::Unix {
             same_user: true, ..
-        }) => Ok(Some(owner("local"))),
+        }) => Ok(Some(owner("local").into())),
         _ if open => without_sign_in(app, peer, request).await,
         _ => Ok(None),
     }
@@ -84,12 +119,12 @@ async fn without_sign_in(
     app: &App,
     peer: Option<Peer>,
     request: &Parts,
-) -> Result<Option<Principal>, Problem> {
+) -> Result<Option<Visitor>, Problem> {
     match peer {
         Some(Peer::Tcp {
             may_be_plugin: false,
             ..
-        }) => Ok(Some(owner("anonymous"))),
+        }) => Ok(Some(owner("anonymous").into())),
         _ => refuse_plugin(app, "tcp", request).await,
     }
 }
@@ -98,7 +133,7 @@ async fn refuse_plugin(
     app: &App,
     listener: &str,
     request: &Parts,
-) -> Result<Option<Principal>, Problem> {
+) -> Result<Option<Visitor>, Problem> {
     record_refused_plugin(app, listener, request).await;
     Err(Problem::new(codes::PLUGIN_REFUSED))
 }

@@ -184,6 +184,9 @@ async fn metrics(State(app): State<App>) -> ApiResult<Response> {
         let labels = [("kind", &*kind), ("wanted", wanted), ("health", health)];
         text.sample(names::PLUGINS, &labels, count);
     }
+    for hook in &app.settings.metrics {
+        hook(&mut text);
+    }
     let version = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, version)], text.finish()).into_response())
 }

@@ -5,14 +5,17 @@
 mod accounts;
 mod audit;
 mod backup;
+mod config;
 mod documents;
 mod events;
 mod installations;
 mod logs;
 mod nodes;
 mod operations;
+mod own;
 mod packages;
 mod rescan;
+mod secrets;
 mod session;
 mod tokens;
 
@@ -30,7 +33,10 @@ type Entry = (Method, &'static str, Right);
 pub(crate) fn routers() -> Vec<OpenApiRouter<App>> {
     vec![
         session::router(),
+        own::router(),
         backup::router(),
+        config::router(),
+        secrets::router(),
         packages::router(),
         rescan::router(),
         installations::router(),
@@ -48,7 +54,13 @@ pub(crate) fn routers() -> Vec<OpenApiRouter<App>> {
 pub(crate) fn rights() -> Vec<RouteRight> {
     let lists: &[&[Entry]] = &[
         session::RIGHTS,
+        own::RIGHTS,
         backup::RIGHTS,
+        config::RIGHTS,
+        config::HISTORY_RIGHTS,
+        config::TRANSFER_RIGHTS,
+        config::OWN_RIGHTS,
+        secrets::RIGHTS,
         packages::RIGHTS,
         rescan::RIGHTS,
         installations::RIGHTS,

@@ -37,7 +37,9 @@ impl Platform {
         let connection = self.database().conn();
         let next = self.config_next(connection, change).await;
         let next = next.map_err(|problem| problem.to_string())?;
-        let Some(next) = next else { return Ok(()) };
+        let Some(next) = next.filter(|next| next.registered) else {
+            return Ok(());
+        };
         let plain = PlainConfig::of(&next.definition, &next.values, next.revision.unsigned_abs());
         let path = config_file(self.home(), &change.plugin, target.id);
         write(path, plain).await.map_err(|error| error.to_string())

@@ -33,6 +33,8 @@ pub(super) struct Next {
     pub(super) definition: Definition,
     pub(super) values: Values,
     pub(super) revision: i64,
+    /// Whether anything can be configured at all.
+    pub(super) registered: bool,
     /// The state that it takes the place of, and how.
     before: Option<State>,
     version: Uuid,
@@ -55,7 +57,7 @@ impl Platform {
         let Some(target) = changes_version(change) else {
             return Ok(None);
         };
-        let definition = self.definition_of(kind, &change.plugin, target).await?;
+        let definition = self.config_target(kind, change, target).await?;
         let has_secrets = |definition: &Definition| !definition.shipped_secrets().is_empty();
         let now = self.seconds();
         let mut begin = None;
@@ -102,6 +104,38 @@ impl Platform {
             begin,
             secrets,
         }))
+    }
+
+    /// The definition of the version to come: as it was registered, else out of the package.
+    async fn config_target(
+        &self,
+        kind: &dyn Kind,
+        change: &Change,
+        target: &Version,
+    ) -> Result<Option<Definition>, Problem> {
+        let (connection, id) = (self.database().conn(), change.installation.0);
+        let registered = self.definition_fetch(connection, id, target.id.0).await?;
+        if let Some(registered) = registered {
+            let secrets = if registered.shipped.is_empty() {
+                None
+            } else {
+                self.secrets_or_none().await?
+            };
+            let (version, secrets) = (target.id.0, secrets.as_ref());
+            let whole = definitions::complete(connection, secrets, id, version, &registered);
+            return Ok(Some(whole.await?));
+        }
+        match self.definition_of(kind, &change.plugin, target).await {
+            // Without a store there is a way back all the same, for who has no configuration.
+            Err(problem)
+                if problem.code == codes::OBJECTS_UNAVAILABLE
+                    && change.action == Action::Rollback
+                    && self.config(&change.plugin).await?.is_none() =>
+            {
+                Ok(None)
+            }
+            found => found,
+        }
     }
 
     /// Stores it in the transaction that stores the plan.
@@ -180,6 +214,7 @@ impl Platform {
             definition: state.registered.definition.clone(),
             values: state.values.clone(),
             revision: state.revision,
+            registered: true,
             version: state.version,
             sealed: Vec::new(),
             before: None,
@@ -195,6 +230,7 @@ impl Platform {
                 definition: Definition::empty(),
                 values: Values::new(),
                 revision: state.revision + 1,
+                registered: false,
                 version: target.id.0,
                 sealed: Vec::new(),
                 before: Some(state),
@@ -211,6 +247,7 @@ impl Platform {
                 values: back.unwrap_or_else(|| new.initial_values()),
                 definition: registered.definition,
                 revision: revision + 1,
+                registered: true,
                 version: target.id.0,
                 sealed: Vec::new(),
                 before: None,
@@ -240,6 +277,7 @@ impl Platform {
             definition: registered.definition,
             values,
             revision: state.revision + 1,
+            registered: true,
             version: target.id.0,
             sealed,
             before: Some(state),
@@ -325,10 +363,7 @@ impl Platform {
         if secrets.is_none() {
             next.values = without_new_secrets(&old, &next.values);
         }
-        let registered = self
-            .definition_fetch(connection, id.0, next.version)
-            .await?;
-        let version = registered.map(|_| next.version);
+        let version = next.registered.then_some(next.version);
         if !rows::raise(transaction, id, from, version).await? {
             return Err(StoreError::Query(sea_orm::DbErr::RecordNotUpdated));
         }

@@ -104,9 +104,25 @@ struct Found {
 impl Platform {
     /// The configuration of an installed plugin; `None` when none is registered.
     pub(super) async fn config_state(&self, plugin: &PluginName) -> Result<Option<State>, Problem> {
+        self.config_state_if(plugin, |found| found.installed).await
+    }
+
+    /// The same also while the plugin is being installed: for itself, whose process starts before that
+    /// takes effect.
+    pub(super) async fn config_state_early(
+        &self,
+        plugin: &PluginName,
+    ) -> Result<Option<State>, Problem> {
+        self.config_state_if(plugin, |_| true).await
+    }
+
+    async fn config_state_if(
+        &self,
+        plugin: &PluginName,
+        is_there: fn(&Found) -> bool,
+    ) -> Result<Option<State>, Problem> {
         let connection = self.database().conn();
-        let found = find(connection, plugin).await?;
-        let found = found.filter(|it| it.installed);
+        let found = find(connection, plugin).await?.filter(is_there);
         let found = found.ok_or_else(|| Problem::new(codes::PLUGIN_NOT_FOUND).about(plugin))?;
         // Only asked for when it is needed: its first use reads the key.
         let secrets = self.secrets_for(&found.rows).await?;

@@ -15,6 +15,10 @@ pub struct Model {
     pub previous_version: Option<Uuid>,
     /// Grows with each change; for `ETag`.
     pub revision: i64,
+    /// The version whose configuration is in force; empty when none is registered.
+    pub config_version: Option<Uuid>,
+    /// Grows with each write of the configuration, and never goes back.
+    pub config_revision: i64,
     pub created_at: i64,
     pub updated_at: i64,
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use plugyard_archive::{Entry, EntryKind, Listing, PackageReader};
+use plugyard_config::Definition;
 use plugyard_model::{Finding, Inspection, KindId, Problem, codes, sort_findings};
 
 use super::{Kinds, nowhere};
+use crate::config::read_file;
 use crate::kind::Likeness;
 use crate::platform::kind_of;
 
@@ -32,7 +34,8 @@ pub fn inspect(
         None => best(kinds, listing),
     };
     if let Some(kind) = at_root {
-        let inspection = kind.inspect(package, expected_key);
+        let mut inspection = kind.inspect(package, expected_key);
+        config_findings(&mut inspection, kind.as_ref(), package);
         return Ok(with_wrapping(inspection, kind.as_ref(), listing));
     }
     let mut findings = package.findings().to_vec();
@@ -53,6 +56,27 @@ pub fn inspect(
 fn best<'a>(kinds: &'a Kinds, listing: &Listing) -> Option<&'a std::sync::Arc<dyn crate::Kind>> {
     let liked = |wanted| kinds.iter().find(|kind| kind.recognise(listing) == wanted);
     liked(Likeness::Yes).or_else(|| liked(Likeness::Maybe))
+}
+
+/// What is wrong with the definition of a package's configuration, unless its kind has said so itself.
+fn config_findings(
+    inspection: &mut Inspection,
+    kind: &dyn crate::Kind,
+    package: &dyn PackageReader,
+) {
+    let Some(file) = kind.config_file() else {
+        return;
+    };
+    if inspection.findings.iter().any(|it| it.place.file == file) {
+        return;
+    }
+    // A file that cannot be read is a finding of the container already.
+    if let Ok(Some(bytes)) = read_file(package, file) {
+        inspection
+            .findings
+            .extend(Definition::read(&bytes).findings(file));
+        sort_findings(&mut inspection.findings);
+    }
 }
 
 /// Says of a package of a kind that was named, but is not there, where it is.

@@ -8,7 +8,9 @@ use sea_orm::SqlErr;
 use super::driver::{Begin, Driver};
 use super::log::OperationLog;
 use super::{ChangeRequest, Outcome, Running, journal};
+use crate::config::{ConfigChange, ConfigInput, Prepared};
 use crate::events::{self, codes as event_codes};
+use crate::expected::Expected;
 use crate::kind::{Action, Change, Plan, Version};
 use crate::platform::{new_installation_id, new_operation_id};
 use crate::versions::{installation_id, installation_of, version_fetch, view};
@@ -37,6 +39,40 @@ impl Platform {
         plugin: &PluginName,
         request: ChangeRequest,
     ) -> Result<OperationId, Problem> {
+        self.change_with(who, plugin, request, ConfigInput::default())
+            .await
+    }
+
+    /// The same, and says what becomes of the configuration.
+    ///
+    /// # Errors
+    /// Also `validation_failed` for values to begin with that the definition does not allow,
+    /// `config_not_registered` for values where nothing can be configured, `definition_downgrade`,
+    /// `secret_store_unavailable`.
+    pub async fn change_with(
+        &self,
+        who: &Principal,
+        plugin: &PluginName,
+        request: ChangeRequest,
+        config: ConfigInput,
+    ) -> Result<OperationId, Problem> {
+        self.change_expecting(who, plugin, request, config, None)
+            .await
+    }
+
+    /// The same, if the installation is as the client believes. That is checked in the transaction which
+    /// claims the plugin for the change.
+    ///
+    /// # Errors
+    /// Also what the condition answers.
+    pub async fn change_expecting(
+        &self,
+        who: &Principal,
+        plugin: &PluginName,
+        request: ChangeRequest,
+        config: ConfigInput,
+        expected: Option<Expected>,
+    ) -> Result<OperationId, Problem> {
         if self.0.changes.is_closed() {
             return Err(Problem::new(codes::SHUTTING_DOWN));
         }
@@ -44,10 +80,11 @@ impl Platform {
         // Being dropped halfway must not leave the plugin claimed, so this goes on without its caller.
         let (platform, who, plugin) = (self.clone(), who.name.clone(), plugin.clone());
         let begun = self.0.changes.spawn(async move {
+            let ConfigInput { change, values } = config;
             let change = platform
-                .claim(kind.as_ref(), &plugin, request, &who)
+                .claim(kind.as_ref(), &plugin, request, change, expected, &who)
                 .await?;
-            platform.begin(kind, change).await
+            platform.begin(kind, change, values).await
         });
         begun.await.unwrap_or_else(|error| {
             tracing::error!(%error, "Beginning a change failed");
@@ -173,12 +210,19 @@ impl Platform {
         kind: &dyn Kind,
         plugin: &PluginName,
         request: ChangeRequest,
+        config: ConfigChange,
+        expected: Option<Expected>,
         who: &str,
     ) -> Result<Change, Problem> {
         // Versions must not be pruned between being chosen and being claimed.
         let _keeping = self.0.keeping.lock().await;
         let transaction = self.database().begin().await?;
-        let change = decide(&transaction, kind, plugin, request).await?;
+        let mut change = decide(&transaction, kind, plugin, request).await?;
+        if let Some(expected) = expected {
+            expected.check(&transaction, plugin).await?;
+        }
+        change.config = config;
+        who.clone_into(&mut change.by);
         let now = self.now();
         let claimed = journal::operation_insert(&*transaction, &change, who, now).await;
         if let Err(error) = claimed {
@@ -204,21 +248,27 @@ impl Platform {
         &self,
         kind: std::sync::Arc<dyn Kind>,
         change: Change,
+        values: Option<serde_json::Map<String, serde_json::Value>>,
     ) -> Result<OperationId, Problem> {
         let id = change.operation;
-        let plan = match self.plan(kind.as_ref(), &change).await {
-            Ok(plan) => plan,
+        let planned = async {
+            let plan = self.plan(kind.as_ref(), &change).await?;
+            let prepared = self.config_prepare(kind.as_ref(), &change, values).await?;
+            Ok::<_, Problem>((plan, prepared))
+        };
+        let (plan, prepared) = match planned.await {
+            Ok(planned) => planned,
             Err(problem) => {
                 self.release(&change).await;
                 return Err(problem);
             }
         };
-        let log = match self.store_plan(id, &plan).await {
+        let log = match self.store_plan(&change, &plan, prepared).await {
             Ok(log) => log,
-            Err(error) => {
+            Err(problem) => {
                 // Also when the plan arrived after all: nothing of it was done, and nothing will be.
                 self.release(&change).await;
-                return Err(error.into());
+                return Err(problem);
             }
         };
         let running = Running::new(id, change.plugin.clone(), log);
@@ -251,18 +301,25 @@ impl Platform {
         checked(kind.plan(change).await?, &change.plugin)
     }
 
-    /// Stores the plan, and opens the log for those who follow.
+    /// Stores the plan with what its commit needs, and opens the log for those who follow.
     async fn store_plan(
         &self,
-        id: OperationId,
+        change: &Change,
         plan: &Plan,
-    ) -> Result<std::sync::Arc<OperationLog>, StoreError> {
+        prepared: Option<Prepared>,
+    ) -> Result<std::sync::Arc<OperationLog>, Problem> {
+        let id = change.operation;
         let transaction = self.database().begin().await?;
         journal::operation_store_plan(&*transaction, id, plan).await?;
+        if let Some(prepared) = prepared {
+            self.config_store_prepared(&transaction, change, prepared)
+                .await?;
+        }
         failpoint::pass();
         transaction.commit().await?;
         failpoint::pass();
-        OperationLog::open(id, self.database().clone(), self.clock().clone()).await
+        let log = OperationLog::open(id, self.database().clone(), self.clock().clone());
+        Ok(log.await?)
     }
 
     /// Gives a claim back that came to nothing; later, where the database has no answer or no room for it.
@@ -376,6 +433,8 @@ async fn decide(
         current,
         target,
         keep_data: matches!(request, ChangeRequest::Uninstall { keep_data: true }),
+        config: ConfigChange::default(),
+        by: String::new(),
     })
 }
 

@@ -14,7 +14,7 @@ use super::journal::{self, StepRow};
 use super::view::{Failure, OperationState, StepState, problem};
 use super::{Aside, Outcome, Running, Stage};
 use crate::events::{self, codes as event_codes};
-use crate::kind::{Change, Installation, Plan, StepCx, StepError, StepOutput, StepSpec};
+use crate::kind::{Action, Change, Installation, Plan, StepCx, StepError, StepOutput, StepSpec};
 use crate::{Kind, Platform, failpoint};
 
 /// How long the journal rests after it could not be written; twice as long each time.
@@ -118,7 +118,11 @@ impl Driver {
     async fn walk(mut self, begin: Begin) -> Option<Outcome> {
         let log = self.running.log.clone();
         let storing = tokio::spawn(async move { log.keep_storing().await });
+        let files = self.platform.config_files_of(&self.context.change).await;
         let result = match begin {
+            Begin::Forward(0) if let Err(reason) = files => {
+                self.turn_back(None, unconfigured(reason)).await
+            }
             Begin::Forward(from) => self.forward(from).await,
             Begin::Back(failure) => self.back(failure).await,
         };
@@ -338,6 +342,7 @@ impl Driver {
             self.warn(&error, "Cannot prune operations");
         }
         self.platform.make_room(plugin).await;
+        self.platform.config_files_prune(plugin).await;
     }
 
     async fn run_step(&self, index: usize) -> Result<StepOutput, StepError> {
@@ -411,6 +416,11 @@ impl Driver {
 
     fn tell_installation(&self) {
         let change = &self.context.change;
+        if change.action == crate::kind::Action::Uninstall {
+            // What still runs of it until it is stopped is nobody here any more.
+            let access = &self.platform.settings().plugin_access;
+            access.forget(&change.plugin);
+        }
         self.platform.0.events.publish(
             events::plugin_topic(&change.plugin),
             event_codes::INSTALLATION_CHANGED,
@@ -458,12 +468,20 @@ impl Driver {
         match entry {
             Entry::Running(index) => journal::step_running(one, id, *index, now).await,
             Entry::Done(index, output) if *index == self.commit => {
+                let (_one, secrets) = self.platform.config_commit_begin(&change.plugin).await?;
                 let transaction = self.platform.database().begin().await?;
                 journal::step_done(&*transaction, id, *index, output, now).await?;
                 journal::installation_commit(&*transaction, change, now).await?;
+                let config = (self.platform).config_commit(&transaction, secrets.as_ref(), change);
+                let config = config.await?;
                 self.kind.commit_rows(change, &transaction, now).await?;
                 failpoint::pass();
-                transaction.commit().await
+                transaction.commit().await?;
+                if let Some((revision, keys)) = config {
+                    let plugin = &change.plugin;
+                    self.platform.config_written(plugin, revision, keys).await;
+                }
+                Ok(())
             }
             Entry::Done(index, output) => journal::step_done(one, id, *index, output, now).await,
             Entry::Failed(index, text) => journal::step_failed(one, id, *index, text, now).await,
@@ -501,6 +519,18 @@ impl Driver {
 
     fn connection(&self) -> &sea_orm::DatabaseConnection {
         self.platform.database().conn()
+    }
+}
+
+/// The failure of a change whose processes would not find their values.
+fn unconfigured(reason: String) -> Failure {
+    Failure {
+        step: None,
+        text: format!("the configuration cannot be given to the plugin: {reason}"),
+        code: codes::STEP_FAILED.as_str().to_owned(),
+        params: Params::new(),
+        undo: None,
+        cancelled: false,
     }
 }
 

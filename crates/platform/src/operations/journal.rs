@@ -416,6 +416,8 @@ pub(super) async fn installation_insert(
         current_version: Set(None),
         previous_version: Set(None),
         revision: Set(0),
+        config_version: Set(None),
+        config_revision: Set(0),
         created_at: Set(now),
         updated_at: Set(now),
     };
@@ -431,11 +433,14 @@ pub(super) async fn installation_delete_empty(
     change: &Change,
 ) -> Result<(), StoreError> {
     if change.action == Action::Install {
-        installation::Entity::delete_many()
+        let deleted = installation::Entity::delete_many()
             .filter(installation::Column::Id.eq(change.installation.0))
             .filter(installation::Column::CurrentVersion.is_null())
             .exec(connection)
             .await?;
+        if deleted.rows_affected > 0 {
+            secrets::forget(connection, change.installation).await?;
+        }
     }
     Ok(())
 }

@@ -807,7 +807,9 @@ async fn break_history(bench: &Bench, broken: bool) {
 async fn a_database_that_fails_in_the_middle_of_a_write_leaves_all_as_it_was() {
     for bench in benches().await {
         let version = configured(&bench).await;
-        put(&bench.platform, json!({ "TIMEOUT": 60 }), None).await.unwrap();
+        put(&bench.platform, json!({ "TIMEOUT": 60 }), None)
+            .await
+            .unwrap();
         let before = bench.platform.config_plain(&plugin(KEY)).await.unwrap();
         break_history(&bench, true).await;
         let refused = put(
@@ -822,7 +824,9 @@ async fn a_database_that_fails_in_the_middle_of_a_write_leaves_all_as_it_was() {
         assert_eq!(count(&bench, "secrets").await, 0);
         assert_eq!(file(&bench, &version).unwrap()["values"]["TIMEOUT"], 60);
         break_history(&bench, false).await;
-        put(&bench.platform, json!({ "TIMEOUT": 70 }), None).await.unwrap();
+        put(&bench.platform, json!({ "TIMEOUT": 70 }), None)
+            .await
+            .unwrap();
         assert_eq!(revision(&bench.platform).await, before.revision + 1);
     }
 }
@@ -920,10 +924,13 @@ async fn scenario_58_a_crash_leaves_the_old_configuration_or_the_new_one() {
     newer["version"] = json!("1.1.0");
     newer["fields"]["RETRIES"] = json!({ "type": "number", "label": "Retries", "default": 3 });
     newer["fields"].as_object_mut().unwrap().remove("NOTE");
-    let old = json!({ "URL": "https://api.example.com", "API_KEY": null, "TIMEOUT": 60, "NOTE": "mine" });
-    let fresh = json!({ "URL": "https://api.example.com", "API_KEY": null, "TIMEOUT": 30, "NOTE": null });
+    let old =
+        json!({ "URL": "https://api.example.com", "API_KEY": null, "TIMEOUT": 60, "NOTE": "mine" });
+    let fresh =
+        json!({ "URL": "https://api.example.com", "API_KEY": null, "TIMEOUT": 30, "NOTE": null });
     let put_to = json!({ "URL": "https://api.example.com", "API_KEY": SECRET, "TIMEOUT": 99, "NOTE": "mine" });
-    let upgraded = json!({ "URL": "https://api.example.com", "API_KEY": null, "TIMEOUT": 60, "RETRIES": 3 });
+    let upgraded =
+        json!({ "URL": "https://api.example.com", "API_KEY": null, "TIMEOUT": 60, "RETRIES": 3 });
     for bench in benches().await {
         for course in ["put", "install", "upgrade", "uninstall"] {
             let mut cases = 0;

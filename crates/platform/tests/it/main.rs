@@ -5,8 +5,10 @@
 )]
 
 mod accounts;
+mod answers;
 mod catalogue;
 mod changes;
+mod configuration;
 mod crash;
 mod events;
 mod fetching;

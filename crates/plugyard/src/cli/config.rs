@@ -109,8 +109,8 @@ pub(crate) enum Config {
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Seen {
     /// Only if the configuration is still at this revision
-    #[arg(long = "if-revision", value_name = "REVISION")]
-    pub(crate) revision: Option<u64>,
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) if_revision: Option<u64>,
 }
 
 /// What a plan is refused for.

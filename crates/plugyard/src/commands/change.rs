@@ -1,9 +1,10 @@
 //! Commands that change plugins: they send a package when there is one, ask for the change, and follow it.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use plugyard_archive::{Policy, pack_to_file};
-use plugyard_model::{ExitCode, Problem, codes};
+use plugyard_model::{ExitCode, Lang, Problem, codes};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value as Json, json};
@@ -12,7 +13,8 @@ use crate::cli::{Change, Install, Plugins, Rollback, Running, Set, Uninstall, Up
 use crate::client::{Client, segment};
 use crate::commands::{Context, operation};
 use crate::failure::Failure;
-use crate::output::{table, text_at};
+use crate::output::{note, table, text_at};
+use crate::words::word;
 
 pub(super) async fn install(
     arguments: &Install,
@@ -88,13 +90,26 @@ pub(super) async fn uninstall(
 ) -> Result<ExitCode, Failure> {
     if !arguments.change.dry_run {
         let names = arguments.plugins.join(", ");
-        let what = match (context.lang, arguments.keep_data) {
-            (plugyard_model::Lang::En, true) => format!("uninstall {names} and keep its data"),
-            (plugyard_model::Lang::En, false) => format!("uninstall {names} and delete its data"),
-            (plugyard_model::Lang::ZhCn, true) => format!("卸载 {names}（保留数据）"),
-            (plugyard_model::Lang::ZhCn, false) => format!("卸载 {names} 并删除其数据"),
+        let mut what = match (context.lang, arguments.keep_data) {
+            (Lang::En, true) => format!("uninstall {names} and keep its data"),
+            (Lang::En, false) => format!("uninstall {names} and delete its data"),
+            (Lang::ZhCn, true) => format!("卸载 {names}（保留数据）"),
+            (Lang::ZhCn, false) => format!("卸载 {names} 并删除其数据"),
         };
+        let users = used_by(&arguments.plugins, client).await;
+        match context.lang {
+            _ if users.is_empty() => {}
+            Lang::En => {
+                let _ = write!(what, ", which leaves without it: {users}");
+            }
+            Lang::ZhCn => {
+                let _ = write!(what, "，以下将因此缺少它：{users}");
+            }
+        }
         context.confirm(&what, arguments.sure)?;
+        if arguments.sure.yes {
+            say_users(&users, context);
+        }
     }
     let mut worst = ExitCode::Done;
     for plugin in &arguments.plugins {
@@ -116,6 +131,9 @@ pub(super) async fn each(
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
+    if verb == "disable" && !arguments.change.dry_run {
+        say_users(&used_by(&arguments.plugins, client).await, context);
+    }
     let mut worst = ExitCode::Done;
     for plugin in &arguments.plugins {
         let request = client.request(Method::POST, &format!("{}/{verb}", path(plugin)));
@@ -201,6 +219,30 @@ fn options(mut options: Map<String, Json>, given: &[(String, Json)], running: &R
     Json::Object(options)
 }
 
+/// What uses these plugins. What cannot be told is left out: the change itself says why.
+async fn used_by(plugins: &[String], client: &Client) -> String {
+    let mut users = Vec::new();
+    for plugin in plugins {
+        if let Ok(installation) = client.get(&path(plugin)).await {
+            users.extend(super::plugin::users(&installation));
+        }
+    }
+    users.sort_unstable();
+    users.dedup();
+    users.join(", ")
+}
+
+/// Nothing is refused because of them, but nobody shall be surprised.
+fn say_users(users: &str, context: &Context) {
+    if users.is_empty() {
+        return;
+    }
+    note(&match context.lang {
+        Lang::En => format!("note: {users} will wait until it is back"),
+        Lang::ZhCn => format!("注意：{users} 将等待其恢复"),
+    });
+}
+
 /// Says a failure and goes on with its exit code.
 fn told(ended: Result<ExitCode, Failure>, context: &Context) -> ExitCode {
     ended.unwrap_or_else(|failure| {
@@ -275,7 +317,17 @@ fn plan_text(plan: &Json, context: &Context) -> String {
                 },
             ]
         });
-    table(context.lang, &["STEP", "ACTION", "NOTE"], rows.collect())
+    let mut text = table(context.lang, &["STEP", "ACTION", "NOTE"], rows.collect());
+    let users = super::plugin::users(plan);
+    if !users.is_empty() {
+        let _ = write!(
+            text,
+            "\n{}: {}",
+            word(context.lang, "used by"),
+            users.join(", ")
+        );
+    }
+    text
 }
 
 /// Brings a package to the server and gives what it says about it. Warnings are shown.
@@ -286,9 +338,13 @@ async fn send_package(
     client: &Client,
     context: &Context,
 ) -> Result<Json, Failure> {
+    let named = key
+        .is_none()
+        .then(|| crate::kinds::directory_name(Path::new(source), kind))
+        .flatten();
     let mut query = Vec::new();
     query.extend(kind.map(|kind| ("kind", kind)));
-    query.extend(key.map(|key| ("key", key)));
+    query.extend(key.or(named.as_deref()).map(|key| ("key", key)));
     let request = client.request(Method::POST, "/v1/packages").query(&query);
     let request = if source.starts_with("http://") || source.starts_with("https://") {
         request.json(&json!({ "url": source }))

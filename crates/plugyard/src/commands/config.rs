@@ -177,7 +177,7 @@ async fn written(
     client: &Client,
     context: &Context,
 ) -> Result<(), Failure> {
-    if let Some(revision) = seen.revision {
+    if let Some(revision) = seen.if_revision {
         let (found, tag) = state(plugin, client).await?;
         if found["revision"].as_u64() != Some(revision) {
             let problem = Problem::new(codes::REVISION_CONFLICT)

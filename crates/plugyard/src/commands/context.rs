@@ -1,6 +1,7 @@
 //! `login`, `logout` and `context …`.
 
-use plugyard_model::ExitCode;
+use plugyard_model::{ExitCode, codes};
+use reqwest::Method;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{self, Login};
@@ -41,20 +42,43 @@ pub(super) async fn login(login: &Login, context: &Context) -> Result<ExitCode, 
     Ok(ExitCode::Done)
 }
 
-pub(super) fn logout(name: Option<&String>, context: &Context) -> Result<ExitCode, Failure> {
+/// Forgets a token, and has the server take its worth away: a copy of it opens nothing any more.
+///
+/// It is forgotten also when the server cannot be told; then the command says so and fails.
+pub(super) async fn logout(name: Option<&String>, context: &Context) -> Result<ExitCode, Failure> {
     let problem = |problem| context.problem(&problem);
     let mut contexts = Contexts::load().map_err(problem)?;
     let name = contexts
         .named(name.or(context.global.context.as_ref()))
         .map_err(problem)?;
-    if let Some(remembered) = contexts.contexts.get_mut(&name) {
-        remembered.token = None;
-    }
+    let remembered = contexts.contexts.get_mut(&name);
+    let target = remembered.and_then(|it| {
+        Some(Target::Remote {
+            server: it.server.clone(),
+            token: Some(it.token.take()?.into()),
+        })
+    });
     if contexts.current.as_ref() == Some(&name) {
         contexts.current = None;
     }
     contexts.save().map_err(problem)?;
-    Ok(ExitCode::Done)
+    let Some(target) = target else {
+        return Ok(ExitCode::Done);
+    };
+    let client = Client::to(&target, context.lang)?;
+    let request = client.request(Method::DELETE, "/v1/session");
+    match client.send(request).await {
+        Ok(_) => Ok(ExitCode::Done),
+        // It was worth nothing already.
+        Err(failure) if failure.code() == Some(codes::NOT_SIGNED_IN) => Ok(ExitCode::Done),
+        Err(failure) => {
+            note(word(
+                context.lang,
+                "note: the token is forgotten here, but the server was not told; `plugyard token revoke` does that",
+            ));
+            Err(failure)
+        }
+    }
 }
 
 pub(super) fn run(command: &cli::Context, context: &Context) -> Result<ExitCode, Failure> {

@@ -13,12 +13,16 @@ use crate::client::{Client, segment};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::output::{note, table, text_at, time_at, took};
+use crate::words::word;
 
 /// How long to wait before connecting again to a server that went away, how many times.
 const AGAIN: (Duration, u32) = (Duration::from_millis(500), 60);
 
 /// How long, and how often, to look again at an operation that was said to have ended.
 const SETTLE: (Duration, u32) = (Duration::from_millis(50), 100);
+
+/// How long after a Ctrl-C another one still cancels the operation.
+const SECOND_THOUGHT: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(
     command: &Operation,
@@ -76,7 +80,8 @@ pub(super) async fn run(
 
 /// Follows an operation to its end, showing its steps, and gives it as it ended.
 ///
-/// Ctrl-C and the end of `timeout` stop the watching, never the operation.
+/// Ctrl-C and the end of `timeout` stop the watching, never the operation; a second Ctrl-C soon after the
+/// first cancels it, and its way back is shown.
 pub(super) async fn watch(
     id: &str,
     timeout: Option<Duration>,
@@ -91,9 +96,24 @@ pub(super) async fn watch(
         }
     };
     tokio::select! {
-        ended = follow(id, client, context) => ended,
-        () = limit => left(),
+        ended = follow(id, client, context) => return ended,
+        () = limit => return left(),
         // Without a handler for it the signal would end the command at once, which is as good.
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
+    note(word(
+        context.lang,
+        "Ctrl-C again cancels the operation; otherwise it goes on",
+    ));
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        () = tokio::time::sleep(SECOND_THOUGHT) => return left(),
+    }
+    note(word(context.lang, "cancelling"));
+    let request = client.request(Method::POST, &format!("{}/cancel", path(id)));
+    client.send(request).await?;
+    tokio::select! {
+        ended = follow(id, client, context) => ended,
         Ok(()) = tokio::signal::ctrl_c() => left(),
     }
 }

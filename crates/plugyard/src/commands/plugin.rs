@@ -127,6 +127,7 @@ fn text(body: &Json, context: &Context) -> String {
             ),
         ),
         ("previous", text_at(body, "/previous/label")),
+        ("used by", users(body).join(", ")),
     ] {
         if !value.is_empty() {
             let label = word(lang, label);
@@ -246,4 +247,14 @@ fn shown(value: &Json) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// What uses a plugin, as the server tells it of the plugin or of a plan.
+pub(super) fn users(body: &Json) -> Vec<String> {
+    body.get("used_by")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .map(|user| format!("{} {}", text_at(user, "/kind"), text_at(user, "/name")))
+        .collect()
 }

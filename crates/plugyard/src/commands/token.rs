@@ -17,7 +17,23 @@ pub(super) async fn run(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     match command {
-        Token::List { user } => {
+        Token::List { plugins: true, .. } => {
+            let body = client.get("/v1/tokens?plugins=true").await?;
+            let items = match body.get("plugins") {
+                Some(Json::Array(items)) => items.clone(),
+                _ => Vec::new(),
+            };
+            let id = |item: &Json| text_at(item, "/id");
+            let headings = &["ID", "PLUGIN", "CREATED"];
+            context.printer.list(&body, &items, id, headings, |item| {
+                vec![
+                    text_at(item, "/id"),
+                    text_at(item, "/plugin"),
+                    time_at(item, "/created_at"),
+                ]
+            });
+        }
+        Token::List { user, .. } => {
             let path = match user {
                 Some(user) => format!("/v1/tokens?account={}", segment(user)),
                 None => "/v1/tokens".to_owned(),

@@ -8,20 +8,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
 
-use crate::support::{Ended, Server, plugyard, run};
+use crate::support::{Ended, Server, plugyard, run, sign_in_needed};
 
 fn server() -> Server {
-    Server::start_with(|command| {
-        let mut fresh = Command::new(command.get_program());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => fresh.env(name, value),
-                None => fresh.env_remove(name),
-            };
-        }
-        fresh.args(["serve", "--listen", "127.0.0.1:0"]);
-        *command = fresh;
-    })
+    Server::start_with(sign_in_needed)
 }
 
 fn json(ended: &Ended) -> Json {

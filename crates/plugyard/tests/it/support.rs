@@ -58,6 +58,19 @@ pub(crate) fn plugyard(home: &Path) -> Command {
     command
 }
 
+/// Lets a server be started as it is without `--auth none`.
+pub(crate) fn sign_in_needed(command: &mut Command) {
+    let mut fresh = Command::new(command.get_program());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => fresh.env(name, value),
+            None => fresh.env_remove(name),
+        };
+    }
+    fresh.args(["serve", "--listen", "127.0.0.1:0"]);
+    *command = fresh;
+}
+
 /// How a command ended and what it wrote.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {

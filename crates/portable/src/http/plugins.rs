@@ -6,7 +6,7 @@ use axum::RequestExt as _;
 use axum::extract::{Multipart, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use plugyard_http::{Caller, PageQuery, Principal, Unhurried};
+use plugyard_http::{About, Caller, PageQuery, Principal, Unhurried};
 use plugyard_model::rights::Right;
 use plugyard_model::{OperationId, PluginName, Problem, codes};
 use plugyard_platform::installations::InstallationFilter;
@@ -95,10 +95,12 @@ pub(super) async fn create(
     State(routes): State<Routes>,
     _: Unhurried,
     Caller(who): Caller,
+    about: About,
     request: Request,
 ) -> Result<Response, Failure> {
     const PREFIX: &str = "portable plugin create command error";
     let asked = routes.read(request).await?;
+    asked.tell(&about);
     let wanted = routes
         .check(&who, asked)
         .await
@@ -150,10 +152,12 @@ pub(super) async fn replace(
     Path(path_name): Path<String>,
     _: Unhurried,
     Caller(who): Caller,
+    about: About,
     request: Request,
 ) -> Result<Response, Failure> {
     const PREFIX: &str = "portable plugin update command error";
     let asked = routes.read(request).await?;
+    asked.tell(&about);
     let wanted = routes
         .check(&who, asked)
         .await
@@ -192,9 +196,13 @@ pub(super) async fn delete(
     Path(name): Path<String>,
     _: Unhurried,
     Caller(who): Caller,
+    about: About,
 ) -> Result<Response, Failure> {
     let prefix = format!("delete portable plugin {name} error");
     let plugin = name.parse().map(|key| PluginName::new(KIND, key)).ok();
+    if let Some(plugin) = &plugin {
+        about.plugin(plugin);
+    }
     let installed = match &plugin {
         Some(plugin) => routes.installed(plugin).await?,
         None => None,
@@ -286,6 +294,15 @@ impl From<Problem> for Refusal {
 struct Asked {
     request: InstallRequest,
     upload: Option<tempfile::TempPath>,
+}
+
+impl Asked {
+    /// Says for the audit log which plugin is meant.
+    fn tell(&self, about: &About) {
+        if let Ok(key) = self.request.name.trim().parse() {
+            about.plugin(&PluginName::new(KIND, key));
+        }
+    }
 }
 
 impl Routes {

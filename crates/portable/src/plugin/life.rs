@@ -77,7 +77,8 @@ impl Plugin {
     ) -> Result<Arc<Worker>, String> {
         let launcher = self.shared.launcher().await?;
         let Shared { home, settings, .. } = &*self.shared;
-        Worker::start(home, settings, launcher, &self.logs, launch, number).await
+        let pass = self.shared.access.get().and_then(|it| it.admit(&self.name));
+        Worker::start(home, settings, launcher, &self.logs, pass, launch, number).await
     }
 
     /// Starts everything that is in use in a new process, in the original order (HOST-15).

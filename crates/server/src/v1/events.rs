@@ -8,6 +8,7 @@ use plugyard_http::sse::{Closing, LastEventId, SseEvent, events};
 use plugyard_http::{ApiResult, Query};
 use plugyard_model::rights::Right;
 use plugyard_model::{Problem, codes};
+use plugyard_platform::events::LOST_TOPIC;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -36,8 +37,9 @@ struct Topics {
 
 /// Watch what happens
 ///
-/// Server-sent events named `event` with `{topic, code, params, at}`. `Last-Event-ID` goes on after
-/// that event, as far as events are kept.
+/// Server-sent events named `event` with `{id, topic, code, params, at}`. `Last-Event-ID` goes on after
+/// that event. What is no longer kept when the reader comes to it (the latest 10000 are) is told as one event
+/// of the topic `events` with the code `events_lost`: then ask for the state itself.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", operation_id = "event_watch",
     params(Topics),
@@ -63,7 +65,9 @@ async fn watch(
             .into());
     }
     let source = app.platform.events(last).await?.filter_map(move |event| {
-        let wanted = topics.is_empty() || topics.iter().any(|topic| covers(topic, &event.topic));
+        let wanted = topics.is_empty()
+            || event.topic == LOST_TOPIC
+            || topics.iter().any(|topic| covers(topic, &event.topic));
         futures::future::ready(wanted.then(|| SseEvent::new(Some(event.id), "event", &event)))
     });
     Ok(events(closing, source))

@@ -7,9 +7,9 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use plugyard_http::{ApiResult, ETag, Json, Language, Page, PageQuery, Path, Query};
 use plugyard_model::rights::Right;
-use plugyard_model::{HealthState, KindId};
-use plugyard_platform::InstallationView;
+use plugyard_model::{HealthState, InstallationId, KindId, PluginName};
 use plugyard_platform::installations::InstallationFilter;
+use plugyard_platform::{Dependent, InstallationView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -74,8 +74,20 @@ struct InstallationShown {
     installation: InstallationDocument,
     /// The versions that are here, latest first.
     versions: Vec<VersionListed>,
+    /// What uses it now, and would have to do without it when it is disabled or uninstalled.
+    used_by: Vec<UserDocument>,
     /// The kind's own part: processes, symbols, limits, ….
     details: Value,
+}
+
+/// Something that uses a plugin.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginUser)]
+struct UserDocument {
+    /// `rule` or `stream`.
+    kind: &'static str,
+    /// Its name.
+    name: String,
 }
 
 /// One installation
@@ -100,6 +112,7 @@ async fn show(
         None => Value::Object(serde_json::Map::new()),
     };
     let shown = InstallationShown {
+        used_by: used_by(&app, &view.plugin).await,
         installation: view.into(),
         versions: versions
             .into_iter()
@@ -112,5 +125,18 @@ async fn show(
 
 /// Names the state that changes change; health comes and goes without one.
 fn etag(view: &InstallationView) -> ETag {
-    ETag::of(format!("{}/{}", view.id, view.revision))
+    tag(view.id, view.revision)
+}
+
+fn tag(id: InstallationId, revision: u64) -> ETag {
+    ETag::of(format!("{id}/{revision}"))
+}
+
+/// What would miss the plugin.
+async fn used_by(app: &App, plugin: &PluginName) -> Vec<UserDocument> {
+    let users = app.platform.dependents(plugin).await;
+    users
+        .into_iter()
+        .map(|Dependent { kind, name }| UserDocument { kind, name })
+        .collect()
 }

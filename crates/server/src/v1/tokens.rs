@@ -5,7 +5,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use plugyard_http::{ApiResult, Caller, Json, Path, Query};
 use plugyard_model::rights::{Right, Role};
-use plugyard_model::{AccountId, TokenId};
+use plugyard_model::{AccountId, PluginName, TokenId};
+use plugyard_platform::PluginToken;
 use plugyard_platform::tokens::{Token, TokenRequest};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,33 @@ impl From<Token> for TokenDocument {
 struct Tokens {
     /// Oldest first.
     items: Vec<TokenDocument>,
+    /// Those of plugins' processes, when they were asked for; oldest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugins: Option<Vec<PluginTokenDocument>>,
+}
+
+/// The token of a plugin's process; it ends with the process.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginToken)]
+struct PluginTokenDocument {
+    /// Its id.
+    #[schema(value_type = String, format = Uuid)]
+    id: TokenId,
+    /// Whose, `kind:key`.
+    #[schema(value_type = String)]
+    plugin: PluginName,
+    /// Milliseconds since 1970 (UTC).
+    created_at: i64,
+}
+
+impl From<PluginToken> for PluginTokenDocument {
+    fn from(token: PluginToken) -> Self {
+        Self {
+            id: token.id,
+            plugin: token.plugin,
+            created_at: token.created_at,
+        }
+    }
 }
 
 /// A token to be made.
@@ -99,6 +127,9 @@ struct NewToken {
 struct Filter {
     /// Only those of the account of this name.
     account: Option<String>,
+    /// Also those of plugins' running processes.
+    #[serde(default)]
+    plugins: bool,
 }
 
 /// A token that was just made.
@@ -118,7 +149,12 @@ struct TokenMade {
 )]
 async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> ApiResult<Json<Tokens>> {
     let tokens = app.platform.token_list(filter.account.as_deref()).await?;
+    let access = &app.platform.settings().plugin_access;
+    let plugins = filter
+        .plugins
+        .then(|| access.list().into_iter().map(Into::into).collect());
     Ok(Json(Tokens {
+        plugins,
         items: tokens.into_iter().map(Into::into).collect(),
     }))
 }

@@ -4,10 +4,14 @@
     reason = "in a test a failed unwrap is a failed test"
 )]
 
+mod batch;
 mod documents;
 mod life;
 mod limits;
 mod manners;
+mod own;
+mod repeated;
+mod sessions;
 mod sign_in;
 mod support;
 mod walk;

@@ -14,7 +14,7 @@ use plugyard_archive::build::Archive;
 use plugyard_http::{Envelope, RouteRight, Unhurried};
 use plugyard_model::rights::{Right, Role};
 use plugyard_platform::tokens::TokenRequest;
-use plugyard_platform::{Home, Platform, Settings};
+use plugyard_platform::{Home, Pass, Platform, Settings};
 use plugyard_server::{Bound, PluginCheck, Routes, Server, ServerSettings, StartError};
 use plugyard_store::testing::{TestDatabase, databases, sqlite};
 use secrecy::ExposeSecret;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) use client::{Event, Persona, Target, raw};
+pub(crate) use client::{Event, Events, Persona, Target, raw};
 pub(crate) use fake::Fake;
 pub(crate) use log::logged;
 
@@ -35,7 +35,7 @@ pub(crate) struct World {
     pub(crate) socket: PathBuf,
     pub(crate) stopper: CancellationToken,
     running: Option<tokio::task::JoinHandle<Result<(), StartError>>>,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
     database: TestDatabase,
 }
 
@@ -90,7 +90,7 @@ impl World {
             socket,
             stopper: bound.stopper(),
             running: None,
-            _home: home,
+            home,
             database,
         };
         (world, bound)
@@ -104,6 +104,33 @@ impl World {
             tokio::task::yield_now().await;
         }
         self
+    }
+
+    /// Ends the server and begins another on the same home and database.
+    pub(crate) async fn restart(&mut self) {
+        self.stopper.cancel();
+        self.stopped().await;
+        self.platform.shut_down().await;
+        let home = Home::new(self.home.path());
+        let settings = Settings::new(home, self.database.database.clone());
+        let kinds: Vec<Arc<dyn plugyard_platform::Kind>> = vec![self.fake.clone()];
+        self.platform = Platform::open(settings, kinds).await.unwrap();
+        let mut settings = ServerSettings::new("1.2.3-test", nobody());
+        settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        let routes = vec![foreign_routes(self.fake.clone())];
+        let server = Server::new(settings, self.platform.clone(), routes).unwrap();
+        let bound = server.bind().await.unwrap();
+        self.address = bound.addresses()[0];
+        self.stopper = bound.stopper();
+        self.running = Some(tokio::spawn(bound.run(std::future::pending())));
+        while self.anonymous().get("/readyz").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The same person at the server as it is now.
+    pub(crate) fn again(&self, who: &Persona) -> Persona {
+        who.at(Target::Tcp(self.address))
     }
 
     pub(crate) fn sort(&self) -> &'static str {
@@ -139,6 +166,17 @@ impl World {
         let made = self.platform.token_create(&who, request).await.unwrap();
         let secret = made.secret.expose_secret().to_owned();
         Persona::new(role.as_str(), Target::Tcp(self.address), Some(secret))
+    }
+
+    /// A process of a plugin, for as long as the pass is kept.
+    pub(crate) fn process(&self, plugin: &str) -> (Persona, Pass) {
+        let access = &self.platform.settings().plugin_access;
+        let pass = access.admit(&plugin.parse().unwrap()).unwrap();
+        let [(_, api), (_, token)] = pass.environment();
+        assert_eq!(api, format!("http://{}", self.address).as_str());
+        let token = token.into_string().unwrap();
+        let process = Persona::new("plugin", Target::Tcp(self.address), Some(token));
+        (process, pass)
     }
 
     pub(crate) async fn owner(&self) -> Persona {

@@ -9,16 +9,17 @@ use plugyard_http::{
 };
 use plugyard_model::rights::Right;
 use plugyard_model::{Digest, OperationId, PluginName, Problem, VersionId, Wanted, codes};
+use plugyard_platform::config::{ConfigChange, ConfigInput};
 use plugyard_platform::kind::{Packages, Plan, StepSpec};
 use plugyard_platform::versions::VersionView;
-use plugyard_platform::{ChangeRequest, InstallationView, Source, TakeIn};
+use plugyard_platform::{ChangeRequest, Expected, InstallationView, Source, TakeIn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Entry, etag, invalid};
+use super::{Entry, UserDocument, etag, invalid, tag, used_by};
 use crate::app::App;
 
 pub(in crate::v1) const RIGHTS: &[Entry] = &[
@@ -83,6 +84,10 @@ struct Install {
     /// `running` (`enabled`) unless said otherwise.
     #[schema(value_type = Option<String>)]
     wanted: Option<Wanted>,
+    /// Values to begin with, where something can be configured; the others get their initial values.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    values: Option<serde_json::Map<String, Value>>,
 }
 
 /// The package of another version.
@@ -96,6 +101,13 @@ struct Upgrade {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     options: Option<Value>,
+    /// Whether the new version's definition of what can be configured comes into force; `true` unless said
+    /// otherwise. Without, definition and values stay as they are.
+    #[serde(default)]
+    update_definitions: Option<bool>,
+    /// Go also to a definition of a lower version.
+    #[serde(default)]
+    force: bool,
 }
 
 /// Where to go back to.
@@ -126,6 +138,9 @@ struct Planned {
     plugin: PluginName,
     /// What would be done.
     plan: PlannedSteps,
+    /// What uses the plugin and would have to do without it; only for `disable` and uninstall.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    used_by: Vec<UserDocument>,
 }
 
 /// Steps that would be done.
@@ -202,7 +217,11 @@ async fn install(
         version,
         wanted: request.wanted,
     };
-    begin(&app, &who, &plugin, change, how.dry_run).await
+    let config = ConfigInput {
+        values: request.values,
+        ..ConfigInput::default()
+    };
+    begin_with(&app, &who, &plugin, change, config, None, how.dry_run).await
 }
 
 /// Go to another version
@@ -234,7 +253,24 @@ async fn upgrade(
         .unwrap_or_else(no_options);
     let (_, version) = version_of(&app, request.package, options, Some(&view.plugin)).await?;
     let change = ChangeRequest::Upgrade { version };
-    begin(&app, &who, &view.plugin, change, how.dry_run).await
+    let config = ConfigInput {
+        change: ConfigChange {
+            update_definitions: request.update_definitions.unwrap_or(true),
+            force: request.force,
+        },
+        values: None,
+    };
+    let plugin = &view.plugin;
+    begin_with(
+        &app,
+        &who,
+        plugin,
+        change,
+        config,
+        Some(if_match),
+        how.dry_run,
+    )
+    .await
 }
 
 /// Go back to an earlier version
@@ -258,7 +294,15 @@ async fn rollback(
     let view = current(&app, &plugin, &if_match).await?;
     let to = request.and_then(|Json(request)| request.to);
     let change = ChangeRequest::Rollback { to };
-    begin(&app, &who, &view.plugin, change, how.dry_run).await
+    begin(
+        &app,
+        &who,
+        &view.plugin,
+        change,
+        Some(if_match),
+        how.dry_run,
+    )
+    .await
 }
 
 /// Let a plugin work
@@ -278,7 +322,15 @@ async fn enable(
     Query(how): Query<How>,
 ) -> ApiResult<Response> {
     let view = current(&app, &plugin, &if_match).await?;
-    begin(&app, &who, &view.plugin, ChangeRequest::Enable, how.dry_run).await
+    begin(
+        &app,
+        &who,
+        &view.plugin,
+        ChangeRequest::Enable,
+        Some(if_match),
+        how.dry_run,
+    )
+    .await
 }
 
 /// Let a plugin rest, but keep it
@@ -303,6 +355,7 @@ async fn disable(
         &who,
         &view.plugin,
         ChangeRequest::Disable,
+        Some(if_match),
         how.dry_run,
     )
     .await
@@ -330,6 +383,7 @@ async fn restart(
         &who,
         &view.plugin,
         ChangeRequest::Restart,
+        Some(if_match),
         how.dry_run,
     )
     .await
@@ -355,35 +409,79 @@ async fn uninstall(
     let change = ChangeRequest::Uninstall {
         keep_data: how.keep_data,
     };
-    begin(&app, &who, &view.plugin, change, how.dry_run).await
+    begin(
+        &app,
+        &who,
+        &view.plugin,
+        change,
+        Some(if_match),
+        how.dry_run,
+    )
+    .await
 }
 
-/// The installation as it is, if it is as the client last saw it.
+/// What the client holds, to be compared in the transaction that begins the change.
+fn expected(if_match: IfMatch) -> Expected {
+    Expected::new(move |installation| match installation {
+        Some((id, revision)) => if_match.check(&tag(id, revision)),
+        None => Err(Problem::new(codes::PRECONDITION_FAILED)),
+    })
+}
+
+/// The installation as it is, if it is as the client last saw it. So a plan is refused too, and a package is
+/// not looked at in vain; what counts is [`expected`].
 async fn current(app: &App, plugin: &str, if_match: &IfMatch) -> Result<InstallationView, Problem> {
     let view = app.platform.installation(plugin).await?;
     if_match.check(&etag(&view))?;
     Ok(view)
 }
 
-/// Begins a change, or says what it would do.
+/// Begins a change that has nothing to say about the configuration, or says what it would do.
 async fn begin(
     app: &App,
     who: &Principal,
     plugin: &PluginName,
     change: ChangeRequest,
+    if_match: Option<IfMatch>,
+    dry_run: bool,
+) -> ApiResult<Response> {
+    let config = ConfigInput::default();
+    begin_with(app, who, plugin, change, config, if_match, dry_run).await
+}
+
+/// Begins a change, or says what it would do.
+async fn begin_with(
+    app: &App,
+    who: &Principal,
+    plugin: &PluginName,
+    change: ChangeRequest,
+    config: ConfigInput,
+    if_match: Option<IfMatch>,
     dry_run: bool,
 ) -> ApiResult<Response> {
     if dry_run {
         let Plan { steps } = app.platform.plan_only(plugin, change).await?;
+        let rests = matches!(
+            change,
+            ChangeRequest::Disable | ChangeRequest::Uninstall { .. }
+        );
         let planned = Planned {
             plugin: plugin.clone(),
+            used_by: match rests {
+                true => used_by(app, plugin).await,
+                false => Vec::new(),
+            },
             plan: PlannedSteps {
                 steps: steps.into_iter().map(Into::into).collect(),
             },
         };
         return Ok(Json(planned).into_response());
     }
-    let operation = app.platform.change(who, plugin, change).await?;
+    let expected = if_match.filter(IfMatch::is_given).map(expected);
+    let operation = app
+        .platform
+        .change_expecting(who, plugin, change, config, expected)
+        .await?;
     let mut response = (
         StatusCode::ACCEPTED,
         Extension(Concerns(plugin.clone())),

@@ -68,6 +68,14 @@ impl Persona {
         }
     }
 
+    /// The same one at another server.
+    pub(crate) fn at(&self, target: Target) -> Self {
+        Self {
+            target,
+            ..self.clone()
+        }
+    }
+
     /// The same one with a header in each request.
     pub(crate) fn header(&self, name: &'static str, value: impl Into<String>) -> Self {
         let mut changed = self.clone();
@@ -102,6 +110,11 @@ impl Persona {
             headers: parts.headers,
             body: body.collect().await.unwrap().to_bytes(),
         }
+    }
+
+    /// Only how it is answered, whatever follows.
+    pub(crate) async fn status(&self, method: Method, path: &str, body: Body) -> StatusCode {
+        self.begin(method, path, body).await.status()
     }
 
     /// Follows a stream of events.
