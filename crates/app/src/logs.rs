@@ -10,6 +10,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// Lines that are kept.
 const KEPT: usize = 1000;
+/// Characters of a last line that stand in an error.
+const WORDS: usize = 300;
 
 /// What one plugin's handler wrote, in memory.
 pub(crate) struct Log {
@@ -48,6 +50,14 @@ impl Log {
         lines.1.push_back(line.clone());
         // Under the lock, so that nobody sees a line twice or never. Fails when nobody follows.
         let _ = self.live.send(line);
+    }
+
+    /// The last thing that a process wrote to standard error.
+    pub(crate) fn last_words(&self, pid: u32) -> Option<String> {
+        let lines = self.lines.lock();
+        let mut latest = lines.1.iter().rev();
+        let said = latest.find(|line| line.pid == pid && line.stream == "stderr");
+        said.map(|line| line.text.chars().take(WORDS).collect())
     }
 
     /// The latest lines, and those that follow.

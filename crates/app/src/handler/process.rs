@@ -36,6 +36,7 @@ pub(super) struct Running {
     waiting: Waiting,
     alive: Arc<AtomicBool>,
     next: AtomicU64,
+    log: Arc<Log>,
     /// Its token is worth something for as long as it lives.
     _pass: Option<Pass>,
     _directory: tempfile::TempDir,
@@ -87,7 +88,7 @@ impl Running {
             });
         }
         if let Some(stderr) = process.stderr.take() {
-            tokio::spawn(stderr_lines(stderr, process.pid(), log));
+            tokio::spawn(stderr_lines(stderr, process.pid(), Arc::clone(&log)));
         }
         Ok(Self {
             version: launch.version.id,
@@ -96,6 +97,7 @@ impl Running {
             waiting,
             alive,
             next: AtomicU64::new(1),
+            log,
             _pass: pass,
             _directory: directory,
         })
@@ -146,7 +148,15 @@ impl Running {
     async fn ended(&self) -> HandlerError {
         // Its output ends a moment before it does.
         match tokio::time::timeout(GRACE, self.process.wait()).await {
-            Ok(exit) => HandlerError::Failed(format!("its process ended: {}", exit.status)),
+            Ok(exit) => {
+                let said = self.log.last_words(self.pid());
+                let said = said.map(|said| format!("; it said: {said}"));
+                let status = exit.status;
+                HandlerError::Failed(format!(
+                    "its process ended: {status}{}",
+                    said.unwrap_or_default()
+                ))
+            }
             Err(_) => HandlerError::Failed("it closed its output".to_owned()),
         }
     }
