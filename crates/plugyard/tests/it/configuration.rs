@@ -29,9 +29,11 @@ def report():
     with ask("/v1/self/config") as answer:
         told = json.load(answer)
     path = os.path.join(DATA, "report.json")
-    with open(path + ".new", "w") as file:
+    # The processes of two versions may write at once, each as itself.
+    new = path + "." + TOKEN[-8:]
+    with open(new, "w") as file:
         json.dump({"file": own, "told": told}, file)
-    os.rename(path + ".new", path)
+    os.rename(new, path)
 
 def follow():
     with ask("/v1/self/config/events") as events:
@@ -101,7 +103,9 @@ fn holding(directory: &Path, needle: &str, found: &mut Vec<PathBuf>) {
             holding(&path, needle, found);
         } else if about.is_file() {
             let bytes = std::fs::read(&path).expect("a file");
-            let has = bytes.windows(needle.len()).any(|it| it == needle.as_bytes());
+            let has = bytes
+                .windows(needle.len())
+                .any(|it| it == needle.as_bytes());
             found.extend(has.then_some(path));
         }
     }
@@ -121,7 +125,13 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
     assert_eq!(first["file"], first["told"]);
     assert_eq!(first["file"]["revision"], 1);
 
-    let said = server.cli_ok(&["config", "set", "reader", "TIMEOUT=60", &format!("API_KEY={SECRET}")]);
+    let said = server.cli_ok(&[
+        "config",
+        "set",
+        "reader",
+        "TIMEOUT=60",
+        &format!("API_KEY={SECRET}"),
+    ]);
     assert!(!said.stdout.contains(SECRET) && !said.stderr.contains(SECRET));
     let second = read(&server, "TIMEOUT", &json!(60));
     assert_eq!(second["file"]["values"]["API_KEY"], SECRET);
@@ -129,7 +139,11 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
 
     let refused = server.cli(&["config", "set", "reader", "TIMEOUT=0", "NOTE=x"]);
     assert_eq!(refused.code, 1, "{refused:?}");
-    let shown = json(&server.cli_ok(&["config", "get", "reader", "-o", "json"]).stdout);
+    let shown = json(
+        &server
+            .cli_ok(&["config", "get", "reader", "-o", "json"])
+            .stdout,
+    );
     assert_eq!(shown["fields"]["API_KEY"]["value"], "********");
     assert_eq!(shown["fields"]["NOTE"]["value"], Json::Null);
     assert_eq!(shown["revision"], 2);
@@ -155,12 +169,20 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
     assert_eq!(upgraded["file"]["values"]["API_KEY"], SECRET);
     server.cli_ok(&["rollback", "reader"]);
     wait_for("the old definition to be back", || {
-        let shown = json(&server.cli_ok(&["config", "get", "reader", "-o", "json"]).stdout);
+        let shown = json(
+            &server
+                .cli_ok(&["config", "get", "reader", "-o", "json"])
+                .stdout,
+        );
         shown["fields"].get("EXTRA").is_none().then_some(())
     });
 
     // Who changed what, and back.
-    let history = json(&server.cli_ok(&["config", "history", "reader", "-o", "json"]).stdout);
+    let history = json(
+        &server
+            .cli_ok(&["config", "history", "reader", "-o", "json"])
+            .stdout,
+    );
     let actions: Vec<_> = history["items"]
         .as_array()
         .unwrap()
@@ -175,7 +197,13 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
     // Out and in, with the secret sealed.
     server.cli_ok(&["config", "restore", "reader", "2"]);
     let recipient = server.cli_ok(&["secrets", "recipient"]).stdout;
-    let export = server.cli_ok(&["config", "export", "reader", "--recipient", recipient.trim()]);
+    let export = server.cli_ok(&[
+        "config",
+        "export",
+        "reader",
+        "--recipient",
+        recipient.trim(),
+    ]);
     let exported = directory.path().join("export.json");
     std::fs::write(&exported, &export.stdout).unwrap();
     server.cli_ok(&["config", "reset", "reader", "--yes"]);
@@ -205,7 +233,11 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
     assert_eq!(check("master key"), "missing");
     let server = Server::start_in(&home, sign_in_needed);
     assert!(server.log().contains("master.key"), "{}", server.log());
-    let shown = json(&server.cli_ok(&["config", "get", "reader", "-o", "json"]).stdout);
+    let shown = json(
+        &server
+            .cli_ok(&["config", "get", "reader", "-o", "json"])
+            .stdout,
+    );
     assert_eq!(shown["fields"]["API_KEY"]["unreadable"], true);
     let refused = server.cli(&["config", "set", "reader", &format!("API_KEY={SECRET}")]);
     assert_eq!(refused.code, 1, "{refused:?}");

@@ -21,7 +21,10 @@ fn keeps_in(store: &TestObjects) -> impl Fn(&mut Command) + use<> {
         let secret = options.secret_key.as_ref().expect("a key").expose();
         command
             .env("PLUGYARD__OBJECTS__URL", &url)
-            .env("PLUGYARD__OBJECTS__ENDPOINT", options.endpoint.as_ref().expect("an address"))
+            .env(
+                "PLUGYARD__OBJECTS__ENDPOINT",
+                options.endpoint.as_ref().expect("an address"),
+            )
             .env("PLUGYARD__OBJECTS__REGION", "us-east-1")
             .env("PLUGYARD__OBJECTS__ACCESS_KEY", "test")
             .env("PLUGYARD__OBJECTS__SECRET_KEY", secret)
@@ -73,14 +76,25 @@ fn packages_live_on_s3_and_a_store_that_goes_away_breaks_nothing() {
     let mut server = Server::start_in(&home, keeps_in(&store));
     server.cli_ok(&["install", &version(directory.path(), "pysam", 1)]);
     let all = listed(&store);
-    let packages = all.iter().filter(|it| it.contains("prefix/packages/")).count();
+    let packages = all
+        .iter()
+        .filter(|it| it.contains("prefix/packages/"))
+        .count();
     assert_eq!(packages, 2, "{all:?}");
-    assert!(all.iter().any(|it| it.ends_with("prefix/plugyard-instance")), "{all:?}");
+    assert!(
+        all.iter()
+            .any(|it| it.ends_with("prefix/plugyard-instance")),
+        "{all:?}"
+    );
     assert!(!home.join("objects").exists());
 
     // Versions that are pruned go there too, and nothing else does.
     for number in 2..7 {
-        server.cli_ok(&["upgrade", "pysam", &version(directory.path(), "pysam", number)]);
+        server.cli_ok(&[
+            "upgrade",
+            "pysam",
+            &version(directory.path(), "pysam", number),
+        ]);
     }
     wait_for("old packages to be removed", || {
         (listed(&store).len() == 3 + 3).then_some(())
@@ -103,7 +117,10 @@ fn packages_live_on_s3_and_a_store_that_goes_away_breaks_nothing() {
     keeps_in(&store)(&mut command);
     let refused = run(&mut command);
     assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("belongs to another Plugyard"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("belongs to another Plugyard"),
+        "{refused:?}"
+    );
 
     let backup = directory.path().join("backup.tar.gz");
     let mut command = server.command(&["backup", "-o", "json", "--to"]);
@@ -119,7 +136,12 @@ fn packages_live_on_s3_and_a_store_that_goes_away_breaks_nothing() {
     assert_eq!(upgrade.code, 1, "{upgrade:?}");
     assert!(upgrade.stderr.contains("objects.url"), "{upgrade:?}");
     let after = server.cli_ok(&["show", "pysam", "-o", "json"]).stdout;
-    let same = |text: &str| (json(text)["version"].clone(), json(text)["versions"].clone());
+    let same = |text: &str| {
+        (
+            json(text)["version"].clone(),
+            json(text)["versions"].clone(),
+        )
+    };
     assert_eq!(same(&before), same(&after));
     assert_eq!(state(&server, "pysam"), "ready");
     let mut command = server.command(&["doctor", "-o", "json"]);
