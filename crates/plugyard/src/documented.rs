@@ -8,14 +8,16 @@ use clap::error::ErrorKind;
 use crate::cli::Cli;
 
 /// Pages that show commands of what is there; `docs/cli.md` is written from the command line itself.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "README.zh-CN.md",
     "docs/errors.md",
     "docs/operating.md",
+    "docs/portable-authors.md",
     "docs/portable.md",
     "docs/security.md",
     "docs/zh-CN/operating.md",
+    "docs/zh-CN/portable-authors.md",
     "docs/zh-CN/portable.md",
     "docs/zh-CN/security.md",
 ];

@@ -129,6 +129,16 @@ pub(crate) const ALL: &[Variable] = &[
         "The plugin's own name, `kind:key`.",
     ),
     variable(
+        "PLUGYARD_API",
+        Reader::Plugin,
+        "Where the server is, e.g. `http://127.0.0.1:9081`, for `GET /v1/self`.",
+    ),
+    variable(
+        TOKEN,
+        Reader::Plugin,
+        "The process's own token there: for nothing but its plugin, void when the process ends. See http.md.",
+    ),
+    variable(
         "PLUGYARD_DATA_DIR",
         Reader::Plugin,
         "A directory that the plugin may write to and that outlives its versions.",
@@ -137,6 +147,21 @@ pub(crate) const ALL: &[Variable] = &[
         "PLUGYARD_CONFIG_FILE",
         Reader::Plugin,
         "A file with the plugin's values, when something can be configured: `{\"revision\", \"values\", \"unreadable\"}`, as `GET /v1/self/config` answers. Replaced as a whole at each change.",
+    ),
+    variable(
+        "PLUGYARD_WORKER",
+        Reader::Plugin,
+        "Which of the plugin's processes it is, from 0.",
+    ),
+    variable(
+        "VIRTUAL_ENV",
+        Reader::Plugin,
+        "The environment made from the package's `requirements.txt`; its `bin` is first in `PATH`.",
+    ),
+    variable(
+        "PIP_*",
+        Reader::Server,
+        "Passed to pip when it makes the environment of a plugin, e.g. `PIP_INDEX_URL`; also `SSL_CERT_*`.",
     ),
     variable(
         "PLUGYARD_TEST_PYTHON",

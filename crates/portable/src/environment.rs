@@ -89,6 +89,18 @@ pub(crate) fn of(home: &Home, version: &Path) -> Option<Environment> {
     })
 }
 
+/// Whether what a version's process is started with is there: always, for one without an environment.
+pub(crate) fn is_there(home: &Home, version: &Path) -> bool {
+    of(home, version).is_none_or(|it| it.is_usable())
+}
+
+impl Environment {
+    /// It was made to its end, and the interpreter that it was made with is still where it was.
+    fn is_usable(&self) -> bool {
+        self.bin.parent().is_some_and(is_built) && self.python.is_file()
+    }
+}
+
 /// Makes the environment of an unpacked version, unless there is one. Does nothing for a version without
 /// `requirements.txt`.
 ///
@@ -106,10 +118,7 @@ pub(crate) async fn ensure(
     if !requirements.is_file() {
         return Ok(());
     }
-    if let Some(there) = of(home, wanted.directory)
-        && is_built(there.bin.parent().unwrap_or(&there.bin))
-        && there.python.is_file()
-    {
+    if of(home, wanted.directory).is_some_and(|it| it.is_usable()) {
         return Ok(());
     }
     let maker = Maker {

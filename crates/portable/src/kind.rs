@@ -431,13 +431,9 @@ impl Kind for PortableKind {
 
     async fn is_whole(&self, installation: &Installation) -> bool {
         let id = versions::id(&installation.current);
-        let directory = self
-            .host
-            .shared
-            .home
-            .versions(&installation.plugin)
-            .join(id);
-        versions::is_built(&directory)
+        let home = &self.host.shared.home;
+        let directory = home.versions(&installation.plugin).join(id);
+        versions::is_built(&directory) && environment::is_there(home, &directory)
     }
 
     async fn resume(&self, all: &[Installation]) {

@@ -17,6 +17,7 @@ mod demo;
 mod facts;
 mod home;
 mod hostile;
+mod portable;
 mod processes;
 mod readme;
 mod secrets;

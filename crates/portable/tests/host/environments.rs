@@ -131,8 +131,10 @@ async fn an_environment_is_made_of_the_packages_own_wheels_and_shared() {
             std::fs::remove_file(entry.path().with_extension("built")).unwrap();
         }
     }
+    assert!(!rig.kind.is_whole(&rig.installation("one").unwrap()).await);
     rig.change(Action::Enable, "one", None).await.unwrap();
     assert_eq!(said(&rig, "one").await[0], "good day");
+    assert!(rig.kind.is_whole(&rig.installation("one").unwrap()).await);
 
     rig.change(Action::Uninstall, "one", None).await.unwrap();
     assert_eq!(environments(&rig), 1, "the other plugin's stays");

@@ -159,6 +159,8 @@ impl Rig {
                     .or_else(|| before.as_ref().map(|it| it.current.clone())),
             },
             keep_data: false,
+            config: plugyard_platform::config::ConfigChange::default(),
+            by: String::new(),
         };
         let cx = StepCx {
             change: Arc::new(change.clone()),
