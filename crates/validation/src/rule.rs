@@ -12,8 +12,6 @@ pub enum Fields {
     These(&'static [F]),
     /// Never, because fields hold scalars; the engine itself has the rule.
     NeedsArray,
-    /// Never, because the value never has a form that would pass.
-    NeverTrue,
 }
 
 /// Why a rule of Laravel's is never accepted, not even by the engine.

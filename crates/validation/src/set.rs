@@ -238,6 +238,8 @@ impl Rule {
             ),
             RuleName::Regex | RuleName::NotRegex => match Pattern::compile(first.unwrap_or("")) {
                 Ok(pattern) => Compiled::Pattern(Box::new(pattern)),
+                // A name such as `not-regex` had its pattern cut at the commas: it fails when it runs.
+                Err(_) if !grammar::is_regex(segment.raw_name) => Compiled::Plain,
                 Err(error) => {
                     refused = Some(
                         problem(error.code())

@@ -3,8 +3,6 @@
 
 use std::fmt::Write as _;
 
-use jiff::tz::TimeZone;
-
 use super::parsed::{Parsed, Zone};
 use super::reader::Reader;
 use super::resolve::{self, Moment};
@@ -121,9 +119,9 @@ fn read_letter(letter: u8, reader: &mut Reader<'_>, parsed: &mut Parsed) -> Opti
     match letter {
         b'd' | b'j' => parsed.day = Some(reader.digits(1, 2)?),
         b'm' | b'n' => parsed.month = Some(reader.digits(1, 2)?),
-        b'Y' => parsed.year = Some(reader.digits(4, 4)?),
+        b'Y' => parsed.year = Some(reader.digits(1, 4)?),
         b'y' => {
-            let year = reader.digits(2, 2)?;
+            let year = reader.digits(1, 2)?;
             parsed.year = Some(if year < 70 { year + 2000 } else { year + 1900 });
         }
         b'X' | b'x' => {
@@ -177,9 +175,6 @@ fn read_letter(letter: u8, reader: &mut Reader<'_>, parsed: &mut Parsed) -> Opti
         }
         b'e' | b'P' | b'p' | b'T' | b'O' => parsed.zone = Some(reader.zone()?),
         b' ' => {
-            if !reader.starts_with_any(b" \t") {
-                return None;
-            }
             while reader.starts_with_any(b" \t") {
                 reader.skip(1);
             }
@@ -290,9 +285,12 @@ struct Local<'m> {
 impl<'m> Local<'m> {
     fn new(moment: &'m Moment) -> Self {
         let (offset, summer, abbreviation) = match &moment.zone {
-            Zone::Offset(offset) => (*offset, false, colon(*offset)),
+            Zone::Offset(offset) => {
+                let text = colon(*offset).replacen(':', "", 1);
+                (*offset, false, format!("GMT{text}"))
+            }
             Zone::Abbreviation(name, offset, summer) => (*offset, *summer, name.clone()),
-            Zone::Named(zone) => match jiff::Timestamp::from_second(moment.instant.seconds) {
+            Zone::Named(_, zone) => match jiff::Timestamp::from_second(moment.instant.seconds) {
                 Ok(stamp) => {
                     let info = zone.to_offset_info(stamp);
                     (
@@ -410,7 +408,7 @@ fn write_letter(text: &mut String, letter: char, local: &Local<'_>) {
         'I' => write!(text, "{}", i32::from(local.summer)),
         'O' => write!(text, "{}", colon(local.offset).replacen(':', "", 1)),
         'P' => write!(text, "{}", colon(local.offset)),
-        'p' if matches!(local.abbreviation.as_str(), "UTC" | "Z" | "+00:00") => {
+        'p' if matches!(local.abbreviation.as_str(), "UTC" | "Z" | "GMT+0000") => {
             write!(text, "Z")
         }
         'p' => write!(text, "{}", colon(local.offset)),
@@ -483,10 +481,9 @@ fn colon(offset: i64) -> String {
 
 fn zone_name(local: &Local<'_>) -> String {
     match &local.moment.zone {
-        Zone::Named(zone) if *zone != TimeZone::UTC => {
-            zone.iana_name().unwrap_or("UTC").to_owned()
-        }
-        Zone::Named(_) => "UTC".to_owned(),
-        _ => local.abbreviation.clone(),
+        Zone::Named(name, _) if name.eq_ignore_ascii_case("utc") => "UTC".to_owned(),
+        Zone::Named(name, _) => name.clone(),
+        Zone::Abbreviation(name, ..) => name.clone(),
+        Zone::Offset(offset) => colon(*offset),
     }
 }

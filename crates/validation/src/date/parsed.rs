@@ -49,8 +49,8 @@ pub(super) enum Zone {
     Offset(i64),
     /// An abbreviation, with the seconds east of UTC that it stands for, and whether it means summer.
     Abbreviation(String, i64, bool),
-    /// One of the database.
-    Named(TimeZone),
+    /// One of the database, by the name that was written.
+    Named(String, TimeZone),
 }
 
 /// A day that depends on the month.
@@ -75,8 +75,6 @@ pub(super) struct Relative {
     pub(super) weekday: Option<i64>,
     /// 0: from the next day on, 1: from this day on, 2: in the week of this day.
     pub(super) behavior: i64,
-    /// A week was named without one of its days.
-    pub(super) same_weekday: bool,
     /// `last day of` or `first day of`.
     pub(super) last_day_of: Option<bool>,
     pub(super) special: Option<Special>,

@@ -313,7 +313,7 @@ impl<'t> Reader<'t> {
                     Some((offset, summer)) if !name.eq_ignore_ascii_case("utc") => {
                         Zone::Abbreviation(name.to_ascii_uppercase(), offset, summer)
                     }
-                    _ => Zone::Named(timezone::zone(name)?),
+                    _ => Zone::Named(name.to_owned(), timezone::zone(name)?),
                 }
             }
         };

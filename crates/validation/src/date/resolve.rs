@@ -50,7 +50,10 @@ pub(super) fn moment(parsed: &Parsed, now: i64) -> Option<Moment> {
         }
         _ => {}
     }
-    let mut days = civil::days(year, month, day);
+    // A time of 24:00 is the next day before anything is added.
+    let of_day = hour * 3600 + minute * 60 + second;
+    let mut days = civil::days(year, month, day).checked_add(of_day.div_euclid(86_400))?;
+    let of_day = of_day.rem_euclid(86_400);
     if let Some(weekday) = relative.weekday {
         days = days.checked_add(to_weekday(
             weekday,
@@ -76,11 +79,8 @@ pub(super) fn moment(parsed: &Parsed, now: i64) -> Option<Moment> {
         days = days.checked_add(working_days(amount, civil::weekday(days)))?;
     }
 
-    let local = i128::from(days) * 86_400
-        + i128::from(hour) * 3600
-        + i128::from(minute) * 60
-        + i128::from(second);
-    let zone = parsed.zone.clone().unwrap_or(Zone::Named(TimeZone::UTC));
+    let local = i128::from(days) * 86_400 + i128::from(of_day);
+    let zone = parsed.zone.clone().unwrap_or_else(|| Zone::Named("UTC".to_owned(), TimeZone::UTC));
     let offset = offset_at(&zone, i64::try_from(local).ok()?);
     let micros = i128::from(micros) + i128::from(relative.micros);
     let seconds = local - i128::from(offset)
@@ -149,7 +149,7 @@ fn working_days(count: i64, today: i64) -> i64 {
 fn offset_at(zone: &Zone, local: i64) -> i64 {
     match zone {
         Zone::Offset(offset) | Zone::Abbreviation(_, offset, _) => *offset,
-        Zone::Named(zone) => civil_time(local).map_or(0, |time| {
+        Zone::Named(_, zone) => civil_time(local).map_or(0, |time| {
             zone.to_ambiguous_timestamp(time)
                 .compatible()
                 .map_or(0, |stamp| local - stamp.as_second())

@@ -310,10 +310,7 @@ fn apply(form: Form, token: &[u8], parsed: &mut Parsed) -> Option<()> {
             let (amount, behavior) = reader.relative_text()?;
             reader.set_relative(amount, behavior, parsed, true)?;
             parsed.relative.behavior = 2;
-            // "this week" without a day of it means the day that it is.
-            if parsed.relative.weekday.is_none() {
-                parsed.relative.same_weekday = true;
-            }
+            parsed.relative.weekday.get_or_insert(1);
         }
         Form::RelativeText => {
             let (amount, behavior) = reader.relative_text()?;
@@ -347,7 +344,6 @@ fn date(form: Form, reader: &mut Reader<'_>, parsed: &mut Parsed) -> Option<()> 
         Form::American => {
             parsed.month = Some(reader.number(2)?);
             parsed.day = Some(reader.number(2)?);
-            reader.skip_suffix();
             if reader.peek() == Some(b'/') {
                 parsed.year = Some(reader.short_year(4)?);
             }
@@ -438,7 +434,8 @@ fn date(form: Form, reader: &mut Reader<'_>, parsed: &mut Parsed) -> Option<()> 
         }
         Form::CommonLog => {
             parsed.day = Some(reader.number(2)?);
-            parsed.month = Some(reader.month()?);
+            // `5th/Jan` is taken for a date without a month.
+            parsed.month = Some(reader.month().unwrap_or(0));
             parsed.year = Some(reader.number(4)?);
             parsed.hour = Some(reader.number(2)?);
             parsed.minute = Some(reader.number(2)?);
@@ -465,13 +462,21 @@ fn date(form: Form, reader: &mut Reader<'_>, parsed: &mut Parsed) -> Option<()> 
 
 fn timestamp(reader: &mut Reader<'_>, parsed: &mut Parsed) -> Option<()> {
     parsed.dates = 0;
+    parsed.year = Some(0);
+    parsed.month = Some(0);
+    parsed.day = Some(0);
     parsed.drop_time();
     if !parsed.have_zone()? {
         return Some(());
     }
     let seconds = reader.signed()?;
     let micros = if reader.peek() == Some(b'.') {
-        reader.fraction()
+        let after = reader.position();
+        let micros = reader.fraction();
+        if reader.position() == after + 1 {
+            return None;
+        }
+        micros
     } else {
         0
     };
