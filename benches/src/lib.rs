@@ -1,6 +1,7 @@
 //! What `cargo xtask bench` measures with: the same plugin processes, driven once by the product and
 //! once by a loop that does only what cannot be left out.
 //!
+//! * [`app`]: the configuration of plugins over HTTP, with few and many installed.
 //! * [`frames`]: what the loop and the bare plugin read and write.
 //! * [`minimal`]: that loop, the limit that ours is compared to.
 //! * [`ours`]: the product's own host and rules, as a library.
@@ -12,6 +13,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod frames;
 pub mod minimal;
 pub mod ours;

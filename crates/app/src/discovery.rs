@@ -40,7 +40,10 @@ impl Found {
     /// Whether it could be installed.
     pub(crate) fn is_valid(&self) -> bool {
         self.report.as_ref().is_none_or(Report::valid)
-            && self.findings.iter().all(|it| it.severity != Severity::Error)
+            && self
+                .findings
+                .iter()
+                .all(|it| it.severity != Severity::Error)
     }
 }
 

@@ -170,7 +170,10 @@ impl Handlers {
     pub(crate) async fn pid(&self, plugin: &PluginName) -> Option<u32> {
         let slot = self.slots.lock().get(plugin).cloned()?;
         let running = slot.running.lock().await;
-        running.as_ref().filter(|it| it.is_alive()).map(|it| it.pid())
+        running
+            .as_ref()
+            .filter(|it| it.is_alive())
+            .map(|it| it.pid())
     }
 
     async fn running(&self, slot: &Slot, launch: &Launch) -> Result<Arc<Running>, HandlerError> {

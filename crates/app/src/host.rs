@@ -49,12 +49,7 @@ impl AppHost {
 
     /// A host whose processes are started through another binary than the running one, which then need
     /// not call [`plugyard_sandbox::shim::run_if_asked`].
-    pub fn with_shim(
-        settings: AppSettings,
-        home: Home,
-        database: Database,
-        shim: PathBuf,
-    ) -> Self {
+    pub fn with_shim(settings: AppSettings, home: Home, database: Database, shim: PathBuf) -> Self {
         Self::with(settings, home, Some(database), Some(shim))
     }
 
@@ -104,7 +99,10 @@ impl Inner {
             return Ok(());
         };
         let transaction = database.begin().await?;
-        for it in found.iter().filter(|it| crate::name::check(&it.name).is_none()) {
+        for it in found
+            .iter()
+            .filter(|it| crate::name::check(&it.name).is_none())
+        {
             records::discovered(&*transaction, &it.name, &it.seen, now()).await?;
         }
         transaction.commit().await

@@ -26,8 +26,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppHost;
-use crate::entity::Model;
 use crate::discovery::Found;
+use crate::entity::Model;
 use crate::host::Inner;
 use crate::package::KIND;
 use crate::{discovery, name, records};
@@ -85,20 +85,60 @@ pub fn rights() -> Vec<RouteRight> {
         right(get.clone(), "/api/admin/plugins", PluginRead),
         right(post.clone(), "/api/admin/plugins/discover", PluginInstall),
         right(post.clone(), "/api/admin/plugins/rescan", PluginInstall),
-        right(get.clone(), "/api/admin/plugins/discovery-status", PluginRead),
-        right(post.clone(), "/api/admin/plugins/{name}/discover", PluginInstall),
-        right(post.clone(), "/api/admin/plugins/{name}/install", PluginInstall),
-        right(post.clone(), "/api/admin/plugins/{name}/upgrade", PluginInstall),
+        right(
+            get.clone(),
+            "/api/admin/plugins/discovery-status",
+            PluginRead,
+        ),
+        right(
+            post.clone(),
+            "/api/admin/plugins/{name}/discover",
+            PluginInstall,
+        ),
+        right(
+            post.clone(),
+            "/api/admin/plugins/{name}/install",
+            PluginInstall,
+        ),
+        right(
+            post.clone(),
+            "/api/admin/plugins/{name}/upgrade",
+            PluginInstall,
+        ),
         right(delete.clone(), "/api/admin/plugins/{name}", PluginRemove),
-        right(post.clone(), "/api/admin/plugins/{name}/enable", PluginOperate),
-        right(post.clone(), "/api/admin/plugins/{name}/disable", PluginOperate),
-        right(get.clone(), "/api/admin/plugins/{name}/security-check", PluginRead),
+        right(
+            post.clone(),
+            "/api/admin/plugins/{name}/enable",
+            PluginOperate,
+        ),
+        right(
+            post.clone(),
+            "/api/admin/plugins/{name}/disable",
+            PluginOperate,
+        ),
+        right(
+            get.clone(),
+            "/api/admin/plugins/{name}/security-check",
+            PluginRead,
+        ),
         right(get.clone(), "/api/admin/plugins/{name}/config", PluginRead),
         right(put, "/api/admin/plugins/{name}/config", PluginOperate),
         right(delete, "/api/admin/plugins/{name}/config", PluginOperate),
-        right(get.clone(), "/api/admin/plugins/{name}/config/values", PluginRead),
-        right(post.clone(), "/api/admin/plugins/{name}/config/reset", PluginOperate),
-        right(post, "/api/admin/plugins/{name}/config/actions", PluginOperate),
+        right(
+            get.clone(),
+            "/api/admin/plugins/{name}/config/values",
+            PluginRead,
+        ),
+        right(
+            post.clone(),
+            "/api/admin/plugins/{name}/config/reset",
+            PluginOperate,
+        ),
+        right(
+            post,
+            "/api/admin/plugins/{name}/config/actions",
+            PluginOperate,
+        ),
         right(
             get,
             "/api/admin/plugins/{name}/config/data-tables/{table}",

@@ -146,11 +146,10 @@ impl Kind for AppKind {
     async fn plan(&self, change: &Change) -> Result<Plan, KindError> {
         let mut acts = Vec::new();
         match change.action {
-            Action::Install => acts.extend([Act::Unpack, Act::Link]),
+            Action::Install | Action::Enable => acts.extend([Act::Unpack, Act::Link]),
             Action::Upgrade | Action::Rollback | Action::Restart => {
                 acts.extend([Act::Unpack, Act::Link, Act::StopHandler]);
             }
-            Action::Enable => acts.extend([Act::Unpack, Act::Link]),
             // It is stopped before it is said to be: nothing of it answers afterwards.
             Action::Disable | Action::Uninstall => acts.extend([Act::StopHandler, Act::Record]),
         }
@@ -232,7 +231,10 @@ impl Kind for AppKind {
             match self.host.0.discover().await {
                 Ok(Ok(found)) => {
                     for it in found.iter().filter(|it| !it.is_valid()) {
-                        tracing::warn!("`plugins/{}` is no plugin that could be installed", it.name);
+                        tracing::warn!(
+                            "`plugins/{}` is no plugin that could be installed",
+                            it.name
+                        );
                     }
                 }
                 Ok(Err(error)) => tracing::warn!(%error, "`plugins/` cannot be looked through"),

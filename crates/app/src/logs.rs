@@ -69,7 +69,7 @@ impl Log {
         let following = stream::unfold(live, |mut live| async move {
             loop {
                 match live.recv().await {
-                    Ok(line) => return Some((line, live)),
+                    Ok(next) => return Some((next, live)),
                     // Who is too slow misses lines, and sees it by their numbers.
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,

@@ -284,10 +284,16 @@ mod tests {
         assert_eq!(manifest.name.as_deref(), Some("Demo"));
         assert_eq!(
             manifest.handler,
-            Some(Handler::Command(vec!["python3".into(), "handler.py".into()]))
+            Some(Handler::Command(vec![
+                "python3".into(),
+                "handler.py".into()
+            ]))
         );
         let stored = serde_json::to_value(&manifest).unwrap();
-        assert_eq!(serde_json::from_value::<Manifest>(stored).unwrap(), manifest);
+        assert_eq!(
+            serde_json::from_value::<Manifest>(stored).unwrap(),
+            manifest
+        );
     }
 
     #[test]

@@ -54,7 +54,17 @@ mod tests {
             assert!(check(good).is_none(), "{good}");
         }
         for bad in [
-            "", "2x", "_x", "-x", "a.b", "a/b", "..", "插件", "a b", &"x".repeat(65), &"x".repeat(300),
+            "",
+            "2x",
+            "_x",
+            "-x",
+            "a.b",
+            "a/b",
+            "..",
+            "插件",
+            "a b",
+            &"x".repeat(65),
+            &"x".repeat(300),
         ] {
             assert!(!is_name(bad), "{bad}");
             assert_eq!(check(bad).unwrap().code, codes::APP_NAME_INVALID, "{bad}");
@@ -63,8 +73,18 @@ mod tests {
 
     #[test]
     fn words_of_the_routes_are_reserved_in_any_case() {
-        for word in ["discover", "Rescan", "discovery-status", "PORTABLE", "portables"] {
-            assert_eq!(check(word).unwrap().code, codes::PLUGIN_NAME_RESERVED, "{word}");
+        for word in [
+            "discover",
+            "Rescan",
+            "discovery-status",
+            "PORTABLE",
+            "portables",
+        ] {
+            assert_eq!(
+                check(word).unwrap().code,
+                codes::PLUGIN_NAME_RESERVED,
+                "{word}"
+            );
         }
     }
 }

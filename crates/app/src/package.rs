@@ -16,7 +16,9 @@ pub(crate) const KIND: KindId = KindId::from_static("app");
 /// The definition of the configuration.
 pub(crate) const CONFIG: &str = "config.json";
 /// Bytes that a definition may have.
-pub(crate) const CONFIG_LIMIT: u64 = 1 << 20;
+const CONFIG_LIMIT: u64 = 1 << 20;
+/// What stands for a definition with more.
+const TOO_LARGE: usize = (1 << 20) + 1;
 
 /// What is stored with a version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,13 +146,11 @@ pub(crate) fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> In
 
 /// The report on `config.json`; `None` when there is no such file, which is fine.
 pub(crate) fn definition(package: &dyn PackageReader) -> Option<Report> {
-    if package.listing().find(CONFIG).is_none() {
-        return None;
-    }
+    package.listing().find(CONFIG)?;
     // One byte more than it may have: the report says that it is too large.
     let bytes = match package.read(CONFIG, CONFIG_LIMIT) {
         Ok(bytes) => bytes,
-        Err(ReadError::TooLarge { .. }) => vec![b' '; CONFIG_LIMIT as usize + 1],
+        Err(ReadError::TooLarge { .. }) => vec![b' '; TOO_LARGE],
         // What the container has wrong stands among its own findings.
         Err(_) => return None,
     };
@@ -232,7 +232,10 @@ mod tests {
     fn everything_wrong_is_said_at_once() {
         let inspection = inspected(
             &[
-                ("config.json", r#"{"fields": {"A": {"type": "Text"}}, "x": 1}"#),
+                (
+                    "config.json",
+                    r#"{"fields": {"A": {"type": "Text"}}, "x": 1}"#,
+                ),
                 (
                     "plugyard.app.json",
                     r#"{"name": "Other", "entry": "gone.php", "handler": {"command": ["./gone"]}}"#,

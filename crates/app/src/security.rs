@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use plugyard_config::Report;
-use plugyard_model::{Code, Finding, Lang, Params, Place, Severity, codes, sort_findings};
+use plugyard_model::{Finding, Lang, Params, Place, Severity, codes, sort_findings};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -48,18 +48,8 @@ pub(crate) struct Category {
 }
 
 impl Category {
-    fn error(&mut self, code: Code, place: Place) -> &mut Finding {
-        self.push(Finding::error(code, place))
-    }
-
-    fn warning(&mut self, code: Code, place: Place) -> &mut Finding {
-        self.push(Finding::warning(code, place))
-    }
-
-    fn push(&mut self, finding: Finding) -> &mut Finding {
+    fn push(&mut self, finding: Finding) {
         self.findings.push(finding);
-        let last = self.findings.len() - 1;
-        &mut self.findings[last]
     }
 
     /// Whether nothing in it is an error.
@@ -205,14 +195,15 @@ fn integrity(subject: &Subject<'_>, found: &[tree::File], outcome: &mut Outcome)
                 }
             }
             Err(reason) => {
-                let unreadable = category.error(codes::SECURITY_UNREADABLE, Place::default());
-                *unreadable = unreadable.clone().with("file", "").with("reason", reason);
+                let finding = Finding::error(codes::SECURITY_UNREADABLE, Place::default());
+                category.push(finding.with("file", "").with("reason", reason));
             }
         }
     }
     listed(subject, found, category);
     if subject.installed.is_none() && subject.manifest.files.is_none() {
-        category.warning(codes::SECURITY_MANIFEST_ABSENT, Place::default());
+        let code = codes::SECURITY_MANIFEST_ABSENT;
+        category.push(Finding::warning(code, Place::default()));
     }
     if let Some(entry) = &subject.manifest.entry
         && !found.iter().any(|file| file.path == *entry)

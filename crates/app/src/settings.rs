@@ -4,8 +4,13 @@ use plugyard_sandbox::Limits;
 use serde::{Deserialize, Serialize};
 
 /// What plugins may declare that they need.
-pub(crate) const PERMISSIONS: [&str; 5] =
-    ["database", "environment", "filesystem", "network", "process"];
+pub(crate) const PERMISSIONS: [&str; 5] = [
+    "database",
+    "environment",
+    "filesystem",
+    "network",
+    "process",
+];
 
 /// The section `app` of the configuration. An unknown key is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -67,7 +67,10 @@ impl Running {
             .map_err(|error| failed(format!("its input cannot be opened: {error}")))?;
         let mut process = launcher.spawn(spec).await.map_err(|error| {
             let cause = std::error::Error::source(&error).map(|it| format!(": {it}"));
-            failed(format!("it cannot be started: {error}{}", cause.unwrap_or_default()))
+            failed(format!(
+                "it cannot be started: {error}{}",
+                cause.unwrap_or_default()
+            ))
         })?;
         log.host(&format!("Started the handler, process {}", process.pid()));
         let (waiting, alive) = (Waiting::default(), Arc::new(AtomicBool::new(true)));
@@ -203,13 +206,10 @@ impl Lines {
         if line.trim_ascii().is_empty() {
             return;
         }
-        let answer = match serde_json::from_slice::<Json>(line) {
-            Ok(Json::Object(answer)) => answer,
-            _ => {
-                // Often a text that was meant for the log.
-                self.log.line("stdout", self.pid, &text(line));
-                return;
-            }
+        let Ok(Json::Object(answer)) = serde_json::from_slice(line) else {
+            // Often a text that was meant for the log.
+            self.log.line("stdout", self.pid, &text(line));
+            return;
         };
         let waiting = answer
             .get("id")
@@ -232,11 +232,7 @@ async fn stderr_lines(stderr: impl AsyncRead + Unpin, pid: u32, log: Arc<Log>) {
 
 /// Gives each line to `take`. Ends at the end of the stream, or, with `false`, at a line above `limit` bytes.
 /// Without a limit what is above the log's is passed over.
-async fn lines(
-    mut stream: impl AsyncRead + Unpin,
-    limit: usize,
-    take: impl Fn(&[u8]),
-) -> bool {
+async fn lines(mut stream: impl AsyncRead + Unpin, limit: usize, take: impl Fn(&[u8])) -> bool {
     let (mut line, mut chunk) = (Vec::new(), vec![0; 16 << 10]);
     let keep = if limit == usize::MAX { LOGGED } else { limit };
     while let Ok(read @ 1..) = stream.read(&mut chunk).await {
@@ -302,7 +298,7 @@ fn spec(
     spec.env.insert("PLUGYARD_PLUGIN".into(), plugin.into());
     if let Some(pass) = pass {
         for (name, value) in pass.environment() {
-            spec.env.insert(name.into(), value.into());
+            spec.env.insert(name, value);
         }
     }
     spec.isolation = Isolation::Required;
@@ -312,7 +308,8 @@ fn spec(
     let config = plugyard_platform::config::config_file(home, &launch.plugin, launch.version.id);
     if let Some(directory) = config.parent().filter(|_| config.is_file()) {
         spec.readable.push(directory.to_owned());
-        spec.env.insert("PLUGYARD_CONFIG_FILE".into(), config.clone().into());
+        spec.env
+            .insert("PLUGYARD_CONFIG_FILE".into(), config.clone().into());
     }
     spec.writable = vec![data.to_owned()];
     spec.hidden = vec![home.root().to_owned()];

@@ -98,12 +98,15 @@ pub(super) async fn table(
         let rows = asked.get("data").and_then(Json::as_array);
         let total = asked.get("total").and_then(Json::as_u64);
         let (Some(rows), Some(total)) = (rows, total) else {
-            return Err(unreadable(plugin, "its answer has no list `data` and number `total`"));
+            return Err(unreadable(
+                plugin,
+                "its answer has no list `data` and number `total`",
+            ));
         };
         let data = json!({
             "data": rows,
             "total": total,
-            "page": page.page,
+            "page": page.number,
             "page_size": page.size,
             "total_pages": total.div_ceil(page.size),
         });
@@ -166,7 +169,7 @@ fn action(mut body: Map<String, Json>, lang: Lang) -> Result<Question, Refused> 
 /// Which part of a table.
 #[derive(Debug, PartialEq, Eq)]
 struct Page {
-    page: u64,
+    number: u64,
     size: u64,
     search: Option<String>,
     sort_field: Option<String>,
@@ -177,7 +180,7 @@ struct Page {
 impl Page {
     fn read(pairs: &[(String, String)]) -> Self {
         let mut page = Self {
-            page: 1,
+            number: 1,
             size: PAGE_SIZE,
             search: None,
             sort_field: None,
@@ -188,7 +191,7 @@ impl Page {
         let some = |text: &str| Some(cut(text)).filter(|text| !text.is_empty());
         for (name, value) in pairs {
             match name.as_str() {
-                "page" => page.page = value.parse().unwrap_or(1).max(1),
+                "page" => page.number = value.parse().unwrap_or(1).max(1),
                 "page_size" => page.size = value.parse().unwrap_or(PAGE_SIZE).clamp(10, 100),
                 "search" => page.search = some(value),
                 "sort_field" => page.sort_field = some(value),
@@ -210,7 +213,7 @@ impl Page {
         let question = json!({
             "type": "table",
             "table": table,
-            "page": self.page,
+            "page": self.number,
             "page_size": self.size,
             "search": self.search,
             "sort_field": self.sort_field,
@@ -307,13 +310,15 @@ mod tests {
     #[test]
     fn pages_are_clamped_and_filters_read() {
         let read = |query: &str| Page::read(&pairs(Some(query)));
-        let page = read("page=0&page_size=1000&search=a%20b&sort_order=DESC&sort_field=x&filters[k]=v&other=1");
-        assert_eq!((page.page, page.size), (1, 100));
+        let page = read(
+            "page=0&page_size=1000&search=a%20b&sort_order=DESC&sort_field=x&filters[k]=v&other=1",
+        );
+        assert_eq!((page.number, page.size), (1, 100));
         assert_eq!(page.search.as_deref(), Some("a b"));
         assert!(page.descending);
         assert_eq!(page.filters["k"], "v");
         let page = read("page=x&page_size=1");
-        assert_eq!((page.page, page.size), (1, 10));
+        assert_eq!((page.number, page.size), (1, 10));
         assert_eq!(read("").size, 20);
         assert_eq!(read("page_size=x").size, 20);
     }

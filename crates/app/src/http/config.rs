@@ -43,10 +43,9 @@ pub(super) async fn show(
             view["values"] = json!({});
             return Ok(Success::new(Done::Config, view));
         };
-        let view =
-            config
-                .definition
-                .view(name, config.revision, &config.values, seconds(), lang);
+        let view = config
+            .definition
+            .view(name, config.revision, &config.values, seconds(), lang);
         Ok(Success::new(Done::Config, view).at(config.revision))
     };
     answer(outcome.await, None, lang)
@@ -170,10 +169,7 @@ pub(super) async fn reset(
     answer(outcome, concerns.as_ref(), lang)
 }
 
-fn keys(
-    body: &serde_json::Map<String, Json>,
-    lang: Lang,
-) -> Result<Option<Vec<String>>, Refused> {
+fn keys(body: &serde_json::Map<String, Json>, lang: Lang) -> Result<Option<Vec<String>>, Refused> {
     let keys = match body.get("keys") {
         None | Some(Json::Null) => return Ok(None),
         Some(Json::Array(keys)) => keys

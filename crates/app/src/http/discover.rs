@@ -1,7 +1,7 @@
 //! Discovery: what is in `plugins/`, and what of it is written down.
 
-use axum::extract::{Path, State};
 use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use plugyard_http::{Language, Unhurried};
 use plugyard_model::{Lang, PluginName, Problem, codes};

@@ -62,7 +62,10 @@ impl Parts {
             Some(view) if about.has_config => match routes.platform.config(&view.plugin).await {
                 Ok(Some(config)) => {
                     let now = host::now() / 1000;
-                    config.definition.completeness(&config.values, now).is_empty()
+                    config
+                        .definition
+                        .completeness(&config.values, now)
+                        .is_empty()
                 }
                 _ => false,
             },

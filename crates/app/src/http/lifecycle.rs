@@ -284,9 +284,9 @@ impl Routes {
     async fn installed_or_conflict(&self, known: &Known) -> Result<Installation, Refused> {
         match known.installed() {
             Some(installation) => Ok(installation),
-            None if self.is_known(known).await => {
-                Err(Problem::new(codes::NOT_INSTALLED).about(&known.plugin).into())
-            }
+            None if self.is_known(known).await => Err(Problem::new(codes::NOT_INSTALLED)
+                .about(&known.plugin)
+                .into()),
             None => Err(not_found(known.plugin.key.as_str()).into()),
         }
     }

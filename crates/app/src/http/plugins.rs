@@ -6,8 +6,8 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use futures::StreamExt as _;
 use plugyard_http::{Language, Unhurried};
-use plugyard_model::codes;
 use plugyard_model::Problem;
+use plugyard_model::codes;
 
 use super::Routes;
 use super::entry::Parts;
@@ -94,7 +94,9 @@ async fn all(routes: &Routes, query: Option<&str>) -> Result<Success, Refused> {
     }
     let entries = futures::stream::iter(parts.into_values())
         .filter(|it| {
-            let fits = status.as_deref().is_none_or(|status| it.status(routes) == status);
+            let fits = status
+                .as_deref()
+                .is_none_or(|status| it.status(routes) == status);
             std::future::ready(fits)
         })
         .map(|it| it.document(routes))

@@ -39,7 +39,10 @@ impl Success {
 
 /// What was refused.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct Refused(Box<Refusing>);
+
+#[derive(Debug)]
+struct Refusing {
     problem: Problem,
     /// Another status than the problem's own.
     status: Option<u16>,
@@ -50,13 +53,13 @@ pub(super) struct Refused {
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
-        Self {
+        Self(Box::new(Refusing {
             problem,
             status: None,
             data: Json::Null,
             errors: None,
             details: None,
-        }
+        }))
     }
 }
 
@@ -68,13 +71,13 @@ impl From<StoreError> for Refused {
 
 impl Refused {
     pub(super) fn with_data(mut self, data: impl serde::Serialize) -> Self {
-        self.data = serde_json::to_value(data).unwrap_or_default();
+        self.0.data = serde_json::to_value(data).unwrap_or_default();
         self
     }
 
     /// Says that what the client holds is not what is there.
     pub(super) fn precondition(&mut self) {
-        self.status = Some(412);
+        self.0.status = Some(412);
     }
 
     /// A write of values that was refused. A conflict with `If-Match` is a failed precondition.
@@ -88,7 +91,7 @@ impl Refused {
             ConfigRefusal::Problem(problem) => {
                 let conflict = problem.code == codes::REVISION_CONFLICT && if_match;
                 let mut refused = Self::from(problem.about(plugin));
-                refused.status = conflict.then_some(412);
+                refused.0.status = conflict.then_some(412);
                 refused
             }
             ConfigRefusal::Rejected(rejected) => {
@@ -104,8 +107,8 @@ impl Refused {
                 };
                 let document = rejected.document(lang);
                 let mut refused = Self::from(problem.about(plugin));
-                refused.errors = serde_json::to_value(&document.errors).ok();
-                refused.details = serde_json::to_value(&document.details).ok();
+                refused.0.errors = serde_json::to_value(&document.errors).ok();
+                refused.0.details = serde_json::to_value(&document.details).ok();
                 refused
             }
         }
@@ -130,18 +133,19 @@ impl Refused {
         });
         let details = details.collect();
         let mut refused = Self::from(Problem::new(codes::VALIDATION_FAILED));
-        refused.errors = Some(Json::Object(errors));
-        refused.details = Some(Json::Array(details));
+        refused.0.errors = Some(Json::Object(errors));
+        refused.0.details = Some(Json::Array(details));
         refused
     }
 
     fn answer(&self, lang: Lang) -> Answer {
-        let mut answer = Answer::problem(&self.problem, lang);
-        answer.code = self.status.unwrap_or(answer.code);
-        answer.message = words::problem(&self.problem, lang);
-        answer.data = self.data.clone();
-        answer.errors.clone_from(&self.errors);
-        answer.details.clone_from(&self.details);
+        let refusing = &*self.0;
+        let mut answer = Answer::problem(&refusing.problem, lang);
+        answer.code = refusing.status.unwrap_or(answer.code);
+        answer.message = words::problem(&refusing.problem, lang);
+        answer.data = refusing.data.clone();
+        answer.errors.clone_from(&refusing.errors);
+        answer.details.clone_from(&refusing.details);
         answer
     }
 }
@@ -181,7 +185,7 @@ pub(super) fn answer(
         }
         Err(refused) => {
             let mut response = refused.answer(lang).response(lang);
-            let word = refused.problem.code.as_str();
+            let word = refused.0.problem.code.as_str();
             response.extensions_mut().insert(Refusal(word));
             response
         }

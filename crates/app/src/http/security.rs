@@ -41,16 +41,17 @@ async fn run(routes: &Routes, plugin: &PluginName, lang: Lang) -> Result<Success
     let known = routes.known(plugin.clone()).await?;
     let found = routes.look(plugin).await?;
     let found = found.ok_or_else(|| not_found(plugin.key.as_str()))?;
-    let installed = match known.installed() {
-        Some(installation) => {
-            let digest = installation.current.digest;
-            let file = routes.platform.file(&digest).await;
-            Some(file.map_err(|error| {
-                Problem::new(codes::OBJECTS_UNAVAILABLE).with("reason", error)
-            })?)
-        }
-        None => None,
-    };
+    let installed =
+        match known.installed() {
+            Some(installation) => {
+                let digest = installation.current.digest;
+                let file = routes.platform.file(&digest).await;
+                Some(file.map_err(|error| {
+                    Problem::new(codes::OBJECTS_UNAVAILABLE).with("reason", error)
+                })?)
+            }
+            None => None,
+        };
     let (home, settings) = (routes.host.home.clone(), routes.host.settings.clone());
     let name = plugin.key.to_string();
     let work = move || {

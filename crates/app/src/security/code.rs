@@ -5,6 +5,7 @@ mod php;
 mod python;
 mod shell;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -18,12 +19,10 @@ const SOURCE: u64 = 1 << 20;
 /// Bytes of a call that are shown.
 const SHOWN: usize = 80;
 
-/// What the code was seen to need; `None` where there is no way to tell.
+/// What the code was seen to need.
 #[derive(Debug, Default)]
 pub(super) struct Used {
-    network: bool,
-    process: bool,
-    environment: bool,
+    permissions: BTreeSet<&'static str>,
     /// Some source was not looked into.
     incomplete: bool,
 }
@@ -31,13 +30,9 @@ pub(super) struct Used {
 impl Used {
     /// Whether a permission is certainly needed by nothing.
     pub(super) fn lacks(&self, permission: &str) -> bool {
-        let used = match permission {
-            "network" => self.network,
-            "process" => self.process,
-            "environment" => self.environment,
-            _ => return false,
-        };
-        !used && !self.incomplete
+        // Of the others there is no way to tell.
+        let seen = ["network", "process", "environment"].contains(&permission);
+        seen && !self.permissions.contains(permission) && !self.incomplete
     }
 }
 
@@ -68,15 +63,20 @@ impl Kind {
         if content.starts_with(b"<?php") {
             return Some(Self::Php);
         }
-        let line = content.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+        let line = content
+            .strip_prefix(b"#!")?
+            .split(|byte| *byte == b'\n')
+            .next()?;
         let line = String::from_utf8_lossy(line);
         let mut words = line.split(|c: char| c.is_whitespace() || c == '/');
-        words.find_map(|word| match word.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') {
-            "php" => Some(Self::Php),
-            "node" | "nodejs" => Some(Self::JavaScript),
-            "python" => Some(Self::Python),
-            "sh" | "bash" | "dash" | "zsh" | "ksh" => Some(Self::Shell),
-            _ => None,
+        words.find_map(|word| {
+            match word.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') {
+                "php" => Some(Self::Php),
+                "node" | "nodejs" => Some(Self::JavaScript),
+                "python" => Some(Self::Python),
+                "sh" | "bash" | "dash" | "zsh" | "ksh" => Some(Self::Shell),
+                _ => None,
+            }
         })
     }
 
@@ -111,7 +111,10 @@ pub(super) fn check(
     for file in files {
         let known_bad = &subject.settings.known_bad;
         let digest = tree::hex(&file.digest);
-        if known_bad.iter().any(|bad| bad.eq_ignore_ascii_case(&digest)) {
+        if known_bad
+            .iter()
+            .any(|bad| bad.eq_ignore_ascii_case(&digest))
+        {
             let finding = Finding::error(codes::SECURITY_KNOWN_BAD, Place::file(&file.path));
             outcome.code_security.push(finding.with("file", &file.path));
         }
@@ -152,7 +155,9 @@ pub(super) fn check(
                 let code = codes::SECURITY_TIME_OUT;
                 let finding = Finding::error(code, Place::file(&file.path));
                 let finding = finding.with("file", &file.path);
-                outcome.code_security.push(finding.with("seconds", TIME.as_secs()));
+                outcome
+                    .code_security
+                    .push(finding.with("seconds", TIME.as_secs()));
                 break;
             }
         }
@@ -203,7 +208,7 @@ impl Look<'_> {
         'walk: loop {
             let node = cursor.node();
             seen = seen.wrapping_add(1);
-            if seen % 4096 == 0 && Instant::now() >= deadline {
+            if seen.is_multiple_of(4096) && Instant::now() >= deadline {
                 return Err(TimeOut);
             }
             if broken.is_none() && (node.is_error() || node.is_missing()) {
@@ -257,19 +262,34 @@ impl Look<'_> {
 
     /// It starts another program.
     fn process(&mut self, node: Node<'_>, call: &str) {
-        self.used.process = true;
-        self.tell(Severity::Error, codes::SECURITY_PROCESS_EXECUTION, node, call);
+        self.used.permissions.insert("process");
+        self.tell(
+            Severity::Error,
+            codes::SECURITY_PROCESS_EXECUTION,
+            node,
+            call,
+        );
     }
 
     /// It makes code of text.
     fn evaluation(&mut self, node: Node<'_>, call: &str) {
-        self.tell(Severity::Error, codes::SECURITY_DYNAMIC_EVALUATION, node, call);
+        self.tell(
+            Severity::Error,
+            codes::SECURITY_DYNAMIC_EVALUATION,
+            node,
+            call,
+        );
     }
 
     /// It takes the whole environment.
     fn environment(&mut self, node: Node<'_>, call: &str) {
-        self.used.environment = true;
-        self.tell(Severity::Error, codes::SECURITY_ENVIRONMENT_DUMP, node, call);
+        self.used.permissions.insert("environment");
+        self.tell(
+            Severity::Error,
+            codes::SECURITY_ENVIRONMENT_DUMP,
+            node,
+            call,
+        );
     }
 
     /// It calls what a variable names.
@@ -279,9 +299,14 @@ impl Look<'_> {
 
     /// It reaches the network.
     fn network(&mut self, node: Node<'_>, call: &str) {
-        self.used.network = true;
+        self.used.permissions.insert("network");
         if !self.may_reach {
-            self.tell(Severity::Warning, codes::SECURITY_NETWORK_UNDECLARED, node, call);
+            self.tell(
+                Severity::Warning,
+                codes::SECURITY_NETWORK_UNDECLARED,
+                node,
+                call,
+            );
         }
     }
 
@@ -310,10 +335,15 @@ impl Look<'_> {
         loop {
             let inner = cursor.node();
             if kinds.contains(&inner.kind()) {
-                let called = self.field(inner, "function").or(self.field(inner, "constructor"));
+                let called = self
+                    .field(inner, "function")
+                    .or(self.field(inner, "constructor"));
                 let called = called.unwrap_or_default();
                 let last = called.rsplit(['.', '\\', ':']).next().unwrap_or_default();
-                if names.iter().any(|name| name.eq_ignore_ascii_case(last) || *name == called) {
+                if names
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(last) || *name == called)
+                {
                     return Some(called.to_owned());
                 }
             }
@@ -357,11 +387,24 @@ fn shown(text: &str) -> String {
 /// a placeholder or a sentence.
 fn is_secret(name: &str, text: &str) -> bool {
     const WORDS: [&str; 9] = [
-        "password", "passwd", "secret", "apikey", "accesskey", "privatekey", "authtoken",
-        "accesstoken", "clientsecret",
+        "password",
+        "passwd",
+        "secret",
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "authtoken",
+        "accesstoken",
+        "clientsecret",
     ];
     const PLACEHOLDERS: [&str; 7] = [
-        "example", "your", "change", "placeholder", "xxxx", "****", "<",
+        "example",
+        "your",
+        "change",
+        "placeholder",
+        "xxxx",
+        "****",
+        "<",
     ];
     let plain: String = name
         .chars()

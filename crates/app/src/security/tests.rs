@@ -60,7 +60,11 @@ fn told(category: &Category) -> Vec<String> {
         .findings
         .iter()
         .map(|it| {
-            let mark = if it.severity == Severity::Error { "!" } else { "?" };
+            let mark = if it.severity == Severity::Error {
+                "!"
+            } else {
+                "?"
+            };
             let line = it.place.line.map(|line| format!(":{line}"));
             let code = it.code.as_str().trim_start_matches("security_");
             format!("{mark}{code} {}{}", it.place.file, line.unwrap_or_default())
@@ -74,9 +78,18 @@ fn told(category: &Category) -> Vec<String> {
 fn a_clean_plugin_is_valid_in_all_categories() {
     let mut plugin = Plugin::new(&[
         ("config.json", r#"{"fields": {}}"#),
-        ("src/Plugin.php", "<?php\n// eval($x) and `ls` are only named here\nfunction run() { return 'eval(1)'; }\n"),
-        ("a.js", "const re = /x/; re.exec('eval(1)'); // child_process\n"),
-        ("a.py", "import os\nprint(os.environ['HOME'], 'eval(1)')  # eval(1)\n"),
+        (
+            "src/Plugin.php",
+            "<?php\n// eval($x) and `ls` are only named here\nfunction run() { return 'eval(1)'; }\n",
+        ),
+        (
+            "a.js",
+            "const re = /x/; re.exec('eval(1)'); // child_process\n",
+        ),
+        (
+            "a.py",
+            "import os\nprint(os.environ['HOME'], 'eval(1)')  # eval(1)\n",
+        ),
     ]);
     plugin.install();
     let outcome = plugin.check();
@@ -130,7 +143,10 @@ fn files_are_compared_with_what_the_manifest_lists() {
     let found = tree::walk(plugin.directory.path(), &mut Outcome::default());
     let good = tree::hex(&found[0].digest);
     plugin.manifest.files = Some([("a.php".to_owned(), good.to_uppercase())].into());
-    assert_eq!(told(&plugin.check().file_integrity), ["!file_unlisted b.php"]);
+    assert_eq!(
+        told(&plugin.check().file_integrity),
+        ["!file_unlisted b.php"]
+    );
     plugin.manifest.files = Some(
         [
             ("a.php".to_owned(), good),
@@ -147,7 +163,11 @@ fn files_are_compared_with_what_the_manifest_lists() {
 
 #[test]
 fn links_and_permissions_are_told() {
-    let plugin = Plugin::new(&[("a.php", "<?php"), ("b.sh", "true\n"), ("open/c.php", "<?php")]);
+    let plugin = Plugin::new(&[
+        ("a.php", "<?php"),
+        ("b.sh", "true\n"),
+        ("open/c.php", "<?php"),
+    ]);
     let root = plugin.directory.path();
     symlink("/etc/passwd", root.join("out")).unwrap();
     symlink("a.php", root.join("in")).unwrap();
@@ -160,10 +180,18 @@ fn links_and_permissions_are_told() {
     let outcome = plugin.check();
     assert_eq!(
         told(&outcome.permissions),
-        ["!set_id b.sh", "!world_writable a.php", "!world_writable open"]
+        [
+            "!set_id b.sh",
+            "!world_writable a.php",
+            "!world_writable open"
+        ]
     );
     assert!(told(&outcome.file_integrity).contains(&"!link_escapes out".to_owned()));
-    assert!(!told(&outcome.file_integrity).iter().any(|it| it.ends_with(" in")));
+    assert!(
+        !told(&outcome.file_integrity)
+            .iter()
+            .any(|it| it.ends_with(" in"))
+    );
 }
 
 #[test]
@@ -179,7 +207,10 @@ fn permissions_are_those_that_exist_are_given_and_needed() {
     assert_eq!(told(&outcome.code_security), [""; 0]);
     assert_eq!(
         told(&outcome.permissions),
-        ["!permission_unknown plugyard.app.json", "?permission_unused plugyard.app.json"]
+        [
+            "!permission_unknown plugyard.app.json",
+            "?permission_unused plugyard.app.json"
+        ]
     );
     plugin.settings.permissions = permissions(&["database"]);
     plugin.settings.denied_names = permissions(&["demo"]);
@@ -208,7 +239,10 @@ fn finds(file: &str, source: &str, expected: &[&str]) {
         .map(|it| it.replace(&format!(" {file}"), ""))
         .collect();
     assert_eq!(told, expected, "{source}");
-    assert_eq!(outcome.code_security.valid(), !expected.iter().any(|it| it.starts_with('!')));
+    assert_eq!(
+        outcome.code_security.valid(),
+        !expected.iter().any(|it| it.starts_with('!'))
+    );
 }
 
 #[test]
@@ -339,7 +373,11 @@ fn sources_that_cannot_be_looked_into_are_told() {
     plugin.write("bad.php", bad);
     let digest = files::file_digest(&plugin.directory.path().join("bad.php")).unwrap();
     plugin.settings.known_bad = vec![tree::hex(&digest).to_uppercase()];
-    fs::write(plugin.directory.path().join("latin.py"), b"x = '\xff\xfe'\neval(x)\n").unwrap();
+    fs::write(
+        plugin.directory.path().join("latin.py"),
+        b"x = '\xff\xfe'\neval(x)\n",
+    )
+    .unwrap();
     let outcome = plugin.check();
     assert_eq!(
         told(&outcome.code_security),

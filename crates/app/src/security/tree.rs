@@ -65,7 +65,14 @@ pub(super) fn walk(root: &Path, outcome: &mut Outcome) -> Vec<File> {
                 outcome.file_integrity.push(finding.with("file", &below));
                 continue;
             }
-            look(root, &entry.path(), below, outcome, &mut waiting, &mut found);
+            look(
+                root,
+                &entry.path(),
+                below,
+                outcome,
+                &mut waiting,
+                &mut found,
+            );
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));

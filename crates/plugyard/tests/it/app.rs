@@ -216,6 +216,23 @@ impl App {
         serde_json::from_slice(&fs::read(file).expect("the file")).expect("JSON")
     }
 
+    /// How many rows a table has.
+    pub(super) fn rows(&self, table: &str) -> i64 {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            use sea_orm::{ConnectionTrait as _, Statement};
+            let connection = sea_orm::Database::connect(&self.database.address)
+                .await
+                .expect("the database can be reached");
+            let sql = format!("SELECT COUNT(*) AS n FROM {table}");
+            let query = Statement::from_string(connection.get_database_backend(), sql);
+            let row = connection.query_one_raw(query).await.expect("a row");
+            let count = row.expect("a row").try_get("", "n").expect("a number");
+            connection.close().await.expect("a connection closes");
+            count
+        })
+    }
+
     /// Whether a text is anywhere in the database's files.
     pub(super) fn database_contains(&self, text: &str) -> bool {
         let Some(path) = self.database.address.strip_prefix("sqlite:") else {

@@ -6,14 +6,29 @@ use super::{Look, unquoted};
 
 const PROCESS_MODULES: [&str; 4] = ["child_process", "cluster", "worker_threads", "execa"];
 const NETWORK_MODULES: [&str; 13] = [
-    "http", "https", "http2", "net", "tls", "dgram", "axios", "node-fetch", "undici", "got",
-    "request", "ws", "nodemailer",
+    "http",
+    "https",
+    "http2",
+    "net",
+    "tls",
+    "dgram",
+    "axios",
+    "node-fetch",
+    "undici",
+    "got",
+    "request",
+    "ws",
+    "nodemailer",
 ];
 const PROCESS: [&str; 5] = ["execSync", "execFileSync", "spawnSync", "execFile", "spawn"];
 const NETWORK: [&str; 2] = ["fetch", "sendBeacon"];
 const NETWORK_CLASSES: [&str; 4] = ["XMLHttpRequest", "WebSocket", "EventSource", "WebTransport"];
 const VM: [&str; 5] = [
-    "runInNewContext", "runInThisContext", "runInContext", "compileFunction", "execScript",
+    "runInNewContext",
+    "runInThisContext",
+    "runInContext",
+    "compileFunction",
+    "execScript",
 ];
 const DECODING: [&str; 4] = ["atob", "unescape", "Buffer.from", "inflateSync"];
 const CALLS: [&str; 2] = ["call_expression", "new_expression"];
@@ -22,7 +37,10 @@ pub(super) fn visit(look: &mut Look<'_>, node: Node<'_>) {
     match node.kind() {
         "call_expression" => call(look, node),
         "new_expression" => {
-            let class = look.field(node, "constructor").unwrap_or_default().to_owned();
+            let class = look
+                .field(node, "constructor")
+                .unwrap_or_default()
+                .to_owned();
             if class == "Function" || class.ends_with(".Function") {
                 evaluation(look, node, "Function");
             } else if class.ends_with("Script") && class.contains("vm") {

@@ -5,23 +5,49 @@ use tree_sitter::Node;
 use super::{Look, unquoted};
 
 const PROCESS: [&str; 8] = [
-    "exec", "system", "shell_exec", "passthru", "popen", "proc_open", "pcntl_exec", "expect_popen",
+    "exec",
+    "system",
+    "shell_exec",
+    "passthru",
+    "popen",
+    "proc_open",
+    "pcntl_exec",
+    "expect_popen",
 ];
 const EVALUATION: [&str; 3] = ["eval", "assert", "create_function"];
 const ENVIRONMENT: [&str; 3] = ["phpinfo", "get_defined_vars", "apache_getenv"];
 const NETWORK: [&str; 13] = [
-    "curl_init", "curl_exec", "curl_multi_exec", "fsockopen", "pfsockopen", "stream_socket_client",
-    "stream_socket_server", "socket_create", "socket_connect", "ftp_connect", "ftp_ssl_connect",
-    "ssh2_connect", "mail",
+    "curl_init",
+    "curl_exec",
+    "curl_multi_exec",
+    "fsockopen",
+    "pfsockopen",
+    "stream_socket_client",
+    "stream_socket_server",
+    "socket_create",
+    "socket_connect",
+    "ftp_connect",
+    "ftp_ssl_connect",
+    "ssh2_connect",
+    "mail",
 ];
 /// They take an address as well as a file.
 const OPENING: [&str; 5] = ["file_get_contents", "fopen", "file", "copy", "readfile"];
 const INDIRECT: [&str; 4] = [
-    "call_user_func", "call_user_func_array", "forward_static_call", "register_shutdown_function",
+    "call_user_func",
+    "call_user_func_array",
+    "forward_static_call",
+    "register_shutdown_function",
 ];
 const DECODING: [&str; 8] = [
-    "base64_decode", "gzinflate", "gzuncompress", "gzdecode", "str_rot13", "hex2bin",
-    "convert_uudecode", "zlib_decode",
+    "base64_decode",
+    "gzinflate",
+    "gzuncompress",
+    "gzdecode",
+    "str_rot13",
+    "hex2bin",
+    "convert_uudecode",
+    "zlib_decode",
 ];
 const CALLS: [&str; 1] = ["function_call_expression"];
 
@@ -32,7 +58,9 @@ pub(super) fn visit(look: &mut Look<'_>, node: Node<'_>) {
             let text = look.text(node).to_owned();
             look.process(node, &text);
         }
-        "include_expression" | "include_once_expression" | "require_expression"
+        "include_expression"
+        | "include_once_expression"
+        | "require_expression"
         | "require_once_expression" => {
             if let Some(inner) = look.calls_inside(node, &CALLS, &DECODING) {
                 let text = look.text(node).to_owned();
@@ -78,7 +106,11 @@ fn call(look: &mut Look<'_>, node: Node<'_>) {
         }
         return;
     }
-    let name = text.rsplit('\\').next().unwrap_or_default().to_ascii_lowercase();
+    let name = text
+        .rsplit('\\')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let is = |names: &[&str]| names.contains(&name.as_str());
     let arguments = node.child_by_field_name("arguments");
     let first = arguments.and_then(|it| it.named_child(0));
@@ -92,12 +124,16 @@ fn call(look: &mut Look<'_>, node: Node<'_>) {
         look.network(node, &name);
     } else if is(&OPENING) {
         let address = first.map(|it| unquoted(look.text(it)).to_ascii_lowercase());
-        let remote = ["http://", "https://", "ftp://", "ssl://", "tls://", "tcp://", "udp://"];
+        let remote = [
+            "http://", "https://", "ftp://", "ssl://", "tls://", "tcp://", "udp://",
+        ];
         if address.is_some_and(|it| remote.iter().any(|scheme| it.starts_with(scheme))) {
             look.network(node, &name);
         }
     } else if is(&INDIRECT) {
-        let named = first.map(|it| look.text(it)).is_some_and(|it| it.starts_with('$'));
+        let named = first
+            .map(|it| look.text(it))
+            .is_some_and(|it| it.starts_with('$'));
         if named {
             look.variable(node, &name);
         }

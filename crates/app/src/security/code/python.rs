@@ -5,18 +5,45 @@ use tree_sitter::Node;
 use super::{Look, unquoted};
 
 const PROCESS_MODULES: [&str; 6] = [
-    "subprocess", "pty", "commands", "popen2", "pexpect", "multiprocessing",
+    "subprocess",
+    "pty",
+    "commands",
+    "popen2",
+    "pexpect",
+    "multiprocessing",
 ];
 const NETWORK_MODULES: [&str; 17] = [
-    "socket", "ssl", "requests", "urllib.request", "urllib3", "http.client", "http.server", "httpx",
-    "aiohttp", "ftplib", "smtplib", "telnetlib", "poplib", "imaplib", "paramiko", "websockets",
+    "socket",
+    "ssl",
+    "requests",
+    "urllib.request",
+    "urllib3",
+    "http.client",
+    "http.server",
+    "httpx",
+    "aiohttp",
+    "ftplib",
+    "smtplib",
+    "telnetlib",
+    "poplib",
+    "imaplib",
+    "paramiko",
+    "websockets",
     "xmlrpc.client",
 ];
 const OS_PROCESS: [&str; 4] = ["system", "popen", "fork", "forkpty"];
 const EVALUATION: [&str; 4] = ["eval", "exec", "compile", "__import__"];
 const DECODING: [&str; 10] = [
-    "b64decode", "b32decode", "b16decode", "a85decode", "decompress", "loads", "unhexlify",
-    "fromhex", "decode", "decodebytes",
+    "b64decode",
+    "b32decode",
+    "b16decode",
+    "a85decode",
+    "decompress",
+    "loads",
+    "unhexlify",
+    "fromhex",
+    "decode",
+    "decodebytes",
 ];
 const CALLS: [&str; 1] = ["call"];
 
@@ -75,12 +102,15 @@ fn call(look: &mut Look<'_>, node: Node<'_>) {
         if !known {
             look.variable(node, called);
         }
-    } else if function.kind() == "subscript"
-        && (called.starts_with("globals()") || called.starts_with("locals()"))
-    {
-        look.variable(node, called);
-    } else if function.kind() == "call" && called.starts_with("getattr(") {
-        look.variable(node, called);
+    } else {
+        let computed: &[&str] = match function.kind() {
+            "subscript" => &["globals()", "locals()"],
+            "call" => &["getattr("],
+            _ => &[],
+        };
+        if computed.iter().any(|start| called.starts_with(start)) {
+            look.variable(node, called);
+        }
     }
 }
 
@@ -98,7 +128,9 @@ fn import(look: &mut Look<'_>, node: Node<'_>) {
         Some(module) => {
             let os_process = |name: &String| {
                 OS_PROCESS.contains(&name.as_str())
-                    || ["exec", "spawn"].iter().any(|start| name.starts_with(start))
+                    || ["exec", "spawn"]
+                        .iter()
+                        .any(|start| name.starts_with(start))
             };
             if module == "os" {
                 if let Some(name) = names.iter().find(|name| os_process(name)) {
@@ -126,16 +158,22 @@ fn import(look: &mut Look<'_>, node: Node<'_>) {
 }
 
 fn network(look: &mut Look<'_>, node: Node<'_>, module: &str) {
-    let known = NETWORK_MODULES
-        .iter()
-        .any(|known| module == *known || module.strip_prefix(known).is_some_and(|it| it.starts_with('.')));
+    let known = NETWORK_MODULES.iter().any(|known| {
+        module == *known
+            || module
+                .strip_prefix(known)
+                .is_some_and(|it| it.starts_with('.'))
+    });
     if known {
         look.network(node, module);
     }
 }
 
 fn text_for(look: &mut Look<'_>, node: Node<'_>, name: &str, value: &str) {
-    let Some(value) = node.child_by_field_name(value).filter(|it| it.kind() == "string") else {
+    let Some(value) = node
+        .child_by_field_name(value)
+        .filter(|it| it.kind() == "string")
+    else {
         return;
     };
     let name = look.field(node, name).unwrap_or_default();

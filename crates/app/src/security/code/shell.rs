@@ -53,9 +53,12 @@ fn command(look: &mut Look<'_>, node: Node<'_>) {
         .iter()
         .map(|it| look.text(*it).to_owned())
         .collect();
-    let computed = |word: Option<&String>| word.is_some_and(|word| word.contains('$') || word.contains('`'));
+    let computed =
+        |word: Option<&String>| word.is_some_and(|word| word.contains('$') || word.contains('`'));
     let is = |names: &[&str]| names.contains(&base.as_str());
-    if is(&EVALUATION) {
+    let run = is(&SHELLS) && words.iter().any(|word| word == "-c") && computed(words.last());
+    let read = is(&["source", "."]) && computed(words.first());
+    if is(&EVALUATION) || run || read {
         look.evaluation(node, &called);
     } else if is(&PROCESS) {
         look.process(node, &called);
@@ -63,10 +66,6 @@ fn command(look: &mut Look<'_>, node: Node<'_>) {
         look.environment(node, &called);
     } else if is(&NETWORK) {
         look.network(node, &called);
-    } else if is(&SHELLS) && words.iter().any(|word| word == "-c") && computed(words.last()) {
-        look.evaluation(node, &called);
-    } else if is(&["source", "."]) && computed(words.first()) {
-        look.evaluation(node, &called);
     } else if called.starts_with('$') {
         look.variable(node, &called);
     }

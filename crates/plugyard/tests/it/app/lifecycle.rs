@@ -95,7 +95,9 @@ fn scenario_52_an_uninstall_leaves_the_record_and_no_process() {
             "plugin_not_installed",
         );
         assert!(app.own("DemoPlugin").is_none());
-        assert!(!app.database_contains("https://api.example.com"));
+        for table in ["config_values", "config_history", "config_definitions"] {
+            assert_eq!(app.rows(table), 0, "{table}");
+        }
         // Again: nothing happens, and the time stays.
         let again = app.ok(Method::DELETE, "/DemoPlugin", None);
         assert_eq!(again["changed"], false);
