@@ -6,6 +6,7 @@
 //! * [`minimal`]: that loop, the limit that ours is compared to.
 //! * [`ours`]: the product's own host and rules, as a library.
 //! * [`plugins`]: the plugins, one made with the Python SDK and one that speaks the protocol bare.
+//! * [`under_load`]: swaps, kills, pools and bursts while rows flow.
 //! * [`works`]: the pieces of work and how each is measured on both sides.
 //!
 //! The binary `plugyard-bench` measures and prints JSON, `plugyard-bench-peer` is the bare plugin.
@@ -18,4 +19,5 @@ pub mod frames;
 pub mod minimal;
 pub mod ours;
 pub mod plugins;
+pub mod under_load;
 pub mod works;

@@ -34,6 +34,12 @@ struct Arguments {
     /// Only works whose title contains this.
     #[arg(long)]
     only: Option<String>,
+    /// Swaps in a row.
+    #[arg(long, default_value_t = 100)]
+    swaps: usize,
+    /// Only the soak, for so many minutes.
+    #[arg(long)]
+    soak: Option<f64>,
 }
 
 fn main() -> Result<()> {
@@ -59,6 +65,12 @@ fn main() -> Result<()> {
         turns: arguments.turns,
     };
     let bench = Bench::new(runtime, ours, python, bare, effort, arguments.cores);
+    if let Some(minutes) = arguments.soak {
+        let soaked = bench.load().soak(Duration::from_secs_f64(minutes * 60.0))?;
+        bench.end();
+        println!("{soaked}");
+        return Ok(());
+    }
     let wanted = |title: &str| {
         arguments
             .only
@@ -87,6 +99,24 @@ fn main() -> Result<()> {
             .map(|n| Plugin::bare(below.path(), &peer, &format!("bare{n}")))
             .collect::<Result<_, _>>()?;
         rows.push(bench.install(&plugins)?);
+    }
+    let load = bench.load();
+    if wanted("burst over HTTP") {
+        eprintln!("{} core(s): burst over HTTP", arguments.cores);
+        rows.push(load.burst()?);
+    }
+    // The rest says little on one core: the plugin and the host only wait for each other there.
+    if arguments.cores > 1 && wanted("worker pool") {
+        eprintln!("{} core(s): worker pool", arguments.cores);
+        rows.extend(load.pools()?);
+    }
+    if arguments.cores > 1 && wanted("plugin killed") {
+        eprintln!("{} core(s): plugin killed", arguments.cores);
+        rows.push(load.killed()?);
+    }
+    if arguments.cores > 1 && wanted("hot swap") {
+        eprintln!("{} core(s): hot swap", arguments.cores);
+        rows.extend(load.swaps(below.path(), arguments.swaps)?);
     }
     if wanted("fsync") {
         rows.push(bench.durable()?);

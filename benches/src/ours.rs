@@ -1,24 +1,29 @@
 //! The product's side: the real host with its sandboxed processes, and the real rules, as libraries.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use async_trait::async_trait;
+use bytes::Bytes;
 use plugyard_archive::{Policy, Zip, pack_to_file};
 use plugyard_flow::{Builtins, Combined, FlowService};
 use plugyard_model::{Digest, InstallationId, KindId, OperationId, PluginName, VersionId, Wanted};
 use plugyard_platform::kind::{Action, Change, Packages, StepCx, StepError, Version};
 use plugyard_platform::{Home, Kind};
-use plugyard_portable::{PortableHost, PortableSettings};
+use plugyard_portable::{PortableHost, PortableSettings, RestartSettings, Span};
 use plugyard_store::{Database, DatabaseUrl};
 use plugyard_symbol::{
-    BoundFunction, CallSite, Catalog, Connection, NodeId, SinkHandle, SinkObserver, SinkRequest,
-    SourceHandle, SourceInbox, SourceRequest, SymbolError, Tuple,
+    BoundFunction, CallSite, Catalog, Connection, FunctionSymbol, NodeId, SinkHandle, SinkObserver,
+    SinkRequest, SinkSymbol, SourceHandle, SourceInbox, SourceRequest, SourceSymbol, SymbolError,
+    SymbolKind, Tuple,
 };
-use serde_json::{Map, json};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -28,8 +33,12 @@ use crate::plugins::Plugin;
 pub struct Ours {
     home: TempDir,
     kind: Arc<dyn Kind>,
+    host: PortableHost,
     catalog: Arc<dyn Catalog>,
     flow: FlowService,
+    builtins: Arc<Builtins>,
+    counting: Arc<Counting>,
+    installed: Mutex<HashMap<String, (Version, PathBuf)>>,
     /// The database, with every commit on disk before it is answered.
     pub database: Database,
 }
@@ -50,21 +59,33 @@ impl Ours {
         let home = Home::new(directory.path());
         let settings = PortableSettings {
             python_bin: Some(python.to_string_lossy().into_owned()),
+            restart: RestartSettings {
+                reset_after: Span::secs(5),
+                ..RestartSettings::default()
+            },
             ..PortableSettings::default()
         };
         let host = PortableHost::new(settings, home.clone());
         let database = Database::open(&DatabaseUrl::sqlite(home.database())).await?;
         database.migrate(plugyard_flow::migrations()).await?;
-        let builtins = Arc::new(Builtins::new(Some(home.data().join("files"))));
-        let catalog = Arc::new(Combined::new(builtins, host.catalog()));
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let builtins = Builtins::new(Some(home.data().join("files"))).with_push_address(address);
+        let builtins = Arc::new(builtins);
+        let counting = Arc::new(Counting::default());
+        let plugins = Arc::new(Combined::new(counting.clone(), host.catalog()));
+        let catalog = Arc::new(Combined::new(builtins.clone(), plugins));
         let flow = FlowService::new(database.conn().clone(), catalog.clone());
         let kind = host.kind();
         kind.resume(&[]).await;
         Ok(Self {
             home: directory,
             kind,
+            host,
             catalog,
             flow,
+            builtins,
+            counting,
+            installed: Mutex::default(),
             database,
         })
     }
@@ -74,6 +95,14 @@ impl Ours {
     /// # Errors
     /// When the package is refused or a step fails.
     pub async fn install(&self, plugin: &Plugin) -> Result<Duration> {
+        self.install_with(plugin, json!({})).await
+    }
+
+    /// [`install`](Self::install) with options; over an installation of the same name it is an upgrade.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn install_with(&self, plugin: &Plugin, options: Json) -> Result<Duration> {
         let policy = Policy::default();
         let zip = self.home.path().join(format!("{}.zip", plugin.name));
         let packed = pack_to_file(&plugin.directory, &zip, &policy)?;
@@ -88,20 +117,46 @@ impl Ours {
             digest: packed.digest,
             label: String::new(),
             manifest: inspection.manifest,
-            options: json!({}),
+            options,
+        };
+        self.change(&plugin.name, version, zip).await?;
+        Ok(began.elapsed())
+    }
+
+    /// Puts new processes in the place of a plugin's, as an upgrade does.
+    ///
+    /// # Errors
+    /// When it is not there, or a step fails.
+    pub async fn swap(&self, plugin: &Plugin) -> Result<()> {
+        let installed = self.installed().get(&plugin.name).cloned();
+        let (version, zip) = installed.context("not installed")?;
+        self.change(&plugin.name, version, zip).await
+    }
+
+    fn installed(&self) -> MutexGuard<'_, HashMap<String, (Version, PathBuf)>> {
+        self.installed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn change(&self, name: &str, version: Version, zip: PathBuf) -> Result<()> {
+        let current = self.installed().get(name).map(|it| it.0.clone());
+        let (action, before) = match current {
+            None => (Action::Install, Wanted::Stopped),
+            Some(_) => (Action::Upgrade, Wanted::Running),
         };
         let change = Change {
             operation: OperationId(Uuid::now_v7()),
             installation: InstallationId(Uuid::now_v7()),
             plugin: PluginName::new(
                 KindId::from_static("portable"),
-                plugin.name.parse().map_err(|_| anyhow!("no key"))?,
+                name.parse().map_err(|_| anyhow!("no key"))?,
             ),
-            action: Action::Install,
-            wanted_before: Wanted::Stopped,
+            action,
+            wanted_before: before,
             wanted_after: Wanted::Running,
-            current: None,
-            target: Some(version),
+            current,
+            target: Some(version.clone()),
             keep_data: false,
             config: plugyard_platform::config::ConfigChange::default(),
             by: String::new(),
@@ -114,7 +169,7 @@ impl Ours {
         let cx = StepCx {
             change: Arc::new(change),
             home: Home::new(self.home.path()),
-            packages: Arc::new(OnePackage(zip)),
+            packages: Arc::new(OnePackage(zip.clone())),
             log: Arc::new(|_| {}),
             cancelled: tokio_util::sync::CancellationToken::new(),
         };
@@ -124,7 +179,91 @@ impl Ours {
                 .await
                 .with_context(|| format!("step {}", step.action))?;
         }
-        Ok(began.elapsed())
+        self.installed().insert(name.to_owned(), (version, zip));
+        Ok(())
+    }
+
+    /// Kills the first process of a plugin; its pid.
+    ///
+    /// # Errors
+    /// When none runs.
+    pub fn kill(&self, plugin: &Plugin) -> Result<u32> {
+        let status = self.host.status(&plugin.name).context("not installed")?;
+        let pid = status["pid"].as_u64().context("no process")?;
+        let pid = u32::try_from(pid)?;
+        let process = Pid::from_raw(i32::try_from(pid)?).context("no process")?;
+        kill_process(process, Signal::KILL)?;
+        Ok(pid)
+    }
+
+    /// A function by its name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn bind(&self, function: &str) -> Result<Arc<dyn BoundFunction>> {
+        let function = self.catalog.function(function);
+        Ok(function.context("no such function")?.bind(CallSite {
+            node: node("2_project"),
+            func_id: 0,
+        }))
+    }
+
+    /// Starts a source by its name.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn open(
+        &self,
+        symbol: &str,
+        inbox: Arc<dyn SourceInbox>,
+    ) -> Result<Box<dyn SourceHandle>> {
+        let request = SourceRequest {
+            node: node(symbol),
+            datasource: String::new(),
+            conf_key: None,
+            config: Map::new(),
+        };
+        let source = self.catalog.source(symbol).context("no such source")?;
+        Ok(source.start(request, inbox).await?)
+    }
+
+    /// Starts a sink by its name.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn drain(
+        &self,
+        symbol: &str,
+        properties: Json,
+        observer: Arc<dyn SinkObserver>,
+    ) -> Result<Box<dyn SinkHandle>> {
+        let request = SinkRequest {
+            node: node(symbol),
+            properties: properties.as_object().cloned().unwrap_or_default(),
+        };
+        let sink = self.catalog.sink(symbol).context("no such sink")?;
+        Ok(sink.start(request, observer).await?)
+    }
+
+    /// What a plugin keeps for itself.
+    pub fn data(&self, plugin: &Plugin, file: &str) -> Option<PathBuf> {
+        let name = format!("portable:{}", plugin.name).parse().ok()?;
+        Some(Home::new(self.home.path()).plugin_data(&name).join(file))
+    }
+
+    /// Rules and streams.
+    pub fn flow(&self) -> &FlowService {
+        &self.flow
+    }
+
+    /// Where `httppush` listens.
+    pub fn push_address(&self) -> SocketAddr {
+        self.builtins.push_address()
+    }
+
+    /// Rows that the sink `count` has taken.
+    pub fn counted(&self) -> u64 {
+        self.counting.rows.load(Ordering::Relaxed)
     }
 
     /// The function of a plugin, bound to a place in a rule.
@@ -132,11 +271,7 @@ impl Ours {
     /// # Errors
     /// When there is none.
     pub fn function(&self, plugin: &Plugin) -> Result<Arc<dyn BoundFunction>> {
-        let function = self.catalog.function(&plugin.function());
-        Ok(function.context("no such function")?.bind(CallSite {
-            node: node("2_project"),
-            func_id: 0,
-        }))
+        self.bind(&plugin.function())
     }
 
     /// Starts the source of a plugin.
@@ -148,15 +283,7 @@ impl Ours {
         plugin: &Plugin,
         counter: &Arc<Counter>,
     ) -> Result<Box<dyn SourceHandle>> {
-        let symbol = plugin.source();
-        let request = SourceRequest {
-            node: node(&symbol),
-            datasource: String::new(),
-            conf_key: None,
-            config: Map::new(),
-        };
-        let source = self.catalog.source(&symbol).context("no such source")?;
-        Ok(source.start(request, counter.clone()).await?)
+        self.open(&plugin.source(), counter.clone()).await
     }
 
     /// Starts the sink of a plugin.
@@ -168,13 +295,7 @@ impl Ours {
         plugin: &Plugin,
         counter: &Arc<Counter>,
     ) -> Result<Box<dyn SinkHandle>> {
-        let symbol = plugin.sink();
-        let request = SinkRequest {
-            node: node(&symbol),
-            properties: Map::new(),
-        };
-        let sink = self.catalog.sink(&symbol).context("no such sink")?;
-        Ok(sink.start(request, counter.clone()).await?)
+        self.drain(&plugin.sink(), json!({}), counter.clone()).await
     }
 
     /// Creates a rule from a plugin's source to its sink, with `column` computed, and starts it.
@@ -283,6 +404,61 @@ impl SinkObserver for Counter {
     }
 
     fn connection(&self, _connection: Connection) {}
+}
+
+/// The sink `count`, which counts the rows that it is given.
+#[derive(Debug, Default)]
+struct Counting {
+    rows: Arc<AtomicU64>,
+}
+
+struct RunningCount(Arc<AtomicU64>);
+
+impl Catalog for Counting {
+    fn source(&self, _: &str) -> Option<Arc<dyn SourceSymbol>> {
+        None
+    }
+
+    fn sink(&self, name: &str) -> Option<Arc<dyn SinkSymbol>> {
+        let rows = self.rows.clone();
+        (name == "count").then(|| Arc::new(Self { rows }) as _)
+    }
+
+    fn function(&self, _: &str) -> Option<Arc<dyn FunctionSymbol>> {
+        None
+    }
+
+    fn names(&self, _: SymbolKind) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[async_trait]
+impl SinkSymbol for Counting {
+    async fn start(
+        &self,
+        _: SinkRequest,
+        _: Arc<dyn SinkObserver>,
+    ) -> Result<Box<dyn SinkHandle>, SymbolError> {
+        Ok(Box::new(RunningCount(self.rows.clone())))
+    }
+}
+
+#[async_trait]
+impl SinkHandle for RunningCount {
+    async fn send(&mut self, _: Bytes) -> Result<(), SymbolError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn send_many(&mut self, messages: Vec<Bytes>) -> Vec<Result<(), SymbolError>> {
+        self.0.fetch_add(messages.len() as u64, Ordering::Relaxed);
+        vec![Ok(()); messages.len()]
+    }
+
+    async fn stop(self: Box<Self>) -> Result<(), SymbolError> {
+        Ok(())
+    }
 }
 
 struct OnePackage(PathBuf);

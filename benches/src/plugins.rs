@@ -47,6 +47,15 @@ impl Plugin {
         Ok(plugin)
     }
 
+    /// A plugin whose files are there already.
+    pub fn at(name: &str, directory: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            directory: directory.to_owned(),
+            python: None,
+        }
+    }
+
     fn new(below: &Path, word: &str, python: Option<&Path>) -> io::Result<Self> {
         let name = format!("bench_{word}_{}", std::process::id());
         let directory = below.join(&name);
@@ -64,7 +73,7 @@ impl Plugin {
             "executable": plugin.file(),
             "sources": [plugin.source()],
             "sinks": [plugin.sink()],
-            "functions": [plugin.function()],
+            "functions": [plugin.function(), plugin.work()],
         });
         let manifest_file = plugin.directory.join(format!("{}.json", plugin.name));
         fs::write(manifest_file, manifest.to_string())?;
@@ -88,6 +97,11 @@ impl Plugin {
     /// Its function: gives back its argument.
     pub fn function(&self) -> String {
         format!("echo_{}", self.name)
+    }
+
+    /// Its function that keeps a processor busy for a while, of the Python plugin.
+    pub fn work(&self) -> String {
+        format!("work_{}", self.name)
     }
 
     /// Starts it without anything around it.
@@ -185,8 +199,14 @@ class Echo(Function):
         return False
 
 
+class Work(Echo):
+    def exec(self, args, ctx):
+        return sum(range(20000))
+
+
 if __name__ == "__main__":
     plugin.start(PluginConfig(
-        "@NAME@", {"source_@NAME@": Rows}, {"sink_@NAME@": Taking}, {"echo_@NAME@": Echo}
+        "@NAME@", {"source_@NAME@": Rows}, {"sink_@NAME@": Taking},
+        {"echo_@NAME@": Echo, "work_@NAME@": Work}
     ))
 "#;

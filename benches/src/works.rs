@@ -22,6 +22,7 @@ use tokio::runtime::Runtime;
 use crate::minimal::{self, Host};
 use crate::ours::{Counter, Ours};
 use crate::plugins::{Plugin, SIZE, WINDOW};
+use crate::under_load::Load;
 
 /// Before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -180,6 +181,18 @@ impl Bench {
             bare,
             effort,
             cores,
+        }
+    }
+
+    /// The same sides for what happens while rows flow.
+    pub fn load(&self) -> Load<'_> {
+        Load {
+            runtime: &self.runtime,
+            ours: &self.ours,
+            python: &self.python,
+            bare: &self.bare,
+            effort: self.effort,
+            cores: self.cores,
         }
     }
 

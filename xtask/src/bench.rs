@@ -11,6 +11,9 @@ use serde_json::{Value as Json, json};
 
 use crate::{process, tools, workspace};
 
+/// How far apart the turns' ratios may be.
+const UNSTEADY: f64 = 2.0;
+
 /// What `bench` takes.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -26,6 +29,9 @@ pub(crate) struct Arguments {
     /// Turns of ours and the limit.
     #[arg(long, default_value_t = 7)]
     turns: usize,
+    /// Only this, for so many minutes: a rule under load whose plugin is killed every 10 s.
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["only", "quick"])]
+    soak: Option<f64>,
 }
 
 /// Runs them and writes `target/bench.json`.
@@ -33,22 +39,40 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let python = tools::python()?;
     process::run(process::cargo().args(["build", "--release", "--package", "plugyard-benches"]))?;
     let target = workspace::target()?;
-    let (turns, seconds) = if arguments.quick {
-        (3, 0.3)
-    } else {
-        (arguments.turns, arguments.seconds)
-    };
-    let (mut rows, mut latencies) = (Vec::new(), Vec::new());
-    // Across cores a wake-up costs more than the work: both are worth knowing.
-    for cores in ["2", "1"] {
-        let mut bench = process::command(target.join("release/plugyard-bench"));
-        bench
-            .args(["--cores", cores, "--turns", &turns.to_string()])
-            .args(["--seconds", &seconds.to_string()])
+    let program = target.join("release/plugyard-bench");
+    if let Some(minutes) = arguments.soak {
+        let mut soak = process::command(program);
+        soak.args(["--cores", "2", "--soak", &minutes.to_string()])
             .arg("--python")
             .arg(&python)
             .stderr(Stdio::inherit());
-        if let Some(only) = &arguments.only {
+        println!("{}", process::read_shown(&mut soak)?);
+        return Ok(());
+    }
+    let (turns, seconds, swaps) = if arguments.quick {
+        (3, 0.3, "10")
+    } else {
+        (arguments.turns, arguments.seconds, "100")
+    };
+    let (mut rows, mut latencies) = (Vec::new(), Vec::new());
+    // Across cores a wake-up costs more than the work: both are worth knowing. A pool of processes wants
+    // as many cores as there are, besides.
+    let only = arguments.only.as_deref();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut passes = vec![(2, only), (1, only)];
+    let pool = "worker pool";
+    if cores > 2 && only.is_none_or(|only| pool.contains(only)) {
+        passes.push((cores.min(8), Some(pool)));
+    }
+    for (cores, only) in passes {
+        let mut bench = process::command(&program);
+        bench
+            .args(["--cores", &cores.to_string(), "--turns", &turns.to_string()])
+            .args(["--seconds", &seconds.to_string(), "--swaps", swaps])
+            .arg("--python")
+            .arg(&python)
+            .stderr(Stdio::inherit());
+        if let Some(only) = only {
             bench.args(["--only", only]);
         }
         let printed = process::read_shown(&mut bench)?;
@@ -73,8 +97,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn table(rows: &[Json]) -> String {
     let mut lines = vec![
-        "| work | cores | unit | ours | limit or peer | ratio | target | reached | established, recorded | µs CPU ours | µs CPU limit | against |".to_owned(),
-        "|---|---|---|---|---|---|---|---|---|---|---|---|".to_owned(),
+        "| work | cores | unit | ours | limit or peer | ratio | turns | target | reached | established, recorded | µs CPU ours | µs CPU limit | against |".to_owned(),
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|".to_owned(),
     ];
     for row in rows {
         let number = |name: &str| row[name].as_f64();
@@ -91,13 +115,14 @@ fn table(rows: &[Json]) -> String {
                 }
             });
         lines.push(format!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             text("work"),
             row["cores"],
             text("unit"),
             figure(number("ours")),
             figure(number("limit")),
             figure(number("ratio")),
+            spread(row),
             figure(number("target")),
             reached.map_or("", |reached| if reached { "yes" } else { "NO" }),
             figure(number("established")),
@@ -131,6 +156,23 @@ fn latency_table(rows: &[Json]) -> String {
     lines.join("\n")
 }
 
+/// The least and the most of the turns' ratios, and a word where they are so far apart that the ratio
+/// says little, as on a disk that swings.
+fn spread(row: &Json) -> String {
+    let turns = row["ratios"].as_array().into_iter().flatten();
+    let mut turns: Vec<f64> = turns.filter_map(Json::as_f64).collect();
+    turns.sort_by(f64::total_cmp);
+    let (Some(&least), Some(&most)) = (turns.first(), turns.last()) else {
+        return String::new();
+    };
+    let unsteady = if most > UNSTEADY * least {
+        ", unsteady"
+    } else {
+        ""
+    };
+    format!("{}–{}{unsteady}", figure(Some(least)), figure(Some(most)))
+}
+
 /// Three digits that matter.
 fn figure(number: Option<f64>) -> String {
     match number {
@@ -151,5 +193,13 @@ mod tests {
         assert!(table(&[row("messages/s", 0.85)]).contains("| NO |"));
         assert!(table(&[row("ms", 0.85)]).contains("| yes |"));
         assert!(table(&[row("ms", 1.5)]).contains("| NO |"));
+    }
+
+    #[test]
+    fn turns_far_apart_are_called_unsteady() {
+        let said = |ratios: &[f64]| spread(&json!({ "ratios": ratios }));
+        assert_eq!(said(&[0.9, 0.8, 1.0]), "0.80–1.00");
+        assert_eq!(said(&[7.5, 0.5]), "0.50–7.50, unsteady");
+        assert_eq!(said(&[]), "");
     }
 }

@@ -27,7 +27,10 @@ const TIERS: &[(&str, &[&str])] = &[
     ),
     ("use cases", &["plugyard-platform"]),
     ("flow", &["plugyard-flow"]),
-    ("kinds", &["plugyard-app", "plugyard-portable", "plugyard-web"]),
+    (
+        "kinds",
+        &["plugyard-app", "plugyard-portable", "plugyard-web"],
+    ),
     ("server", &["plugyard-server"]),
     ("binary", &["plugyard"]),
 ];
