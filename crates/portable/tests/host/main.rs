@@ -7,6 +7,8 @@ mod calls;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod endurance;
+#[cfg(test)]
 mod environments;
 #[cfg(test)]
 mod failures;
