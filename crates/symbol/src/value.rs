@@ -317,7 +317,7 @@ fn from_raw(raw: &RawValue) -> Result<Value, serde_json::Error> {
         Some(b'[') => {
             Value::List(serde_json::Deserializer::from_str(text).deserialize_seq(ListVisitor)?)
         }
-        Some(b'"') => Value::Text(serde_json::from_str::<String>(text)?.into()),
+        Some(b'"') => Value::Text(serde_json::from_str::<Lossy<'_>>(text)?.0.into()),
         Some(b't') => Value::Bool(true),
         Some(b'f') => Value::Bool(false),
         Some(b'n') | None => Value::Null,
@@ -349,6 +349,54 @@ fn member(raw: &RawValue) -> Result<Value, serde_json::Error> {
     }
 }
 
+/// A text in which half a pair of surrogates, which no Unicode text can hold, reads as U+FFFD: as Go reads it.
+struct Lossy<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Lossy<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As bytes, halves come encoded by themselves; as a text, they would be errors.
+        deserializer.deserialize_bytes(LossyVisitor)
+    }
+}
+
+struct LossyVisitor;
+
+impl<'de> Visitor<'de> for LossyVisitor {
+    type Value = Lossy<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Lossy<'de>, E> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Lossy(Cow::Borrowed(text))),
+            Err(_) => self.visit_bytes(bytes),
+        }
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Lossy<'de>, E> {
+        let mut text = String::with_capacity(bytes.len());
+        let mut rest = bytes;
+        loop {
+            match std::str::from_utf8(rest) {
+                Ok(sound) => {
+                    text.push_str(sound);
+                    return Ok(Lossy(Cow::Owned(text)));
+                }
+                Err(error) => {
+                    let (sound, from) = rest.split_at(error.valid_up_to());
+                    text.push_str(&String::from_utf8_lossy(sound));
+                    text.push(char::REPLACEMENT_CHARACTER);
+                    // A half is three bytes, of which the first says so; anything else cannot come out of JSON.
+                    let half = matches!(from, [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..]);
+                    rest = from.get(if half { 3 } else { 1 }..).unwrap_or_default();
+                }
+            }
+        }
+    }
+}
+
 struct RowVisitor;
 
 impl<'de> Visitor<'de> for RowVisitor {
@@ -360,9 +408,9 @@ impl<'de> Visitor<'de> for RowVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
         let mut row = Row::new();
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(Lossy(name)) = map.next_key()? {
             let raw: &RawValue = map.next_value()?;
-            row.set(name, member(raw).map_err(de::Error::custom)?);
+            row.set(name.into_owned(), member(raw).map_err(de::Error::custom)?);
         }
         Ok(row)
     }
@@ -401,7 +449,7 @@ impl<'de> Visitor<'de> for ColumnScan<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Lossy(name)) = map.next_key()? {
             match self.wanted.iter().position(|wanted| **wanted == *name) {
                 Some(index) => {
                     let raw: &'de RawValue = map.next_value()?;
@@ -443,6 +491,25 @@ mod tests {
 
     fn json(value: &impl Serialize) -> String {
         serde_json::to_string(value).unwrap()
+    }
+
+    #[test]
+    fn halves_of_surrogates_read_as_go_reads_them() {
+        for (text, expected) in [
+            (r#""\ud800""#, "\u{fffd}"),
+            (r#""a\udfffb""#, "a\u{fffd}b"),
+            (r#""\ud800\ud800""#, "\u{fffd}\u{fffd}"),
+            (r#""\ud83d\ude00é""#, "😀é"),
+        ] {
+            let value = JsonText::parse(text.into()).unwrap().decode();
+            assert_eq!(value, Value::Text(expected.into()), "{text}");
+        }
+        let text = r#"{"\udc00":1,"b":"\ud800x"}"#;
+        let Value::Object(row) = JsonText::parse(text.into()).unwrap().decode() else {
+            panic!("no object");
+        };
+        assert_eq!(row.get("\u{fffd}"), Some(&Value::Int(1)));
+        assert_eq!(row.get("b"), Some(&Value::Text("\u{fffd}x".into())));
     }
 
     #[test]
