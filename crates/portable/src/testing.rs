@@ -47,7 +47,7 @@ pub fn pysam_dir(directory: &Path) -> io::Result<()> {
 /// | function `version` | its version |
 /// | function `revert` | a text backwards |
 /// | function `fail` | raises `ValueError: as you wish` |
-/// | function `sleep` | sleeps so many ms, then returns them |
+/// | function `sleep` | sleeps so many ms, then returns them; prints `sleeps {ms}` before and `slept {ms}` after |
 /// | function `same` | its argument |
 /// | function `total` | an aggregate: the sum |
 /// | function `quit` | `true` ends its channel in the middle of the call, anything else comes back |
@@ -337,7 +337,9 @@ def quit(end):
 
 
 def sleep(millis):
+    print(f"sleeps {millis}", flush=True)
     time.sleep(millis / 1000)
+    print(f"slept {millis}", flush=True)
     return millis
 
 

@@ -131,7 +131,7 @@ async fn host_31_a_call_over_its_deadline_fails_alone_and_the_channel_comes_back
         "time out, plugin toolbox status running, message: "
     );
     // The late result belongs to nobody: the next answers are those of the next calls.
-    tokio::time::sleep(Duration::from_millis(350)).await;
+    rig.until_said("toolbox", "slept 700").await;
     for n in [2, 3, 4] {
         assert_eq!(
             text(sleep.call(&[Value::Int(n)]).await.unwrap()),
@@ -220,7 +220,7 @@ async fn a_call_that_is_under_way_when_the_process_ends_fails_at_once() {
     sleep.call(&[Value::Int(1)]).await.unwrap();
     let pid = rig.pid("toolbox");
     let call = tokio::spawn(async move { sleep.call(&[Value::Int(4000)]).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    rig.until_said("toolbox", "sleeps 4000").await;
     kill(pid);
     let error = tokio::time::timeout(Duration::from_secs(3), call)
         .await

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use parking_lot::Mutex;
 use plugyard_archive::{PackageReader as _, Policy, Zip, digest_file, pack_to_file};
 use plugyard_model::{
@@ -234,6 +235,16 @@ impl Rig {
         let came = tokio::time::timeout(PATIENCE, reached).await.is_ok();
         let health = self.health(key).await;
         assert!(came, "{key} did not become {state:?}: {health:?}");
+    }
+
+    /// Waits until the plugin has printed a line.
+    pub(crate) async fn until_said(&self, key: &str, line: &str) {
+        let plugin = format!("portable:{key}").parse().unwrap();
+        let (said, coming) = self.kind.logs(&plugin, usize::MAX);
+        let all = futures::stream::iter(said).chain(coming);
+        let mut there = std::pin::pin!(all.filter(|it| std::future::ready(it.text == line)));
+        let waiting = tokio::time::timeout(Duration::from_secs(60), there.next());
+        assert!(waiting.await.unwrap().is_some(), "{key} never said `{line}`");
     }
 
     pub(crate) fn status(&self, key: &str) -> Json {
