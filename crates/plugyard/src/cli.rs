@@ -252,6 +252,9 @@ pub(crate) struct Install {
     /// An option of the plugin's kind; the value is JSON or plain text (may be repeated)
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) options: Vec<(String, serde_json::Value)>,
+    /// A value to begin with, where something can be configured; `KEY=-` reads it from standard input (may be repeated)
+    #[arg(long = "value", value_name = "KEY=VALUE", value_parser = plain_pair)]
+    pub(crate) values: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) running: Running,
     #[command(flatten)]
@@ -332,6 +335,12 @@ pub(crate) struct Upgrade {
     /// An option of the plugin's kind; the value is JSON or plain text (may be repeated)
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) options: Vec<(String, serde_json::Value)>,
+    /// Leave what can be configured, and the values, as they are
+    #[arg(long)]
+    pub(crate) keep_definitions: bool,
+    /// Go also to a definition of what can be configured that has a lower version
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) change: Change,
 }

@@ -17,7 +17,7 @@ use crate::kind::Version;
 use crate::{Kind, Platform};
 
 /// Bytes read of a definition: one more than it may have, so that the reader says that it is too large.
-const LIMIT: u64 = (1 << 20) + 1;
+const LIMIT: usize = plugyard_config::FILE_MAX + 1;
 /// Definitions kept in memory.
 const KEPT: usize = 1024;
 
@@ -52,11 +52,11 @@ pub(crate) fn read_file(
     package: &dyn PackageReader,
     file: &str,
 ) -> Result<Option<Vec<u8>>, ReadError> {
-    match package.read(file, LIMIT) {
+    match package.read(file, LIMIT as u64) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(ReadError::NotFound { .. }) => Ok(None),
         // As long as it may be and no longer: the reader of definitions says what is wrong.
-        Err(ReadError::TooLarge { .. }) => Ok(Some(vec![b' '; LIMIT as usize])),
+        Err(ReadError::TooLarge { .. }) => Ok(Some(vec![b' '; LIMIT])),
         Err(error) => Err(error),
     }
 }

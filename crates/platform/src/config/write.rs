@@ -159,7 +159,7 @@ impl Platform {
                 .definition()
                 .fields()
                 .values()
-                .any(|it| it.is_secret())
+                .any(plugyard_config::Field::is_secret)
             {
                 self.secrets_or_none().await?
             } else {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cli::{Change, Install, Plugins, Rollback, Running, Set, Uninstall, Upgrade};
 use crate::client::{Client, segment};
-use crate::commands::{Context, operation};
+use crate::commands::{Context, config, operation};
 use crate::failure::Failure;
 use crate::output::{note, table, text_at};
 use crate::words::word;
@@ -29,11 +29,14 @@ pub(super) async fn install(
         context,
     )
     .await?;
-    let body = json!({
+    let mut body = json!({
         "package": package["sha256"],
         "options": options(Map::new(), &arguments.options, &arguments.running),
         "wanted": if arguments.stopped { "stopped" } else { "running" },
     });
+    if !arguments.values.is_empty() {
+        body["values"] = config::values(&arguments.values, context)?.into();
+    }
     let request = client
         .request(Method::POST, "/v1/installations")
         .json(&body);
@@ -55,6 +58,12 @@ pub(super) async fn upgrade(
     let mut body = json!({ "package": package["sha256"] });
     if !arguments.options.is_empty() {
         body["options"] = options(Map::new(), &arguments.options, &Running::default());
+    }
+    if arguments.keep_definitions {
+        body["update_definitions"] = json!(false);
+    }
+    if arguments.force {
+        body["force"] = json!(true);
     }
     let request = client
         .request(

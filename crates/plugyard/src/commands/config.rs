@@ -11,7 +11,7 @@ use crate::cli::{Config, FailOn, Seen};
 use crate::client::{Client, segment};
 use crate::commands::{Context, check};
 use crate::failure::Failure;
-use crate::output::{line, note, text_at, time_at};
+use crate::output::{note, text_at, time_at};
 
 /// Where a package's definition stands, by kind.
 const FILES: [&str; 2] = ["plugyard.config.json", "config.json"];
@@ -30,11 +30,8 @@ pub(super) async fn run(
             values,
             seen,
         } => {
-            let mut body = Map::new();
-            for (key, value) in values {
-                body.insert(key.clone(), Json::from(given(value, context)?));
-            }
-            put(plugin, body, *seen, client, context).await?;
+            let values = self::values(values, context)?;
+            put(plugin, values, *seen, client, context).await?;
         }
         Config::Unset { plugin, keys, seen } => {
             let body = keys.iter().map(|key| (key.clone(), Json::Null)).collect();
@@ -103,6 +100,18 @@ pub(super) async fn run(
         }
     }
     Ok(ExitCode::Done)
+}
+
+/// Fields with the texts that were given for them.
+pub(super) fn values(
+    given: &[(String, String)],
+    context: &Context,
+) -> Result<Map<String, Json>, Failure> {
+    let mut values = Map::new();
+    for (key, value) in given {
+        values.insert(key.clone(), Json::from(self::given(value, context)?));
+    }
+    Ok(values)
 }
 
 fn path(plugin: &str, rest: &str) -> String {

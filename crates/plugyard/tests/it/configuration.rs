@@ -111,6 +111,10 @@ fn holding(directory: &Path, needle: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one course of events, each step on what the one before left"
+)]
 #[test]
 fn a_plugin_reads_its_values_and_follows_their_changes() {
     let Some(_) = python() else { return };

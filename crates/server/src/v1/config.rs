@@ -7,8 +7,6 @@ mod history;
 mod own;
 mod transfer;
 
-use std::collections::BTreeMap;
-
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;

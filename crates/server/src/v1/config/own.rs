@@ -1,7 +1,5 @@
 //! `/v1/self/config`: the values for the plugin itself, secrets in clear.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};

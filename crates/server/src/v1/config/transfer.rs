@@ -1,7 +1,5 @@
 //! `/v1/installations/{plugin}/config/export` and `import`: values as a document.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::Response;

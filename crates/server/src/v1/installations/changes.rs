@@ -4,11 +4,12 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use plugyard_config::{Definition, UpgradeDocument};
 use plugyard_http::{
-    ApiResult, Caller, Concerns, IfMatch, Json, Path, Principal, Query, Unhurried,
+    ApiResult, Caller, Concerns, IfMatch, Json, Language, Path, Principal, Query, Unhurried,
 };
 use plugyard_model::rights::Right;
-use plugyard_model::{Digest, OperationId, PluginName, Problem, VersionId, Wanted, codes};
+use plugyard_model::{Digest, Lang, OperationId, PluginName, Problem, VersionId, Wanted, codes};
 use plugyard_platform::config::{ConfigChange, ConfigInput};
 use plugyard_platform::kind::{Packages, Plan, StepSpec};
 use plugyard_platform::versions::VersionView;
@@ -141,6 +142,9 @@ struct Planned {
     /// What uses the plugin and would have to do without it; only for `disable` and uninstall.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     used_by: Vec<UserDocument>,
+    /// What would become of the configuration; only for an upgrade, where something can be configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<UpgradeDocument>,
 }
 
 /// Steps that would be done.
@@ -237,10 +241,15 @@ async fn install(
         (status = 200, description = "With `dry_run`: what would be done", body = Planned),
     ),
 )]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each of them is a part of the request"
+)]
 async fn upgrade(
     State(app): State<App>,
     Caller(who): Caller,
     _: Unhurried,
+    Language(lang): Language,
     if_match: IfMatch,
     Path(plugin): Path<String>,
     Query(how): Query<How>,
@@ -261,6 +270,11 @@ async fn upgrade(
         values: None,
     };
     let plugin = &view.plugin;
+    if how.dry_run {
+        let config = planned_config(&app, plugin, version, lang).await?;
+        let planned = planned(&app, plugin, change, config).await?;
+        return Ok(Json(planned).into_response());
+    }
     begin_with(
         &app,
         &who,
@@ -460,21 +474,7 @@ async fn begin_with(
     dry_run: bool,
 ) -> ApiResult<Response> {
     if dry_run {
-        let Plan { steps } = app.platform.plan_only(plugin, change).await?;
-        let rests = matches!(
-            change,
-            ChangeRequest::Disable | ChangeRequest::Uninstall { .. }
-        );
-        let planned = Planned {
-            plugin: plugin.clone(),
-            used_by: match rests {
-                true => used_by(app, plugin).await,
-                false => Vec::new(),
-            },
-            plan: PlannedSteps {
-                steps: steps.into_iter().map(Into::into).collect(),
-            },
-        };
+        let planned = planned(app, plugin, change, None).await?;
         return Ok(Json(planned).into_response());
     }
     let expected = if_match.filter(IfMatch::is_given).map(expected);
@@ -495,6 +495,48 @@ async fn begin_with(
         .expect("an id is plain characters");
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
+}
+
+/// What a change would do.
+async fn planned(
+    app: &App,
+    plugin: &PluginName,
+    change: ChangeRequest,
+    config: Option<UpgradeDocument>,
+) -> Result<Planned, Problem> {
+    let Plan { steps } = app.platform.plan_only(plugin, change).await?;
+    let rests = matches!(
+        change,
+        ChangeRequest::Disable | ChangeRequest::Uninstall { .. }
+    );
+    Ok(Planned {
+        plugin: plugin.clone(),
+        used_by: if rests {
+            used_by(app, plugin).await
+        } else {
+            Vec::new()
+        },
+        plan: PlannedSteps {
+            steps: steps.into_iter().map(Into::into).collect(),
+        },
+        config,
+    })
+}
+
+/// What would become of the configuration; `None` where nothing can be configured, before or after.
+async fn planned_config(
+    app: &App,
+    plugin: &PluginName,
+    version: VersionId,
+    lang: Lang,
+) -> Result<Option<UpgradeDocument>, Problem> {
+    let definition = app.platform.config_definition(plugin, version).await?;
+    if definition.is_none() && app.platform.config(plugin).await?.is_none() {
+        return Ok(None);
+    }
+    let definition = definition.unwrap_or_else(Definition::empty);
+    let plan = app.platform.config_plan(plugin, &definition).await?;
+    Ok(Some(plan.document(&definition, lang)))
 }
 
 /// The version that a package is with these options: one that is here, or a new one of the same bytes.
