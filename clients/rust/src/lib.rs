@@ -138,7 +138,11 @@ impl PluginConfig {
     /// In a process that Plugyard started: from the file that `PLUGYARD_CONFIG_FILE` names, else from the
     /// server at `PLUGYARD_API` with `PLUGYARD_TOKEN`. With neither every read gives the default.
     pub fn from_environment() -> Self {
-        let variable = |name| std::env::var(name).ok().filter(|it: &String| !it.is_empty());
+        let variable = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|it: &String| !it.is_empty())
+        };
         let server = variable("PLUGYARD_API").zip(variable("PLUGYARD_TOKEN"));
         match (variable("PLUGYARD_CONFIG_FILE"), server) {
             (Some(file), _) => Self::from_file(file),
@@ -312,7 +316,10 @@ impl PluginConfig {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "checked to be whole and to fit")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "checked to be whole and to fit"
+)]
 fn whole(number: f64) -> Option<i64> {
     // 2^53: beyond, neighbours are no whole numbers apart.
     let fits = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
@@ -338,7 +345,13 @@ fn read_file(path: &Path, last: &mut Last) -> Result<(), ConfigError> {
         Err(error) => return Err(ConfigError::Read(error)),
     };
     let it = file.metadata().map_err(ConfigError::Read)?;
-    let stamp = Stamp::File(path.to_owned(), it.ino(), it.mtime(), it.mtime_nsec(), it.len());
+    let stamp = Stamp::File(
+        path.to_owned(),
+        it.ino(),
+        it.mtime(),
+        it.mtime_nsec(),
+        it.len(),
+    );
     if last.stamp.as_ref() == Some(&stamp) {
         return Ok(());
     }
@@ -358,11 +371,12 @@ fn ask(api: &str, token: &str) -> Result<Snapshot, ConfigError> {
         let mut stream = TcpStream::connect(host)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
+        // In one piece.
+        let request = format!(
             "GET /v1/self/config HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
              Accept: application/json\r\n\r\n"
-        )?;
+        );
+        stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         stream.take(LIMIT).read_to_end(&mut answer)?;
         Ok(answer)
@@ -372,7 +386,10 @@ fn ask(api: &str, token: &str) -> Result<Snapshot, ConfigError> {
         .windows(4)
         .position(|it| it == b"\r\n\r\n")
         .ok_or(ConfigError::Malformed)?;
-    let status = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let status = answer
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
     let status = String::from_utf8_lossy(status).into_owned();
     if status.split(' ').nth(1) != Some("200") {
         return Err(ConfigError::Refused { status });
@@ -382,7 +399,9 @@ fn ask(api: &str, token: &str) -> Result<Snapshot, ConfigError> {
 
 fn understand(bytes: &[u8]) -> Result<Snapshot, ConfigError> {
     let document: Value = serde_json::from_slice(bytes).map_err(|_| ConfigError::Malformed)?;
-    let values = document["values"].as_object().ok_or(ConfigError::Malformed)?;
+    let values = document["values"]
+        .as_object()
+        .ok_or(ConfigError::Malformed)?;
     let unreadable = document["unreadable"].as_array().into_iter().flatten();
     Ok(Snapshot {
         revision: document["revision"].as_u64().unwrap_or(0),

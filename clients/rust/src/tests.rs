@@ -35,9 +35,14 @@ fn stored_values_win_over_defaults_also_false_and_zero() {
     assert_eq!(get("ZERO", json!(7)), 0);
     assert_eq!(get("CLEARED", json!(30)), 30);
     assert_eq!(get("NOPE", json!(30)), 30);
-    assert!(matches!(config.get("SECRET"), Err(ConfigError::Unreadable { key }) if key == "SECRET"));
+    assert!(
+        matches!(config.get("SECRET"), Err(ConfigError::Unreadable { key }) if key == "SECRET")
+    );
     let shown = format!("{:?}", config.all().unwrap());
-    assert!(shown.contains("TIMEOUT") && !shown.contains("60"), "{shown}");
+    assert!(
+        shown.contains("TIMEOUT") && !shown.contains("60"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -68,14 +73,20 @@ fn a_new_value_is_seen_at_once_and_none_after_an_uninstall() {
     store(home.path(), &document());
     let config = PluginConfig::of_plugin(home.path(), "Demo").unwrap();
     assert_eq!(config.all().unwrap().revision, 3);
-    store(home.path(), &json!({"revision": 4, "values": {"TIMEOUT": 61}}));
+    store(
+        home.path(),
+        &json!({"revision": 4, "values": {"TIMEOUT": 61}}),
+    );
     assert_eq!(config.get_i64("TIMEOUT", 0).unwrap(), 61);
     fs::remove_dir_all(home.path().join("plugin-config/app/Demo/0199")).unwrap();
     assert_eq!(config.get_i64("TIMEOUT", 30).unwrap(), 30);
     assert!(PluginConfig::of_plugin(home.path(), "../x").is_err());
     let bad = home.path().join("bad.json");
     fs::write(&bad, "{bad").unwrap();
-    assert!(matches!(PluginConfig::from_file(bad).all(), Err(ConfigError::Malformed)));
+    assert!(matches!(
+        PluginConfig::from_file(bad).all(),
+        Err(ConfigError::Malformed)
+    ));
 }
 
 #[test]
@@ -85,9 +96,13 @@ fn a_server_is_asked_with_the_token() {
     let server = thread::spawn(move || {
         for _ in 0..2 {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 1024];
-            let read = stream.read(&mut request).unwrap();
-            let request = String::from_utf8_lossy(&request[..read]).into_owned();
+            let mut request = String::new();
+            while !request.ends_with("\r\n\r\n") {
+                let mut piece = [0; 1024];
+                let read = stream.read(&mut piece).unwrap();
+                assert!(read > 0, "{request}");
+                request += std::str::from_utf8(&piece[..read]).unwrap();
+            }
             let right = request.contains("Authorization: Bearer t\r\n");
             let (status, body) = if right {
                 ("200 OK", document().to_string())
