@@ -174,10 +174,12 @@ pub(crate) fn is_list(value: &Value) -> bool {
 
 /// Whether an array has a value that is loosely equal to a parameter.
 pub(crate) fn contains(value: &Value, rule: &Rule, parameter: usize) -> bool {
-    value.keyed().any(|(_, item)| match rule.parameter(parameter) {
-        Some(text) => item.is_loosely_text(text),
-        None => item.is_loosely(&Value::Null),
-    })
+    value
+        .keyed()
+        .any(|(_, item)| match rule.parameter(parameter) {
+            Some(text) => item.is_loosely_text(text),
+            None => item.is_loosely(&Value::Null),
+        })
 }
 
 /// Whether a value is one of the parameters; of an array with the rule `array`, whether all entries are.
@@ -188,7 +190,8 @@ pub(crate) fn is_in(value: &Value, rule: &Rule, array: bool) -> bool {
             && value.keyed().all(|(_, item)| {
                 // A difference of arrays sees the null of `in:` as empty text.
                 item.text().is_some_and(|text| {
-                    listed(&text) || (text.is_empty() && rule.parameters.iter().any(Option::is_none))
+                    listed(&text)
+                        || (text.is_empty() && rule.parameters.iter().any(Option::is_none))
                 })
             });
     }
@@ -284,9 +287,8 @@ fn is_mac_address(text: &str) -> bool {
         bytes if bytes.len() == 17 && bytes[2] == b'-' => (2, '-'),
         _ => return false,
     };
-    text.split(separator).all(|part| {
-        part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
+    text.split(separator)
+        .all(|part| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn is_ulid(text: &str) -> bool {

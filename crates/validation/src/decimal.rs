@@ -237,7 +237,10 @@ fn fraction(text: &str) -> Option<usize> {
 }
 
 fn digits(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let length = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let length = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     bytes.split_at(length)
 }
 
@@ -259,7 +262,11 @@ fn exponent(bytes: &[u8]) -> Option<i64> {
 }
 
 fn sign(less: bool) -> Ordering {
-    if less { Ordering::Less } else { Ordering::Greater }
+    if less {
+        Ordering::Less
+    } else {
+        Ordering::Greater
+    }
 }
 
 fn count(length: usize) -> i64 {
@@ -271,7 +278,9 @@ mod tests {
     use super::*;
 
     fn order(a: &str, b: &str) -> Ordering {
-        Decimal::parse(a).unwrap().compare(&Decimal::parse(b).unwrap())
+        Decimal::parse(a)
+            .unwrap()
+            .compare(&Decimal::parse(b).unwrap())
     }
 
     #[test]
@@ -300,7 +309,9 @@ mod tests {
     #[test]
     fn multiples_are_exact() {
         let multiple = |a: &str, b: &str| {
-            Decimal::parse(a).unwrap().is_multiple_of(&Decimal::parse(b).unwrap())
+            Decimal::parse(a)
+                .unwrap()
+                .is_multiple_of(&Decimal::parse(b).unwrap())
         };
         assert!(multiple("0.3", "0.1"));
         assert!(multiple("-9", "3"));
@@ -315,9 +326,15 @@ mod tests {
     #[test]
     fn a_bound_may_be_a_fraction() {
         let third = Bound::new(" 1/3 ");
-        assert_eq!(third.order_of(&Decimal::parse("0.3333").unwrap()), Some(Ordering::Less));
+        assert_eq!(
+            third.order_of(&Decimal::parse("0.3333").unwrap()),
+            Some(Ordering::Less)
+        );
         assert_eq!(third.order_of_integer(1), Some(Ordering::Greater));
-        assert_eq!(Bound::new("-4/2").order_of_integer(-2), Some(Ordering::Equal));
+        assert_eq!(
+            Bound::new("-4/2").order_of_integer(-2),
+            Some(Ordering::Equal)
+        );
         assert_eq!(Bound::new("1/0").order_of_integer(1), None);
         assert_eq!(Bound::new("3kb").order_of_integer(1), None);
     }

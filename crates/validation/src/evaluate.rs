@@ -246,12 +246,11 @@ impl<'s> Scope<'s> {
                 .is_some_and(|count| limits.first().is_some_and(|it| it.at_most(count))),
             (RuleName::MaxDigits, Compiled::Digits(limits)) => checks::digits(value)
                 .is_some_and(|count| limits.first().is_some_and(|it| it.at_least(count))),
-            (RuleName::DigitsBetween, Compiled::Digits(limits)) => {
-                checks::digits(value).is_some_and(|count| {
+            (RuleName::DigitsBetween, Compiled::Digits(limits)) => checks::digits(value)
+                .is_some_and(|count| {
                     matches!(limits.as_slice(), [low, high, ..]
                         if low.at_most(count) && high.at_least(count))
-                })
-            }
+                }),
             (RuleName::Array, _) => {
                 value.is_array()
                     && (rule.parameters.is_empty() || checks::has_only_keys(value, rule))
@@ -274,9 +273,8 @@ impl<'s> Scope<'s> {
             }
             (RuleName::In, _) => checks::is_in(value, rule, self.set.flags.array),
             (RuleName::NotIn, _) => !checks::is_in(value, rule, self.set.flags.array),
-            (RuleName::Regex, Compiled::Pattern(pattern)) => {
-                checks::string_or_number(value).is_some_and(|text| pattern.matches(&text) == Some(true))
-            }
+            (RuleName::Regex, Compiled::Pattern(pattern)) => checks::string_or_number(value)
+                .is_some_and(|text| pattern.matches(&text) == Some(true)),
             (RuleName::NotRegex, Compiled::Pattern(pattern)) => checks::string_or_number(value)
                 .is_some_and(|text| pattern.matches(&text) == Some(false)),
             (RuleName::Url, Compiled::Schemes(schemes)) => {
@@ -291,8 +289,9 @@ impl<'s> Scope<'s> {
             (RuleName::Timezone, Compiled::Zones(zones)) => {
                 matches!(value, Value::Text(text) if zones.contain(text))
             }
-            (RuleName::Date, _) => checks::string_or_number(value)
-                .is_some_and(|text| date::is_date(&text, self.now)),
+            (RuleName::Date, _) => {
+                checks::string_or_number(value).is_some_and(|text| date::is_date(&text, self.now))
+            }
             (RuleName::DateFormat, Compiled::Formats(formats)) => checks::string_or_number(value)
                 .is_some_and(|text| formats.iter().any(|format| format.accepts(&text, self.now))),
             (RuleName::Alpha, Compiled::Word(ascii)) => {
@@ -302,8 +301,12 @@ impl<'s> Scope<'s> {
                 .is_some_and(|text| checks::is_alpha_num(&text, *ascii)),
             (RuleName::AlphaDash, Compiled::Word(ascii)) => checks::string_or_number(value)
                 .is_some_and(|text| checks::is_alpha_dash(&text, *ascii)),
-            (RuleName::StartsWith, _) => checks::has_affix(value, rule, |text, affix| text.starts_with(affix)) == Some(true),
-            (RuleName::EndsWith, _) => checks::has_affix(value, rule, |text, affix| text.ends_with(affix)) == Some(true),
+            (RuleName::StartsWith, _) => {
+                checks::has_affix(value, rule, |text, affix| text.starts_with(affix)) == Some(true)
+            }
+            (RuleName::EndsWith, _) => {
+                checks::has_affix(value, rule, |text, affix| text.ends_with(affix)) == Some(true)
+            }
             (RuleName::DoesntStartWith, _) => {
                 checks::has_affix(value, rule, |text, affix| text.starts_with(affix)) == Some(false)
             }

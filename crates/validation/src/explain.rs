@@ -17,17 +17,35 @@ pub fn explain(rules: &RuleSet, lang: Lang) -> Vec<String> {
             let parameters: Vec<String> = rule.parameters().map(str::to_owned).collect();
             match (rule.name(), lang) {
                 // What a failure leaves unsaid, so that a list of values is not repeated at people.
-                (RuleName::In, Lang::En) => format!("{subject} must be one of: {}.", parameters.join(", ")),
-                (RuleName::In, Lang::ZhCn) => format!("{subject}必须是以下之一：{}。", parameters.join("、")),
-                (RuleName::NotIn, Lang::En) => format!("{subject} must be none of: {}.", parameters.join(", ")),
-                (RuleName::NotIn, Lang::ZhCn) => format!("{subject}不能是：{}。", parameters.join("、")),
-                (RuleName::Regex, Lang::En) => format!("{subject} must match {}.", parameters.join(",")),
-                (RuleName::Regex, Lang::ZhCn) => format!("{subject}必须匹配 {}。", parameters.join(",")),
-                (RuleName::NotRegex, Lang::En) => format!("{subject} must not match {}.", parameters.join(",")),
-                (RuleName::NotRegex, Lang::ZhCn) => format!("{subject}不能匹配 {}。", parameters.join(",")),
+                (RuleName::In, Lang::En) => {
+                    format!("{subject} must be one of: {}.", parameters.join(", "))
+                }
+                (RuleName::In, Lang::ZhCn) => {
+                    format!("{subject}必须是以下之一：{}。", parameters.join("、"))
+                }
+                (RuleName::NotIn, Lang::En) => {
+                    format!("{subject} must be none of: {}.", parameters.join(", "))
+                }
+                (RuleName::NotIn, Lang::ZhCn) => {
+                    format!("{subject}不能是：{}。", parameters.join("、"))
+                }
+                (RuleName::Regex, Lang::En) => {
+                    format!("{subject} must match {}.", parameters.join(","))
+                }
+                (RuleName::Regex, Lang::ZhCn) => {
+                    format!("{subject}必须匹配 {}。", parameters.join(","))
+                }
+                (RuleName::NotRegex, Lang::En) => {
+                    format!("{subject} must not match {}.", parameters.join(","))
+                }
+                (RuleName::NotRegex, Lang::ZhCn) => {
+                    format!("{subject}不能匹配 {}。", parameters.join(","))
+                }
                 (RuleName::Distinct, Lang::En) => format!("{subject} must not repeat entries."),
                 (RuleName::Distinct, Lang::ZhCn) => format!("{subject}的各项不得重复。"),
-                (RuleName::Confirmed, Lang::En) => format!("{subject} must be the same as its confirmation."),
+                (RuleName::Confirmed, Lang::En) => {
+                    format!("{subject} must be the same as its confirmation.")
+                }
                 (RuleName::Confirmed, Lang::ZhCn) => format!("{subject}必须与确认字段一致。"),
                 (name, lang) => messages::words(
                     name,

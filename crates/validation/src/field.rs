@@ -136,7 +136,11 @@ pub fn check_shape(
                 matches!(value, Value::Text(_))
             }
         };
-    if fits { Ok(()) } else { Err(ShapeFailure { field }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(ShapeFailure { field })
+    }
 }
 
 /// What a checkbox is set to: `true`, `1`, `"1"`, `"true"`, `"on"`, `"yes"` and their opposites, the

@@ -163,7 +163,14 @@ mod tests {
 
     #[test]
     fn spellings_of_a_name_are_one_name() {
-        for name in ["required_if", "required-if", "required if", "requiredIf", "RequiredIf", " required_if "] {
+        for name in [
+            "required_if",
+            "required-if",
+            "required if",
+            "requiredIf",
+            "RequiredIf",
+            " required_if ",
+        ] {
             assert_eq!(studly(name), "RequiredIf");
         }
         assert_eq!(studly("int"), "Integer");

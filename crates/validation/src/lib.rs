@@ -22,6 +22,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod cases;
 mod checks;
 mod date;
 mod decimal;

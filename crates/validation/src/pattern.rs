@@ -57,7 +57,10 @@ impl PatternError {
 
 /// What the letters after the closing delimiter ask for.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a modifier of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a modifier of its own"
+)]
 pub(crate) struct Modifiers {
     caseless: bool,
     multiline: bool,
@@ -77,8 +80,8 @@ impl Pattern {
             return Err(PatternError::TooLong);
         }
         let (body, modifiers) = split(text)?;
-        let translated =
-            translate::translate(body, modifiers).map_err(|it| PatternError::Syntax(it.to_string()))?;
+        let translated = translate::translate(body, modifiers)
+            .map_err(|it| PatternError::Syntax(it.to_string()))?;
         let regex = RegexBuilder::new(&translated)
             .backtrack_limit(STEPS)
             .delegate_size_limit(SIZE)
@@ -167,7 +170,8 @@ mod tests {
 
     #[track_caller]
     fn check(pattern: &str, matching: &[&str], others: &[&str]) {
-        let compiled = Pattern::compile(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        let compiled =
+            Pattern::compile(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
         for text in matching {
             assert_eq!(compiled.matches(text), Some(true), "{pattern} {text:?}");
         }
@@ -232,20 +236,44 @@ mod tests {
     #[test]
     fn broken_patterns_are_refused() {
         for pattern in [
-            "", "abc", "\\a\\", "/a", "/a/q", "/[/", "/(/", "/)/", "/a**/", "/*a/", "/a{2,1}/",
-            "/[z-a]/", "/\\/", "/(?<=a+)b/", "/\\p{Nope}/u", "/(?P<1>a)/", "/\\2(a)/", "/\\y/", "//é",
+            "",
+            "abc",
+            "\\a\\",
+            "/a",
+            "/a/q",
+            "/[/",
+            "/(/",
+            "/)/",
+            "/a**/",
+            "/*a/",
+            "/a{2,1}/",
+            "/[z-a]/",
+            "/\\/",
+            "/(?<=a+)b/",
+            "/\\p{Nope}/u",
+            "/(?P<1>a)/",
+            "/\\2(a)/",
+            "/\\y/",
+            "//é",
         ] {
             assert!(Pattern::compile(pattern).is_err(), "{pattern}");
         }
         assert!(is_unclosed("/^(a"));
-        assert_eq!(Pattern::compile(&format!("/{}/", "a".repeat(1023))).err(), Some(PatternError::TooLong));
+        assert_eq!(
+            Pattern::compile(&format!("/{}/", "a".repeat(1023))).err(),
+            Some(PatternError::TooLong)
+        );
     }
 
     #[test]
     fn a_match_that_takes_too_many_steps_is_undecided() {
         for pattern in ["/^((?=a)a+)+$/", "/^(?:(a+)\\1?)+$/", "/^(?:(a)|a\\1?)+$/"] {
             let compiled = Pattern::compile(pattern).unwrap();
-            assert_eq!(compiled.matches(&format!("{}!", "a".repeat(40))), None, "{pattern}");
+            assert_eq!(
+                compiled.matches(&format!("{}!", "a".repeat(40))),
+                None,
+                "{pattern}"
+            );
         }
     }
 }

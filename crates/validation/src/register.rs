@@ -151,7 +151,10 @@ pub fn register(rules: &str, context: &Context<'_>) -> Result<Registered, Vec<Ru
             index: Some(rule.index()),
             params: vec![("rule", rule.name().snake().to_owned())],
         });
-        let at = usize::from(read.first().is_some_and(|it| it.name() == RuleName::Required));
+        let at = usize::from(
+            read.first()
+                .is_some_and(|it| it.name() == RuleName::Required),
+        );
         read.insert(at, added("numeric"));
     }
     let set = RuleSet::of(read);
@@ -203,7 +206,8 @@ fn check(
     problems: &mut Vec<RuleProblem>,
 ) {
     let name = rule.name();
-    if matches!(name, RuleName::Regex | RuleName::NotRegex) && !grammar::is_regex(segment.raw_name) {
+    if matches!(name, RuleName::Regex | RuleName::NotRegex) && !grammar::is_regex(segment.raw_name)
+    {
         problems.push(
             RuleProblem::new(ProblemCode::Unknown, segment.text, segment.index)
                 .with("rule", segment.raw_name)
@@ -212,7 +216,8 @@ fn check(
         return;
     }
     let mut problem = |code: ProblemCode, params: &[(&'static str, &str)]| {
-        let mut found = RuleProblem::new(code, segment.text, segment.index).with("rule", name.snake());
+        let mut found =
+            RuleProblem::new(code, segment.text, segment.index).with("rule", name.snake());
         for (name, value) in params {
             found = found.with(name, value);
         }
@@ -233,20 +238,35 @@ fn check(
     if name.fields() == Fields::NeedsArray {
         problem(
             ProblemCode::TypeIncompatible,
-            &[("type", context.field.as_str()), ("reason", Unsupported::NeedsArray.as_str())],
+            &[
+                ("type", context.field.as_str()),
+                ("reason", Unsupported::NeedsArray.as_str()),
+            ],
         );
         return;
     }
     if !fits || never {
-        problem(ProblemCode::TypeIncompatible, &[("type", context.field.as_str())]);
+        problem(
+            ProblemCode::TypeIncompatible,
+            &[("type", context.field.as_str())],
+        );
         return;
     }
     let needed = needs(name);
     let written = segment.parameters.iter().flatten().count();
-    let blank_field = matches!(name.shape(), Shape::Fields | Shape::FieldThenValues | Shape::NumberOrField | Shape::DateOrField)
-        && segment.parameters.first().and_then(Option::as_deref).is_some_and(str::is_empty);
+    let blank_field = matches!(
+        name.shape(),
+        Shape::Fields | Shape::FieldThenValues | Shape::NumberOrField | Shape::DateOrField
+    ) && segment
+        .parameters
+        .first()
+        .and_then(Option::as_deref)
+        .is_some_and(str::is_empty);
     if written < needed || blank_field {
-        problem(ProblemCode::ParamMissing, &[("needed", &needed.max(1).to_string())]);
+        problem(
+            ProblemCode::ParamMissing,
+            &[("needed", &needed.max(1).to_string())],
+        );
         return;
     }
     match name.shape() {
@@ -265,7 +285,10 @@ fn check(
                 if field.contains(['*', '.']) {
                     problem(
                         ProblemCode::Unsupported,
-                        &[("field", field), ("reason", Unsupported::NeedsArray.as_str())],
+                        &[
+                            ("field", field),
+                            ("reason", Unsupported::NeedsArray.as_str()),
+                        ],
                     );
                 } else if field == context.key {
                     problem(ProblemCode::FieldSelf, &[("field", field)]);
@@ -386,7 +409,10 @@ fn warn(rules: &[Rule], context: &Context<'_>, warnings: &mut Vec<RuleWarning>) 
             });
         };
         if rules[..at].iter().any(|it| it.name() == name) {
-            push(WarningCode::Duplicate, vec![("rule", name.snake().to_owned())]);
+            push(
+                WarningCode::Duplicate,
+                vec![("rule", name.snake().to_owned())],
+            );
         }
         if name == RuleName::Missing {
             push(WarningCode::FieldNeverValid, Vec::new());

@@ -279,7 +279,11 @@ pub const UNSUPPORTED: &[(&str, &str, Unsupported)] = &[
     ("ActiveUrl", "active_url", Unsupported::NeedsNetwork),
     ("AnyOf", "any_of", Unsupported::NeedsApplication),
     ("Can", "can", Unsupported::NeedsApplication),
-    ("CurrentPassword", "current_password", Unsupported::NeedsApplication),
+    (
+        "CurrentPassword",
+        "current_password",
+        Unsupported::NeedsApplication,
+    ),
     ("Dimensions", "dimensions", Unsupported::NeedsUpload),
     ("Encoding", "encoding", Unsupported::Redundant),
     ("Enum", "enum", Unsupported::NeedsApplication),
@@ -336,7 +340,11 @@ impl RuleName {
     pub(crate) const fn is_date_comparison(self) -> bool {
         matches!(
             self,
-            Self::After | Self::AfterOrEqual | Self::Before | Self::BeforeOrEqual | Self::DateEquals
+            Self::After
+                | Self::AfterOrEqual
+                | Self::Before
+                | Self::BeforeOrEqual
+                | Self::DateEquals
         )
     }
 }

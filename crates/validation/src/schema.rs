@@ -25,10 +25,9 @@ pub fn export(rules: &RuleSet) -> Export {
     let mut schema = Map::new();
     let mut left_out = Vec::new();
     let only_text = rules.contains(RuleName::String);
-    let only_numbers = rules
-        .rules()
-        .iter()
-        .any(|rule| matches!(rule.name(), RuleName::Integer | RuleName::Numeric) && is_strict(rule));
+    let only_numbers = rules.rules().iter().any(|rule| {
+        matches!(rule.name(), RuleName::Integer | RuleName::Numeric) && is_strict(rule)
+    });
     let mut all_of = Vec::new();
     for rule in rules.rules() {
         match keywords(rule, rules, only_text, only_numbers) {
@@ -92,7 +91,11 @@ fn keywords(
             .map(Json::Number)
     };
     let count = |at: usize| -> Option<Json> {
-        rule.parameter(at)?.trim().parse::<u64>().ok().map(Json::from)
+        rule.parameter(at)?
+            .trim()
+            .parse::<u64>()
+            .ok()
+            .map(Json::from)
     };
     match rule.name() {
         RuleName::Bail | RuleName::Nullable | RuleName::Sometimes | RuleName::Distinct => say(&[]),
@@ -128,7 +131,13 @@ fn keywords(
                 SizeKind::Array => ("minItems", "maxItems"),
                 _ => return None,
             };
-            let value = |at| if least == "minimum" { number(at) } else { count(at) };
+            let value = |at| {
+                if least == "minimum" {
+                    number(at)
+                } else {
+                    count(at)
+                }
+            };
             let mut pairs = Vec::new();
             if let Some(at) = low {
                 pairs.push((least.to_owned(), value(at)?));
@@ -138,18 +147,30 @@ fn keywords(
             }
             Some(pairs)
         }
-        RuleName::Ascii => say(&[("type", json!("string")), ("pattern", json!("^[\\u0000-\\u007f]*$"))]),
+        RuleName::Ascii => say(&[
+            ("type", json!("string")),
+            ("pattern", json!("^[\\u0000-\\u007f]*$")),
+        ]),
         RuleName::HexColor => say(&[
             ("type", json!("string")),
-            ("pattern", json!("^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})\\n?$")),
+            (
+                "pattern",
+                json!("^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})\\n?$"),
+            ),
         ]),
         RuleName::Uuid if rule.parameters.is_empty() => say(&[
             ("type", json!("string")),
-            ("pattern", json!("^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")),
+            (
+                "pattern",
+                json!("^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"),
+            ),
         ]),
         RuleName::Ulid => say(&[
             ("type", json!("string")),
-            ("pattern", json!("^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$")),
+            (
+                "pattern",
+                json!("^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"),
+            ),
         ]),
         RuleName::Ipv4 => say(&[("type", json!("string")), ("format", json!("ipv4"))]),
         RuleName::Ipv6 => say(&[("type", json!("string")), ("format", json!("ipv6"))]),

@@ -19,7 +19,10 @@ pub struct RuleSet {
 
 /// What the whole list says, wherever it is said.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one question about the list")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one question about the list"
+)]
 pub(crate) struct Flags {
     pub(crate) bail: bool,
     pub(crate) nullable: bool,
@@ -222,9 +225,9 @@ impl Rule {
                     .into_iter()
                     .collect(),
             ),
-            RuleName::Gt | RuleName::Gte | RuleName::Lt | RuleName::Lte => Compiled::Versus(
-                first.filter(|it| is_numeric_text(it)).map(Bound::new),
-            ),
+            RuleName::Gt | RuleName::Gte | RuleName::Lt | RuleName::Lte => {
+                Compiled::Versus(first.filter(|it| is_numeric_text(it)).map(Bound::new))
+            }
             RuleName::Decimal
             | RuleName::Digits
             | RuleName::DigitsBetween

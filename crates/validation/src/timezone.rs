@@ -117,7 +117,9 @@ impl Zones {
 /// The offset of an abbreviation in seconds east of UTC, and whether it means summer; case does not
 /// matter.
 pub(crate) fn abbreviation(name: &str) -> Option<(i64, bool)> {
-    ABBREVIATIONS.get(name.to_ascii_lowercase().as_str()).copied()
+    ABBREVIATIONS
+        .get(name.to_ascii_lowercase().as_str())
+        .copied()
 }
 
 /// A zone of the database by its name; case does not matter.

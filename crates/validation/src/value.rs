@@ -121,7 +121,11 @@ impl Value {
                     None
                 }
             }
-            Self::Map(entries) => entries.iter().rev().find(|(it, _)| it == key).map(|it| &it.1),
+            Self::Map(entries) => entries
+                .iter()
+                .rev()
+                .find(|(it, _)| it == key)
+                .map(|it| &it.1),
             _ => None,
         }
     }
@@ -435,9 +439,7 @@ pub(crate) fn loose_text(a: &str, b: &str) -> bool {
     match (Number::read(a), Number::read(b)) {
         (Number::Int(a), Number::Int(b)) => a == b,
         // Integers beyond 64 bits on the same side are compared as texts, and those differ.
-        (Number::Float(x, p), Number::Float(y, q)) => {
-            x == y && x.is_finite() && (p == 0 || p != q)
-        }
+        (Number::Float(x, p), Number::Float(y, q)) => x == y && x.is_finite() && (p == 0 || p != q),
         (Number::Int(_), Number::Float(_, side)) | (Number::Float(_, side), Number::Int(_))
             if side != 0 =>
         {
@@ -486,10 +488,14 @@ mod tests {
 
     #[test]
     fn numeric_texts_are_php_s() {
-        for text in ["1", " 1 ", "+1", "-.5", "5.", "1e3", "1E-3", "\t1\n", "0001", "1.5e+2"] {
+        for text in [
+            "1", " 1 ", "+1", "-.5", "5.", "1e3", "1E-3", "\t1\n", "0001", "1.5e+2",
+        ] {
             assert!(is_numeric_text(text), "{text:?}");
         }
-        for text in ["", " ", ".", "+", "e5", "1e", "1e+", "0x1A", "1_000", "１", "1 2", "--1", "NaN"] {
+        for text in [
+            "", " ", ".", "+", "e5", "1e", "1e+", "0x1A", "1_000", "１", "1 2", "--1", "NaN",
+        ] {
             assert!(!is_numeric_text(text), "{text:?}");
         }
     }
@@ -510,7 +516,11 @@ mod tests {
             (Value::Bool(false), text("0"), true),
             (Value::List(vec![]), Value::Null, true),
             (Value::List(vec![]), Value::Int(0), false),
-            (text("9223372036854775808"), text("9223372036854775809"), false),
+            (
+                text("9223372036854775808"),
+                text("9223372036854775809"),
+                false,
+            ),
             (text("1e1000"), text("1e1001"), false),
         ] {
             assert_eq!(a.is_loosely(&b), equal, "{a:?} == {b:?}");

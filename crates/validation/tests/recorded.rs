@@ -30,12 +30,21 @@ fn verdict(case: &Json) -> String {
         Err(problems) => return format!("refused: {}", problems[0].code.as_str()),
     };
     let verdict = set.evaluate("field", &data(case), &(), NOW);
-    let failed: Vec<_> = verdict.failed.iter().map(|failure| failure.rule.studly()).collect();
+    let failed: Vec<_> = verdict
+        .failed
+        .iter()
+        .map(|failure| failure.rule.studly())
+        .collect();
     format!("{failed:?} {}", verdict.excluded && verdict.passes())
 }
 
 fn recorded(case: &Json) -> String {
-    let failed: Vec<_> = case["failed"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    let failed: Vec<_> = case["failed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it.as_str().unwrap())
+        .collect();
     assert_eq!(case["passes"], failed.is_empty());
     format!("{failed:?} {}", case["excluded"] == true)
 }

@@ -119,7 +119,9 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_punycode(label: &str) -> bool {
-    label.get(..4).is_some_and(|it| it.eq_ignore_ascii_case("xn--"))
+    label
+        .get(..4)
+        .is_some_and(|it| it.eq_ignore_ascii_case("xn--"))
         && label.len() > 4
         && label[4..]
             .chars()
@@ -131,7 +133,9 @@ fn is_rest(text: &str) -> bool {
     let (text, fragment) = text.split_once('#').map_or((text, ""), |it| it);
     let (path, query) = text.split_once('?').map_or((text, ""), |it| it);
     escaped(path, |it| is_path(it) || it == '/')
-        && escaped(query, |it| is_path(it) || matches!(it, '/' | '?' | '[' | ']'))
+        && escaped(query, |it| {
+            is_path(it) || matches!(it, '/' | '?' | '[' | ']')
+        })
         && escaped(fragment, |it| is_path(it) || matches!(it, '/' | '?'))
 }
 
@@ -140,8 +144,22 @@ fn is_path(it: char) -> bool {
         || is_number(it)
         || matches!(
             it,
-            '-' | '.' | '_' | '~' | '!' | '$' | '&' | '\'' | '(' | ')' | '*' | '+' | ',' | ';' | '='
-                | ':' | '@'
+            '-' | '.'
+                | '_'
+                | '~'
+                | '!'
+                | '$'
+                | '&'
+                | '\''
+                | '('
+                | ')'
+                | '*'
+                | '+'
+                | ','
+                | ';'
+                | '='
+                | ':'
+                | '@'
         )
 }
 

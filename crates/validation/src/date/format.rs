@@ -471,7 +471,11 @@ fn internet_time(seconds: i64) -> i64 {
 }
 
 fn colon(offset: i64) -> String {
-    let (sign, offset) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
+    let (sign, offset) = if offset < 0 {
+        ('-', -offset)
+    } else {
+        ('+', offset)
+    };
     let text = format!("{sign}{:02}:{:02}", offset / 3600, offset / 60 % 60);
     match offset % 60 {
         0 => text,

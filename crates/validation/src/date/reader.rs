@@ -72,7 +72,9 @@ impl<'t> Reader<'t> {
             let Some(digit) = self.peek().filter(u8::is_ascii_digit) else {
                 break;
             };
-            number = number.checked_mul(10)?.checked_add(i64::from(digit - b'0'))?;
+            number = number
+                .checked_mul(10)?
+                .checked_add(i64::from(digit - b'0'))?;
             self.at += 1;
         }
         Some((number, self.at - start))
@@ -159,9 +161,15 @@ impl<'t> Reader<'t> {
 
     pub(super) fn letters(&mut self) -> String {
         let rest = self.rest();
-        let length = rest.iter().take_while(|it| it.is_ascii_alphabetic()).count();
+        let length = rest
+            .iter()
+            .take_while(|it| it.is_ascii_alphabetic())
+            .count();
         self.at += length;
-        rest[..length].iter().map(|it| char::from(it.to_ascii_lowercase())).collect()
+        rest[..length]
+            .iter()
+            .map(|it| char::from(it.to_ascii_lowercase()))
+            .collect()
     }
 
     /// A month by its name.
@@ -285,7 +293,9 @@ impl<'t> Reader<'t> {
 
     /// An offset, an abbreviation or a name of the database.
     pub(super) fn zone(&mut self) -> Option<Zone> {
-        while self.starts_with_any(b" \t(") || matches!(self.rest(), [0xC2, 0xA0, ..] | [0xE2, 0x80, 0xAF, ..]) {
+        while self.starts_with_any(b" \t(")
+            || matches!(self.rest(), [0xC2, 0xA0, ..] | [0xE2, 0x80, 0xAF, ..])
+        {
             self.at += match self.rest() {
                 [0xC2, ..] => 2,
                 [0xE2, ..] => 3,
@@ -343,7 +353,11 @@ impl<'t> Reader<'t> {
                 1 | 2 => (number(text)?, 0, 0),
                 3 => (number(&text[..1])?, number(&text[1..])?, 0),
                 4 => (number(&text[..2])?, number(&text[2..])?, 0),
-                6 => (number(&text[..2])?, number(&text[2..4])?, number(&text[4..])?),
+                6 => (
+                    number(&text[..2])?,
+                    number(&text[2..4])?,
+                    number(&text[4..])?,
+                ),
                 _ => return None,
             }
         };

@@ -33,7 +33,11 @@ pub(super) fn moment(parsed: &Parsed, now: i64) -> Option<Moment> {
     let hour = time(parsed.hour, of_day / 3600);
     let minute = time(parsed.minute, of_day / 60 % 60);
     let second = time(parsed.second, of_day % 60);
-    let micros = if midnight { 0 } else { parsed.micros.unwrap_or(0) };
+    let micros = if midnight {
+        0
+    } else {
+        parsed.micros.unwrap_or(0)
+    };
 
     let relative = &parsed.relative;
     let mut months = relative.months;
@@ -80,7 +84,10 @@ pub(super) fn moment(parsed: &Parsed, now: i64) -> Option<Moment> {
     }
 
     let local = i128::from(days) * 86_400 + i128::from(of_day);
-    let zone = parsed.zone.clone().unwrap_or_else(|| Zone::Named("UTC".to_owned(), TimeZone::UTC));
+    let zone = parsed
+        .zone
+        .clone()
+        .unwrap_or_else(|| Zone::Named("UTC".to_owned(), TimeZone::UTC));
     let offset = offset_at(&zone, i64::try_from(local).ok()?);
     let micros = i128::from(micros) + i128::from(relative.micros);
     let seconds = local - i128::from(offset)

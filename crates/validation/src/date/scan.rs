@@ -71,15 +71,33 @@ const FORMS: &[(Form, &str)] = &[
     (Form::Tomorrow, "(?i:tomorrow)"),
     (Form::Timestamp, r"@-?[0-9]+(\.[0-9]{0,6})?"),
     (Form::FirstOrLastDayOf, "(?i:(first|last) day of)"),
-    (Form::BackOrFrontOf, "(?i:(back|front) of ){hour24}({space}?{meridian})?"),
-    (Form::WeekdayOf, "({reltextnumber}|{reltexttext}){space}({dayfulls}|{dayfull}|{dayabbr}){space}(?i:of)"),
-    (Form::Time12, "{hour12}([:.]{minutelz}|[:.]{minute}[:.]{secondlz})?{space}?{meridian}"),
-    (Form::MsSqlTime, "{hour12}:{minutelz}:{secondlz}[:.][0-9]+{meridian}"),
-    (Form::Time24, r"[tT]{hour24}|[tT]?{hour24}[:.]{minute}([:.]{second}(\.[0-9]+)?)?"),
+    (
+        Form::BackOrFrontOf,
+        "(?i:(back|front) of ){hour24}({space}?{meridian})?",
+    ),
+    (
+        Form::WeekdayOf,
+        "({reltextnumber}|{reltexttext}){space}({dayfulls}|{dayfull}|{dayabbr}){space}(?i:of)",
+    ),
+    (
+        Form::Time12,
+        "{hour12}([:.]{minutelz}|[:.]{minute}[:.]{secondlz})?{space}?{meridian}",
+    ),
+    (
+        Form::MsSqlTime,
+        "{hour12}:{minutelz}:{secondlz}[:.][0-9]+{meridian}",
+    ),
+    (
+        Form::Time24,
+        r"[tT]{hour24}|[tT]?{hour24}[:.]{minute}([:.]{second}(\.[0-9]+)?)?",
+    ),
     (Form::GnuNoColon, "[tT]?{hour24lz}{minutelz}"),
     (Form::IsoNoColon, "[tT]?{hour24lz}{minutelz}{secondlz}"),
     (Form::American, "{month}/{day}(/{year})?"),
-    (Form::IsoDate, "[+-]?{year4}-{monthlz}-{daylz}|{year4}/{monthlz}/{daylz}/?|{year4}/{month}/{day}|[+-][0-9]{5,19}-{monthlz}-{daylz}"),
+    (
+        Form::IsoDate,
+        "[+-]?{year4}-{monthlz}-{daylz}|{year4}/{monthlz}/{daylz}/?|{year4}/{month}/{day}|[+-][0-9]{5,19}-{monthlz}-{daylz}",
+    ),
     (Form::YearDate, "{year2}-{monthlz}-{daylz}"),
     (Form::GnuDateShorter, "{year4}-{month}"),
     (Form::YearDate, "{year}-{month}-{day}"),
@@ -88,25 +106,46 @@ const FORMS: &[(Form, &str)] = &[
     (Form::PointedDate, r"{day}[.\t]{month}\.{year2}"),
     (Form::DateNoDay, r"{monthtext}[ .\t-]*{year4}"),
     (Form::DateNoDayReversed, r"{year4}[ .\t-]*{monthtext}"),
-    (Form::DateTextual, r"{monthtext}[ .\t-]*{day}[,.stndrh\t ]+{year}|{datenoyear}"),
+    (
+        Form::DateTextual,
+        r"{monthtext}[ .\t-]*{day}[,.stndrh\t ]+{year}|{datenoyear}",
+    ),
     (Form::DateNoYearReversed, r"{day}[ .\t-]*{monthtext}"),
     (Form::DateNoColon, "{year4}{monthlz}{daylz}"),
-    (Form::DateAndTime, r"{year4}{monthlz}{daylz}T{hour24}:{minutelz}:{secondlz}|{year4}{monthlz}{daylz}[tT]{hour24}{minutelz}{secondlz}|{year4}-{monthlz}-{daylz}T{hour24lz}:{minutelz}:{secondlz}\.[0-9]+{tzcorrection}?|{year4}-{month}-{day}T{hour24}:{minute}:{second}|{year4}:{monthlz}:{daylz} {hour24lz}:{minutelz}:{secondlz}"),
+    (
+        Form::DateAndTime,
+        r"{year4}{monthlz}{daylz}T{hour24}:{minutelz}:{secondlz}|{year4}{monthlz}{daylz}[tT]{hour24}{minutelz}{secondlz}|{year4}-{monthlz}-{daylz}T{hour24lz}:{minutelz}:{secondlz}\.[0-9]+{tzcorrection}?|{year4}-{month}-{day}T{hour24}:{minute}:{second}|{year4}:{monthlz}:{daylz} {hour24lz}:{minutelz}:{secondlz}",
+    ),
     (Form::DayOfYear, "{year4}[.-]?{dayofyear}"),
     (Form::IsoWeek, "{year4}-?W{weekofyear}(-?[0-7])?"),
     (Form::PgText, "{monthabbr}-{daylz}-{year}"),
     (Form::PgTextReversed, "{year}-{monthabbr}-{daylz}"),
-    (Form::CommonLog, "{day}/{monthabbr}/{year4}:{hour24lz}:{minutelz}:{secondlz}{space}{tzcorrection}"),
+    (
+        Form::CommonLog,
+        "{day}/{monthabbr}/{year4}:{hour24lz}:{minutelz}:{secondlz}{space}{tzcorrection}",
+    ),
     (Form::Year, "{year4}"),
     (Form::Ago, "(?i:ago)"),
     (Form::DayName, "{daytext}"),
     (Form::RelativeTextWeek, "{reltexttext}{space}(?i:week)"),
-    (Form::RelativeText, "({reltextnumber}|{reltexttext}){space}{reltextunit}"),
+    (
+        Form::RelativeText,
+        "({reltextnumber}|{reltexttext}){space}{reltextunit}",
+    ),
     (Form::Month, "{monthfull}|{monthabbr}"),
     (Form::Zone, "{tzcorrection}|{tz}"),
-    (Form::ShortDateTime12, "{datenoyear}{hour12}[:.]({minutelz}|{minute}[:.]{secondlz}){space}?{meridian}"),
-    (Form::ShortDateTime24, "{datenoyear}[tT]?{hour24}[:.]{minute}([:.]{second}|[:.]{secondlz}{space}?({tzcorrection}|{tz}))?"),
-    (Form::Relative, "{relnumber}{space}?({reltextunit}|(?i:week))"),
+    (
+        Form::ShortDateTime12,
+        "{datenoyear}{hour12}[:.]({minutelz}|{minute}[:.]{secondlz}){space}?{meridian}",
+    ),
+    (
+        Form::ShortDateTime24,
+        "{datenoyear}[tT]?{hour24}[:.]{minute}([:.]{second}|[:.]{secondlz}{space}?({tzcorrection}|{tz}))?",
+    ),
+    (
+        Form::Relative,
+        "{relnumber}{space}?({reltextunit}|(?i:week))",
+    ),
     (Form::Space, r"[ .,\t\n\x00]|\xC2\xA0|\xE2\x80\xAF"),
     (Form::Unexpected, r"(?s-u:.)"),
 ];
@@ -122,15 +161,27 @@ const PARTS: &[(&str, &str)] = &[
     ("secondlz", "([0-5][0-9]|60)"),
     ("second", "([0-5]?[0-9]|60)"),
     ("meridian", r"[AaPp]\.?[Mm]\.?[\x00\t ]"),
-    ("tzcorrection", "((GMT)?[+-]({hour24}(:?{minute})?|{hour24lz}{minutelz}{secondlz}|{hour24lz}:{minutelz}:{secondlz}))"),
+    (
+        "tzcorrection",
+        "((GMT)?[+-]({hour24}(:?{minute})?|{hour24lz}{minutelz}{secondlz}|{hour24lz}:{minutelz}:{secondlz}))",
+    ),
     ("tz", r"(\(?[A-Za-z]{1,6}\)?|[A-Z][a-z]+([_/-][A-Za-z]+)+)"),
     ("daysuf", "(st|nd|rd|th)"),
     ("monthlz", "(0[0-9]|1[0-2])"),
     ("month", "(0?[0-9]|1[0-2])"),
     ("daylz", "(0[0-9]|[1-2][0-9]|3[01])"),
-    ("dayofyear", "(00[1-9]|0[1-9][0-9]|[1-2][0-9][0-9]|3[0-5][0-9]|36[0-6])"),
-    ("dayfulls", "(?i:sundays|mondays|tuesdays|wednesdays|thursdays|fridays|saturdays)"),
-    ("dayfull", "(?i:sunday|monday|tuesday|wednesday|thursday|friday|saturday)"),
+    (
+        "dayofyear",
+        "(00[1-9]|0[1-9][0-9]|[1-2][0-9][0-9]|3[0-5][0-9]|36[0-6])",
+    ),
+    (
+        "dayfulls",
+        "(?i:sundays|mondays|tuesdays|wednesdays|thursdays|fridays|saturdays)",
+    ),
+    (
+        "dayfull",
+        "(?i:sunday|monday|tuesday|wednesday|thursday|friday|saturday)",
+    ),
     ("dayabbr", "(?i:sun|mon|tue|wed|thu|fri|sat)"),
     ("daytext", "({dayfulls}|{dayfull}|{dayabbr}|(?i:weekdays?))"),
     ("day", "([0-2]?[0-9]|3[01]){daysuf}?"),
@@ -138,20 +189,41 @@ const PARTS: &[(&str, &str)] = &[
     ("year2", "[0-9]{2}"),
     ("year", "[0-9]{1,4}"),
     ("weekofyear", "(0[1-9]|[1-4][0-9]|5[0-3])"),
-    ("monthfull", "(?i:january|february|march|april|may|june|july|august|september|october|november|december)"),
-    ("monthabbr", "(?i:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)"),
-    ("monthtext", "({monthfull}|{monthabbr}|I{1,3}|I[VX]|VI{0,3}|XI{0,2})"),
-    ("datenoyear", r"{monthtext}[ .\t-]*{day}([,.stndrh\t ]+|\x00)"),
-    ("reltextnumber", "(?i:first|second|third|fourth|fifth|sixth|seventh|eighth?|ninth|tenth|eleventh|twelfth)"),
+    (
+        "monthfull",
+        "(?i:january|february|march|april|may|june|july|august|september|october|november|december)",
+    ),
+    (
+        "monthabbr",
+        "(?i:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)",
+    ),
+    (
+        "monthtext",
+        "({monthfull}|{monthabbr}|I{1,3}|I[VX]|VI{0,3}|XI{0,2})",
+    ),
+    (
+        "datenoyear",
+        r"{monthtext}[ .\t-]*{day}([,.stndrh\t ]+|\x00)",
+    ),
+    (
+        "reltextnumber",
+        "(?i:first|second|third|fourth|fifth|sixth|seventh|eighth?|ninth|tenth|eleventh|twelfth)",
+    ),
     ("reltexttext", "(?i:next|last|previous|this)"),
-    ("reltextunit", r"((?i:ms|\xC2\xB5s|(msec|millisecond|\xC2\xB5s|microsecond|usec|sec|second|min|minute|hour|day|fortnight|forthnight|month|year)s?|weeks)|{daytext})"),
+    (
+        "reltextunit",
+        r"((?i:ms|\xC2\xB5s|(msec|millisecond|\xC2\xB5s|microsecond|usec|sec|second|min|minute|hour|day|fortnight|forthnight|month|year)s?|weeks)|{daytext})",
+    ),
     ("relnumber", r"[+-]*[ \t]*[0-9]{1,13}"),
 ];
 
 /// The scanner as an automaton that is built as far as it is used.
 struct Scanner {
     automaton: DFA,
-    caches: Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync + std::panic::RefUnwindSafe + std::panic::UnwindSafe>>,
+    caches: Pool<
+        Cache,
+        Box<dyn Fn() -> Cache + Send + Sync + std::panic::RefUnwindSafe + std::panic::UnwindSafe>,
+    >,
 }
 
 static SCANNER: LazyLock<Option<Scanner>> = LazyLock::new(|| {
@@ -208,7 +280,9 @@ pub(super) fn scan(text: &str) -> Option<Parsed> {
         return None;
     }
     // Of nothing but space one character stays.
-    let mut bytes = if trimmed.is_empty() { " " } else { trimmed }.as_bytes().to_vec();
+    let mut bytes = if trimmed.is_empty() { " " } else { trimmed }
+        .as_bytes()
+        .to_vec();
     let end = bytes.len();
     bytes.push(0);
     let scanner = SCANNER.as_ref()?;

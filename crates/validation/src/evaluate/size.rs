@@ -81,14 +81,15 @@ impl Scope<'_> {
                     }
                 }
             }
-            Compiled::Versus(bound) => self
-                .versus(rule, bound.as_ref(), value)
-                .is_some_and(|order| match rule.name() {
-                    RuleName::Gt => order.is_gt(),
-                    RuleName::Gte => order.is_ge(),
-                    RuleName::Lt => order.is_lt(),
-                    _ => order.is_le(),
-                }),
+            Compiled::Versus(bound) => {
+                self.versus(rule, bound.as_ref(), value)
+                    .is_some_and(|order| match rule.name() {
+                        RuleName::Gt => order.is_gt(),
+                        RuleName::Gte => order.is_ge(),
+                        RuleName::Lt => order.is_lt(),
+                        _ => order.is_le(),
+                    })
+            }
             _ => false,
         }
     }
@@ -122,7 +123,9 @@ fn multiple(value: &Value, bound: Option<&Bound>) -> bool {
         return false;
     };
     if let (Value::Int(number), Ok(divisor)) = (value, bound.text().parse::<i64>()) {
-        return number.checked_rem(divisor).map_or(divisor == -1, |rest| rest == 0);
+        return number
+            .checked_rem(divisor)
+            .map_or(divisor == -1, |rest| rest == 0);
     }
     let text = value.text().unwrap_or_default();
     match (Decimal::parse(crate::value::trim(&text)), bound.decimal()) {

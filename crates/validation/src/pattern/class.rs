@@ -7,8 +7,7 @@ use fancy_regex::Regex;
 use super::translate::SyntaxError;
 
 /// Horizontal white space beyond ASCII and the no-break space.
-const WIDE_SPACE: &str =
-    "\\x{1680}\\x{180E}\\x{2000}-\\x{200A}\\x{202F}\\x{205F}\\x{3000}";
+const WIDE_SPACE: &str = "\\x{1680}\\x{180E}\\x{2000}-\\x{200A}\\x{202F}\\x{205F}\\x{3000}";
 
 /// A character that means itself, in a class or out of it.
 pub(super) fn push_literal(out: &mut String, letter: char) {
@@ -70,7 +69,11 @@ pub(super) fn property(
         "Xan" => "\\p{L}\\p{N}".to_owned(),
         "Xwd" => "\\p{L}\\p{N}_".to_owned(),
         "Xsp" | "Xps" => format!("\\t-\\r\\x20\\x{{85}}\\x{{A0}}\\p{{Z}}{WIDE_SPACE}"),
-        name if !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphabetic() || it == b'_') => {
+        name if !name.is_empty()
+            && name
+                .bytes()
+                .all(|it| it.is_ascii_alphabetic() || it == b'_') =>
+        {
             format!("\\p{{{name}}}")
         }
         _ => return Err(SyntaxError::Property),
@@ -92,7 +95,11 @@ pub(super) fn property(
         }
     }
     octets.push(']');
-    Ok(if any { octets } else { "[^\\x00-\\xFF]".to_owned() })
+    Ok(if any {
+        octets
+    } else {
+        "[^\\x00-\\xFF]".to_owned()
+    })
 }
 
 /// The number of a character that an escape names, which is none of the classes.
@@ -253,7 +260,10 @@ pub(super) fn translate(rest: &mut &str, unicode: bool) -> Result<String, Syntax
 fn item(rest: &mut &str, unicode: bool) -> Result<Item, SyntaxError> {
     if let Some(after) = rest.strip_prefix("[:")
         && let Some((name, after)) = after.split_once(":]")
-        && name.trim_start_matches('^').bytes().all(|it| it.is_ascii_lowercase())
+        && name
+            .trim_start_matches('^')
+            .bytes()
+            .all(|it| it.is_ascii_lowercase())
     {
         *rest = after;
         return posix(name, unicode).map(Item::Class);

@@ -265,7 +265,11 @@ impl<'p> Translator<'p> {
             'K' => self.atom("\\K"),
             'b' | 'B' if unicode => {
                 let word = class::shorthand('w', true).unwrap_or_default();
-                let (first, second) = if letter == 'b' { ("!", "=") } else { ("=", "!") };
+                let (first, second) = if letter == 'b' {
+                    ("!", "=")
+                } else {
+                    ("=", "!")
+                };
                 self.atom(&format!(
                     "(?:(?<={word})(?{first}{word})|(?<!{word})(?{second}{word}))"
                 ));
@@ -557,7 +561,9 @@ impl<'p> Translator<'p> {
 fn is_name(name: &str) -> bool {
     name.len() <= 32
         && name.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_')
-        && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_')
+        && name
+            .bytes()
+            .all(|it| it.is_ascii_alphanumeric() || it == b'_')
 }
 
 /// A quantifier of numbers, and how long it is after its brace; `None` when the brace means itself.

@@ -81,9 +81,7 @@ fn is_domain(domain: &str) -> bool {
     let Some((_, last)) = domain.rsplit_once('.') else {
         return false;
     };
-    domain.split('.').all(label)
-        && last.starts_with(letter)
-        && domain.split('.').count() <= 127
+    domain.split('.').all(label) && last.starts_with(letter) && domain.split('.').count() <= 127
 }
 
 /// An address in brackets: IPv4, or `IPv6:` and an address that may end in IPv4.

@@ -104,7 +104,9 @@ impl<'t> Parser<'t> {
     }
 
     fn next_is(&self, kind: Kind) -> bool {
-        self.tokens.get(self.at + 1).is_some_and(|it| it.kind == kind)
+        self.tokens
+            .get(self.at + 1)
+            .is_some_and(|it| it.kind == kind)
     }
 
     /// Whether such a token is still to come.
@@ -384,8 +386,8 @@ fn kind(token: &str, first: char) -> Option<Kind> {
         '[' => Kind::OpenBracket,
         '\\' => Kind::Backslash,
         ']' => Kind::CloseBracket,
-        '{' | '}' | '\'' | '`' | '*' | '!' | '&' | '^' | '$' | '%' | '~' | '|' | '_' | '=' | '+'
-        | '?' | '#' | '¿' | '¡' => Kind::Atext,
+        '{' | '}' | '\'' | '`' | '*' | '!' | '&' | '^' | '$' | '%' | '~' | '|' | '_' | '='
+        | '+' | '?' | '#' | '¿' | '¡' => Kind::Atext,
         other if is_symbol(other) || is_other(other) => return None,
         _ => Kind::Generic,
     })
