@@ -89,9 +89,18 @@ final class PlugyardConfig
         }
         $pattern = rtrim($home, '/') . "/plugin-config/app/$plugin/*/config.json";
         return new self(static function () use ($pattern): ?string {
-            $files = glob($pattern) ?: [];
-            // There is one, but for the moment of an upgrade; versions are named in the order of time.
-            return $files === [] ? null : end($files);
+            clearstatcache();
+            // There is one, but for the moment of a change of version; then the one written last.
+            $latest = null;
+            $time = -1;
+            foreach (glob($pattern) ?: [] as $file) {
+                $written = @filemtime($file);
+                if ($written !== false && $written >= $time) {
+                    $latest = $file;
+                    $time = $written;
+                }
+            }
+            return $latest;
         }, null, $log);
     }
 

@@ -84,9 +84,14 @@ class PluginConfig:
         directory = Path(home) / "plugin-config" / "app" / plugin
 
         def read(self: "PluginConfig") -> Snapshot:
-            # There is one, but for the moment of an upgrade; versions are named in the order of time.
-            files = sorted(directory.glob("*/config.json"))
-            return self._of_file(files[-1]) if files else _NOTHING
+            # There is one, but for the moment of a change of version; then the one written last.
+            found = []
+            for file in directory.glob("*/config.json"):
+                try:
+                    found.append((file.stat().st_mtime_ns, file))
+                except FileNotFoundError:
+                    pass
+            return self._of_file(max(found)[1]) if found else _NOTHING
 
         return cls(read)
 

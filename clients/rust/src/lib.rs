@@ -326,13 +326,17 @@ fn whole(number: f64) -> Option<i64> {
     fits.then_some(number as i64)
 }
 
-/// There is one, but for the moment of an upgrade; versions are named in the order of time.
+/// There is one, but for the moment of a change of version; then the one written last.
 fn newest(directory: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(directory).ok()?;
     entries
-        .filter_map(|entry| Some(entry.ok()?.path().join("config.json")))
-        .filter(|path| path.is_file())
+        .filter_map(|entry| {
+            let path = entry.ok()?.path().join("config.json");
+            let written = fs::metadata(&path).ok()?.modified().ok()?;
+            Some((written, path))
+        })
         .max()
+        .map(|(_, path)| path)
 }
 
 fn read_file(path: &Path, last: &mut Last) -> Result<(), ConfigError> {

@@ -15,7 +15,7 @@ use reqwest::Method;
 use reqwest::blocking::RequestBuilder;
 use serde_json::{Value as Json, json};
 
-use crate::support::Server;
+use crate::support::{Server, wait_for};
 
 /// The simple example of an API.
 pub(super) fn s1() -> Json {
@@ -206,14 +206,28 @@ impl App {
         entry
     }
 
-    /// What the plugin itself reads: the document that its processes and clients get.
+    /// What the plugin itself reads: the document that its processes and clients get. Of another version
+    /// there is none, a moment after the change.
+    #[track_caller]
     pub(super) fn own(&self, name: &str) -> Option<Json> {
         let versions = self.server.home.join("plugin-config/app").join(name);
-        let file = fs::read_dir(versions)
-            .ok()?
-            .filter_map(|entry| Some(entry.ok()?.path().join("config.json")))
-            .find(|path| path.is_file())?;
-        serde_json::from_slice(&fs::read(file).expect("the file")).expect("JSON")
+        let files = || -> Vec<PathBuf> {
+            let entries = fs::read_dir(&versions).into_iter().flatten();
+            entries
+                .filter_map(|entry| Some(entry.ok()?.path().join("config.json")))
+                .filter(|path| path.is_file())
+                .collect()
+        };
+        let wanted = usize::from(self.get_is_ok(&format!("/{name}/config")));
+        let files = wait_for("the file of the version in force", || {
+            Some(files()).filter(|files| files.len() == wanted)
+        });
+        let bytes = fs::read(files.first()?).expect("the file");
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+
+    fn get_is_ok(&self, path: &str) -> bool {
+        self.call(Method::GET, path, None).0 == 200
     }
 
     /// How many rows a table has.
