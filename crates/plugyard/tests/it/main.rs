@@ -10,6 +10,7 @@
 )]
 
 mod administration;
+mod app;
 mod author;
 mod commands;
 mod databases;
