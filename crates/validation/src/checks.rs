@@ -321,12 +321,12 @@ fn is_base64(text: &str) -> bool {
         _ => None,
     };
     let last = digits.last().and_then(|byte| digit(*byte)).unwrap_or(0);
-    let lost = match padding {
+    let dropped = match padding {
         0 => 0,
         1 => last & 0b11,
         _ => last & 0b1111,
     };
-    lost == 0 && digits.iter().all(|byte| digit(*byte).is_some())
+    dropped == 0 && digits.iter().all(|byte| digit(*byte).is_some())
 }
 
 /// Which version of UUID a rule asks for.

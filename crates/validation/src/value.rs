@@ -439,13 +439,15 @@ pub(crate) fn loose_text(a: &str, b: &str) -> bool {
     match (Number::read(a), Number::read(b)) {
         (Number::Int(a), Number::Int(b)) => a == b,
         // Integers beyond 64 bits on the same side are compared as texts, and those differ.
-        (Number::Float(x, p), Number::Float(y, q)) => x == y && x.is_finite() && (p == 0 || p != q),
+        (Number::Float(x, side), Number::Float(y, other)) => {
+            x == y && x.is_finite() && (side == 0 || side != other)
+        }
         (Number::Int(_), Number::Float(_, side)) | (Number::Float(_, side), Number::Int(_))
             if side != 0 =>
         {
             false
         }
-        (x, y) => x.float() == y.float(),
+        (one, two) => one.float() == two.float(),
     }
 }
 
