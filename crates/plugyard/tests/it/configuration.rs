@@ -28,12 +28,11 @@ def report():
         own = json.load(file)
     with ask("/v1/self/config") as answer:
         told = json.load(answer)
-    path = os.path.join(DATA, "report.json")
-    # The processes of two versions may write at once, each as itself.
-    new = path + "." + TOKEN[-8:]
-    with open(new, "w") as file:
+    # The processes of two versions may write at once, each for itself.
+    path = os.path.join(DATA, "report-" + TOKEN[-8:])
+    with open(path + ".new", "w") as file:
         json.dump({"file": own, "told": told}, file)
-    os.rename(new, path)
+    os.rename(path + ".new", path)
 
 def follow():
     with ask("/v1/self/config/events") as events:
@@ -78,13 +77,17 @@ fn installed(server: &Server, directory: &Path) -> PathBuf {
     plugin
 }
 
-/// What the plugin read as soon as it has read `key` as `value`.
-fn read(server: &Server, key: &str, value: &Json) -> Json {
-    let path = server.home.join("plugin-data/portable/reader/report.json");
+/// What one of the plugin's processes read as soon as it has read `key` as `value`, at that revision or later.
+fn read(server: &Server, revision: u64, key: &str, value: &Json) -> Json {
+    let directory = server.home.join("plugin-data/portable/reader");
     wait_for("the plugin to read its values", || {
-        let text = std::fs::read_to_string(&path).ok()?;
-        let report: Json = serde_json::from_str(&text).ok()?;
-        (report["file"]["values"].get(key) == Some(value)).then_some(report)
+        std::fs::read_dir(&directory).ok()?.find_map(|entry| {
+            let text = std::fs::read_to_string(entry.ok()?.path()).ok()?;
+            let report: Json = serde_json::from_str(&text).ok()?;
+            let file = &report["file"];
+            let is_late = file["revision"].as_u64()? >= revision;
+            (is_late && file["values"].get(key) == Some(value)).then_some(report)
+        })
     })
 }
 
@@ -125,7 +128,7 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
         command.env("PLUGYARD_LOG", "debug,plugyard=trace");
     });
     let plugin = installed(&server, directory.path());
-    let first = read(&server, "TIMEOUT", &json!(30));
+    let first = read(&server, 1, "TIMEOUT", &json!(30));
     assert_eq!(first["file"], first["told"]);
     assert_eq!(first["file"]["revision"], 1);
 
@@ -137,7 +140,7 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
         &format!("API_KEY={SECRET}"),
     ]);
     assert!(!said.stdout.contains(SECRET) && !said.stderr.contains(SECRET));
-    let second = read(&server, "TIMEOUT", &json!(60));
+    let second = read(&server, 2, "TIMEOUT", &json!(60));
     assert_eq!(second["file"]["values"]["API_KEY"], SECRET);
     assert_eq!(second["told"]["values"]["API_KEY"], SECRET);
 
@@ -168,7 +171,7 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
     let gate = server.cli(&["config", "plan", "reader", path, "--fail-on", "invalid"]);
     assert_eq!(gate.code, 1, "{gate:?}");
     server.cli_ok(&["upgrade", "reader", path]);
-    let upgraded = read(&server, "EXTRA", &json!("new"));
+    let upgraded = read(&server, 3, "EXTRA", &json!("new"));
     assert_eq!(upgraded["file"]["values"]["TIMEOUT"], 60);
     assert_eq!(upgraded["file"]["values"]["API_KEY"], SECRET);
     server.cli_ok(&["rollback", "reader"]);
@@ -195,7 +198,7 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
         .collect();
     assert_eq!(actions, ["rollback", "upgrade", "put", "install"]);
     server.cli_ok(&["config", "restore", "reader", "1"]);
-    let restored = read(&server, "TIMEOUT", &json!(30));
+    let restored = read(&server, 5, "TIMEOUT", &json!(30));
     assert_eq!(restored["file"]["values"]["API_KEY"], Json::Null);
 
     // Out and in, with the secret sealed.
@@ -213,7 +216,7 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
     server.cli_ok(&["config", "reset", "reader", "--yes"]);
     server.cli_ok(&["config", "import", "reader", exported.to_str().unwrap()]);
     server.cli_ok(&["secrets", "rotate"]);
-    read(&server, "API_KEY", &json!(SECRET));
+    read(&server, 8, "API_KEY", &json!(SECRET));
 
     let log = server.log();
     assert!(!log.contains(SECRET), "the log has the secret");
