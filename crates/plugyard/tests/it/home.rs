@@ -10,7 +10,7 @@ use plugyard_store::{Database, DatabaseUrl};
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Server, is_alive, plugins, plugyard, python, run, wait_for};
+use crate::support::{Server, answer, is_alive, plugins, plugyard, python, run, wait_for};
 
 /// Copies a tree: directories, files and links; sockets stay.
 fn copy(from: &Path, to: &Path) {
@@ -280,6 +280,63 @@ fn a_backup_that_is_not_whole_writes_nothing() {
         );
         assert!(!at("new").exists(), "{what}");
     }
+}
+
+#[test]
+fn a_backup_waits_for_what_is_open_and_rows_go_on_meanwhile() {
+    if python().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let server = Server::start_in(&at("home"), |_| {});
+    let pysam = plugins::pysam(directory.path());
+    server.cli_ok(&["install", pysam.to_str().unwrap()]);
+    let stream = r#"CREATE STREAM p () WITH (TYPE="pyjson", FORMAT="json")"#;
+    server.cli_ok(&["stream", "create", stream]);
+    let rule =
+        json!({ "id": "r", "sql": "SELECT * FROM p", "actions": [{ "memory": { "topic": "t" } }] });
+    assert_eq!(answer(server.post("/rules").json(&rule)).status, 201);
+    let rows = || -> u64 {
+        let status = answer(server.get("/rules/r/status")).body;
+        json(&status)["source_p_0_records_out_total"]
+            .as_u64()
+            .unwrap_or(0)
+    };
+    wait_for("rows", || (rows() > 0).then_some(()));
+    // A new version that is being built for as long as the test wants.
+    let script = "while [ ! -e \"$PLUGYARD_DATA_DIR/go\" ]; do sleep 0.05; done\n";
+    fs::write(pysam.join("install.sh"), script).unwrap();
+    let words = ["upgrade", "pysam", pysam.to_str().unwrap(), "--no-wait"];
+    let id = server.cli_ok(&words).stdout.trim().to_owned();
+    let file = at("home.tar.gz");
+    let mut backup = server
+        .command(&["backup", "--to", file.to_str().unwrap(), "-o", "json"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // It waits, and whatever is no change goes on.
+    let begun = rows();
+    wait_for("rows beside a backup", || {
+        (rows() > begun + 5).then_some(())
+    });
+    assert!(backup.try_wait().unwrap().is_none(), "it did not wait");
+    fs::write(server.home.join("plugin-data/portable/pysam/go"), "").unwrap();
+    assert!(backup.wait().unwrap().success());
+    let ended = server.cli_ok(&["operation", "watch", &id]);
+    assert!(
+        ended.stderr.contains("done") || ended.stdout.contains("done"),
+        "{ended:?}"
+    );
+
+    // It holds the change as a whole: the new version is in force, and works.
+    let other = at("other");
+    let restored = run(plugyard(&other).args(["restore", file.to_str().unwrap()]));
+    assert_eq!(restored.code, 0, "{restored:?}");
+    let copy = Server::start_in(&other, |_| {});
+    wait_until_ready(&copy, "pysam");
+    assert!(copy.shown("pysam")["previous"].is_object());
+    assert!(other.join("plugins/portable/pysam/install.sh").is_file());
 }
 
 fn memchr(all: &[u8], part: &[u8]) -> usize {

@@ -1,5 +1,6 @@
 //! A started `plugyard serve` with a home and a port of its own, and ways to talk to it.
 
+pub(crate) mod leaks;
 pub(crate) mod plugins;
 pub(crate) mod postgres;
 
@@ -83,11 +84,14 @@ pub(crate) struct Ended {
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> Ended {
     let output = command.output().expect("the command starts");
-    Ended {
+    let ended = Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("output is UTF-8"),
         stderr: String::from_utf8(output.stderr).expect("output is UTF-8"),
-    }
+    };
+    leaks::note(&ended.stdout);
+    leaks::note(&ended.stderr);
+    ended
 }
 
 /// A running server. Ended when dropped.
@@ -264,6 +268,9 @@ impl Drop for Server {
         self.kill();
         if thread::panicking() {
             eprintln!("the server's log:\n{}", self.log());
+        } else {
+            let leaks = leaks::search(&self.home, &self.log());
+            assert_eq!(leaks, [""; 0], "a secret stands in clear");
         }
         let _ = std::fs::remove_file(&self.log);
     }
@@ -302,6 +309,7 @@ pub(crate) fn answer(request: RequestBuilder) -> Answer {
     response
         .read_to_string(&mut body)
         .expect("the body is UTF-8");
+    leaks::note(&body);
     Answer {
         status: response.status().as_u16(),
         content_type,

@@ -1,0 +1,98 @@
+//! What a test saw of secrets, and the search for them in whatever a server leaves.
+//!
+//! Every token that any answer, command or log of a test shows is remembered here, and every other secret that a
+//! test declares with [`secret`]. When a server ends, none of them may stand in a file of its home, the database
+//! among them, nor in its log, except for the one line that shows the owner's token.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// The parts that matter: what all tokens have in common is not secret.
+static SEEN: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
+/// Larger files are none in which anything is written down.
+const LARGEST: u64 = 64 << 20;
+
+/// A secret of the caller's own, which no server may write down in clear.
+pub(crate) fn secret(text: &str) -> String {
+    remember(text);
+    text.to_owned()
+}
+
+/// Remembers the tokens in a text: `plugyard_`, 32 digits, `_`, 64 digits.
+pub(crate) fn note(text: &str) {
+    for rest in text.split("plugyard_").skip(1) {
+        let token: Vec<&str> = rest.splitn(2, '_').collect();
+        let [id, secret] = token[..] else { continue };
+        let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if let Some(secret) = secret.get(..64)
+            && id.len() == 32
+            && hex(id)
+            && hex(secret)
+        {
+            remember(secret);
+        }
+    }
+}
+
+/// Looks for every secret seen so far in a home and a log; says where one stands.
+pub(crate) fn search(home: &Path, log: &str) -> Vec<String> {
+    note(log);
+    let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut found = Vec::new();
+    for secret in &seen {
+        // The owner's token is shown once, where a person starts the server.
+        let shown = log.matches(secret.as_str()).count();
+        let allowed = log
+            .lines()
+            .filter(|line| line.contains("shown this once") && line.contains(secret))
+            .count();
+        if shown > allowed.min(1) {
+            found.push("the log".to_owned());
+        }
+    }
+    walk(home, &seen, &mut found);
+    found
+}
+
+fn walk(directory: &Path, seen: &BTreeSet<String>, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Ok(about) = path.symlink_metadata() else {
+            continue;
+        };
+        if about.is_dir() {
+            walk(&path, seen, found);
+        } else if about.is_file() && about.len() <= LARGEST {
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            if seen.iter().any(|secret| text.contains(secret.as_str())) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+}
+
+fn remember(secret: &str) {
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.insert(secret.to_owned());
+}
+
+#[test]
+fn a_secret_in_a_home_or_twice_in_a_log_is_found() {
+    let token = format!(
+        "plugyard_{}_{}",
+        "a".repeat(32),
+        "0123456789abcdef".repeat(4)
+    );
+    let line = format!("token of the owner, shown this once: {token}\n");
+    let home = tempfile::tempdir().expect("a temporary directory");
+    assert_eq!(search(home.path(), &line), [""; 0]);
+    assert_eq!(search(home.path(), &line.repeat(2)), ["the log"]);
+    std::fs::create_dir(home.path().join("logs")).expect("a directory");
+    let file = home.path().join("logs/x");
+    std::fs::write(&file, format!("\u{0}…{token}")).expect("a file");
+    assert_eq!(search(home.path(), ""), [file.display().to_string()]);
+    std::fs::write(&file, secret("hunter2 of the test of leaks")).expect("a file");
+    assert_eq!(search(home.path(), ""), [file.display().to_string()]);
+}
