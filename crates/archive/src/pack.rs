@@ -55,9 +55,10 @@ impl PackError {
     pub fn findings(&self) -> Vec<Finding> {
         match self {
             Self::Refused { findings } => findings.clone(),
-            Self::Content(ReadError::Output { .. }) => Vec::new(),
+            Self::Content(ReadError::Output { .. }) | Self::Write(_) | Self::File { .. } => {
+                Vec::new()
+            }
             Self::Content(error) => vec![error.to_finding()],
-            Self::Write(_) | Self::File { .. } => Vec::new(),
         }
     }
 }
