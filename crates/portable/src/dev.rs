@@ -10,7 +10,7 @@
 //! instance of a symbol. That is what installing the plugin is for.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -131,7 +131,8 @@ impl Transcript {
     pub(crate) fn frame(&self, channel: &str, direction: Direction, bytes: &[u8]) {
         let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
         if bytes.len() > SHOWN {
-            text.push_str(&format!(" … ({} bytes)", bytes.len()));
+            // Writing to a text cannot fail.
+            let _ = write!(text, " … ({} bytes)", bytes.len());
         }
         let frame = Frame {
             at: now(),

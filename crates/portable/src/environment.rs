@@ -245,41 +245,30 @@ impl Maker<'_> {
 
     /// Of all that decides what is in the environment.
     async fn digest(&self, facts: &Facts) -> Result<String, String> {
-        let mut hash = Sha256::new();
-        let mut take = |part: &[u8]| {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        };
-        take(facts.version.as_bytes());
-        take(facts.platform.as_bytes());
+        let mut parts: Vec<Vec<u8>> = vec![
+            facts.version.clone().into_bytes(),
+            facts.platform.clone().into_bytes(),
+        ];
         for path in facts.prefixes.iter().chain(&facts.site) {
-            take(path.as_os_str().as_encoded_bytes());
+            parts.push(path.as_os_str().as_encoded_bytes().to_vec());
         }
         let file = self.wanted.directory.join(requirements::FILE);
-        take(&fs::read(file).map_err(|error| error.to_string())?);
         let wheels = self.wheels();
-        match &wheels {
-            Some(directory) => {
-                let mut files: Vec<PathBuf> = fs::read_dir(directory)
-                    .map_err(|error| error.to_string())?
-                    .filter_map(|entry| Some(entry.ok()?.path()))
-                    .collect();
-                files.sort();
-                for file in files.iter().filter(|file| file.is_file()) {
-                    take(file.file_name().unwrap_or_default().as_encoded_bytes());
-                    let (digest, _) = digest_file(file).map_err(|error| error.to_string())?;
-                    take(digest.as_bytes());
-                }
-            }
+        if wheels.is_none() {
             // Another index, another environment.
-            None => {
-                for (name, value) in self.pip_variables() {
-                    take(name.as_encoded_bytes());
-                    take(value.as_encoded_bytes());
-                }
+            for (name, value) in self.pip_variables() {
+                parts.push(name.into_encoded_bytes());
+                parts.push(value.into_encoded_bytes());
             }
         }
-        Ok(plugyard_model::Digest::from_bytes(hash.finalize().into()).to_string())
+        // Wheels may be large.
+        let digested = tokio::task::spawn_blocking(move || {
+            let digested = digest_of(parts, &file, wheels.as_deref());
+            digested.map_err(|error| error.to_string())
+        });
+        digested
+            .await
+            .unwrap_or_else(|error| Err(error.to_string()))
     }
 
     async fn make(&self, directory: &Path, facts: &Facts) -> Result<(), String> {
@@ -405,6 +394,33 @@ impl Maker<'_> {
         let own = own.map(|(name, value)| (OsString::from(name), OsString::from(value)));
         servers.chain(own).collect()
     }
+}
+
+/// Of the parts, the requirements, and each wheel with its name.
+fn digest_of(
+    mut parts: Vec<Vec<u8>>,
+    requirements: &Path,
+    wheels: Option<&Path>,
+) -> io::Result<String> {
+    parts.push(fs::read(requirements)?);
+    if let Some(directory) = wheels {
+        let mut files: Vec<PathBuf> = fs::read_dir(directory)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.is_file())
+            .collect();
+        files.sort();
+        for file in files {
+            let name = file.file_name().unwrap_or_default();
+            parts.push(name.as_encoded_bytes().to_vec());
+            parts.push(digest_file(&file)?.0.as_bytes().to_vec());
+        }
+    }
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    Ok(plugyard_model::Digest::from_bytes(hash.finalize().into()).to_string())
 }
 
 /// The last line that pip marks as an error, else the last one at all.

@@ -140,6 +140,10 @@ impl PartialLimits {
 
     /// `base` with what is stricter here instead: nothing gets more by this than `base` gives.
     pub fn within(&self, base: &Limits) -> Limits {
+        #[expect(
+            clippy::option_option,
+            reason = "not said, said to be none, said to be so much"
+        )]
         fn stricter<T: PartialOrd + Copy>(said: Option<Option<T>>, base: Option<T>) -> Option<T> {
             match (said.flatten(), base) {
                 (Some(said), Some(base)) if said < base => Some(said),
@@ -288,7 +292,11 @@ mod or_none {
         }
     }
 
-    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+    #[expect(
+        clippy::ref_option,
+        clippy::option_option,
+        reason = "the signature that serde asks for; not said, said to be none, said to be so much"
+    )]
     pub(super) fn serialize_some<T: Serialize, S: Serializer>(
         limit: &Option<Option<T>>,
         serializer: S,
@@ -313,6 +321,10 @@ mod or_none {
         Ok(size.figure().map(|size| size.0))
     }
 
+    #[expect(
+        clippy::option_option,
+        reason = "not said, said to be none, said to be so much"
+    )]
     pub(super) fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Option<T>>, D::Error> {
@@ -320,6 +332,10 @@ mod or_none {
         Ok(Some(figure.figure()))
     }
 
+    #[expect(
+        clippy::option_option,
+        reason = "not said, said to be none, said to be so much"
+    )]
     pub(super) fn some_bytes<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Option<u64>>, D::Error> {

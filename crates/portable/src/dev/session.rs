@@ -167,13 +167,14 @@ impl Session {
             ),
         };
         // Listened to before the command, in which both SDKs dial.
-        let work = self.listen(plugin_type, &name, &node);
-        let work = work.map_err(|error| format!("{word} {name} has no channel: {error}"))?;
+        let channels = self
+            .listen(plugin_type, &name, &node)
+            .map_err(|error| format!("{word} {name} has no channel: {error}"))?;
         self.command(order.start()).await?;
         let symbol = Symbol {
             order,
             node,
-            _work: work,
+            _work: channels,
         };
         symbols.insert((word, name), symbol);
         Ok(())

@@ -124,7 +124,7 @@ fn read(line: &str) -> Line<'_> {
     let (name, rest) = line.split_at(end);
     let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     let rest = rest.trim_start();
-    let is_path = name.ends_with(".whl") || rest.starts_with(['/', ':', '+', '@']);
+    let is_path = is_wheel(name) || rest.starts_with(['/', ':', '+', '@']);
     if !is_name || is_path {
         return Line::Elsewhere(line);
     }

@@ -28,8 +28,7 @@ const CODE: u16 = 5000;
 
 /// One symbol in a list.
 #[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = SymbolAbout)]
-pub(super) struct About {
+pub(super) struct DescribedSymbol {
     name: String,
     /// Author, help and description.
     about: Json,
@@ -46,17 +45,17 @@ pub(super) struct Which {
 
 /// Sources with metadata.
 #[utoipa::path(get, path = "/metadata/sources", tag = "portable", operation_id = "metadata_sources",
-    params(Which), responses((status = 200, description = "By name", body = Vec<About>)))]
+    params(Which), responses((status = 200, description = "By name", body = Vec<DescribedSymbol>)))]
 pub(super) async fn sources(State(routes): State<Routes>, Query(which): Query<Which>) -> Response {
     if which.kind.as_deref() == Some("lookup") {
-        return document(&Vec::<About>::new());
+        return document(&Vec::<DescribedSymbol>::new());
     }
     document(&routes.list(SymbolKind::Source).await)
 }
 
 /// Sinks with metadata.
 #[utoipa::path(get, path = "/metadata/sinks", tag = "portable", operation_id = "metadata_sinks",
-    responses((status = 200, description = "By name", body = Vec<About>)))]
+    responses((status = 200, description = "By name", body = Vec<DescribedSymbol>)))]
 pub(super) async fn sinks(State(routes): State<Routes>) -> Response {
     document(&routes.list(SymbolKind::Sink).await)
 }
@@ -165,12 +164,12 @@ impl Routes {
         serde_json::from_slice(&bytes).ok()
     }
 
-    async fn list(&self, kind: SymbolKind) -> Vec<About> {
+    async fn list(&self, kind: SymbolKind) -> Vec<DescribedSymbol> {
         let mut list = Vec::new();
         for (name, _) in self.host.registry.owners(kind) {
             let metadata = self.metadata(kind, &name).await;
             let about = metadata.and_then(|it| it.get("about").map(about));
-            list.extend(about.map(|about| About {
+            list.extend(about.map(|about| DescribedSymbol {
                 name,
                 about,
                 r#type: "portable",

@@ -70,6 +70,7 @@ pub fn directory_with(
 }
 
 /// The program. Its plugin is called as its file is.
+#[expect(clippy::print_stderr, reason = "the last words of a plugin")]
 pub fn main() -> ExitCode {
     let name = std::env::args_os().next().map(PathBuf::from);
     let name = name.as_deref().and_then(Path::file_name);
@@ -421,6 +422,7 @@ fn exec(symbol: &str, call: &[u8], channel: &mut Request) -> String {
 /// | `variables`, `variable NAME` | the names of its environment, one of its values |
 /// | `processes` | how many processes it sees |
 /// | `hold` | memory it was given, never given back, 8 MiB |
+#[expect(clippy::too_many_lines, reason = "one arm for each command")]
 fn obey(command: &str, channel: &mut Request) -> Result<String, String> {
     let (word, rest) = command.split_once(' ').unwrap_or((command, ""));
     let told = |error: io::Error| error.to_string();
@@ -443,7 +445,7 @@ fn obey(command: &str, channel: &mut Request) -> Result<String, String> {
             let header = frame::header(1024 * 1024 * 1024);
             channel.stream.write_all(&header).map_err(told)?;
             loop {
-                channel.stream.write_all(&[7; 64 * 1024]).map_err(told)?;
+                channel.stream.write_all(&[7; 4096]).map_err(told)?;
             }
         }
         "flood" => {
@@ -469,7 +471,7 @@ fn obey(command: &str, channel: &mut Request) -> Result<String, String> {
         "fill" => {
             let mut file = File::create(data().join("full")).map_err(told)?;
             loop {
-                file.write_all(&[7; 1024 * 1024]).map_err(told)?;
+                file.write_all(&vec![7; 1024 * 1024]).map_err(told)?;
             }
         }
         "fork" => {

@@ -54,7 +54,8 @@ fn wheel(directory: &Path, version: &str, word: &str) -> PathBuf {
         record.push_str(name);
         record.push_str(",,\n");
     }
-    record.push_str(&format!("{info}/RECORD,,\n"));
+    record.push_str(&info);
+    record.push_str("/RECORD,,\n");
     let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
     let options = zip::write::SimpleFileOptions::default();
     for (name, text) in files.iter().chain([&(format!("{info}/RECORD"), record)]) {
@@ -113,7 +114,7 @@ async fn an_environment_is_made_of_the_packages_own_wheels_and_shared() {
     assert_eq!(said(&rig, "two").await[1], prefix);
     // Other wheels are another one, beside the first.
     let next = package(&rig, "one", "greeting==2.0\n", |at| {
-        drop(wheel(at, "2.0", "good day"))
+        drop(wheel(at, "2.0", "good day"));
     });
     rig.upgrade(&next).await.unwrap();
     assert_eq!(said(&rig, "one").await[0], "good day");
@@ -148,7 +149,7 @@ async fn what_cannot_be_installed_is_named_and_leaves_nothing() {
     let Some(python) = python() else { return };
     let rig = Rig::new(&python);
     let version = package(&rig, "lost", "greeting==9.9\n", |at| {
-        drop(wheel(at, "1.0", "hello"))
+        drop(wheel(at, "1.0", "hello"));
     });
     let error = failed(rig.install(&version).await).error;
     assert_eq!(error.code.as_str(), "portable_environment_failed");
@@ -162,7 +163,7 @@ async fn what_cannot_be_installed_is_named_and_leaves_nothing() {
     assert!(!rig.home.versions(&name).exists());
 
     let version = package(&rig, "lost", "greeting ==== 1\n", |at| {
-        drop(wheel(at, "1.0", "hello"))
+        drop(wheel(at, "1.0", "hello"));
     });
     let error = failed(rig.install(&version).await).error;
     assert!(error.text.contains("nvalid requirement"), "{}", error.text);

@@ -103,7 +103,7 @@ async fn options_that_cannot_be_are_refused_before_anything_begins() {
 async fn host_32_the_deadline_of_calls_is_set_for_plugins_and_for_functions() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
-        settings.recv_timeout = Span::millis(300)
+        settings.recv_timeout = Span::millis(300);
     });
     rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
         .await
@@ -133,7 +133,7 @@ async fn host_32_the_deadline_of_calls_is_set_for_plugins_and_for_functions() {
 async fn host_32_a_plugin_says_how_long_its_functions_may_take() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
-        settings.recv_timeout = Span::millis(300)
+        settings.recv_timeout = Span::millis(300);
     });
     let version = rig.package(|at| {
         toolbox_dir(at, "v1")?;

@@ -88,9 +88,9 @@ const REFUSED_HERE: &[libc::c_long] = &[
     libc::SYS__sysctl,
     libc::SYS_lookup_dcookie,
     // The numbers that `ptrace` and `process_vm_*` have for 32-bit pointers.
-    X32 | 521,
-    X32 | 539,
-    X32 | 540,
+    X32 + 521,
+    X32 + 539,
+    X32 + 540,
 ];
 /// Refused besides on other processors.
 #[cfg(not(target_arch = "x86_64"))]
