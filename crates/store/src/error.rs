@@ -77,7 +77,9 @@ fn lacks_room(error: &DbErr) -> bool {
     let RuntimeErr::SqlxError(inner) = inner else {
         return false;
     };
-    let code = inner.as_database_error().and_then(sea_orm::sqlx::error::DatabaseError::code);
+    let code = inner
+        .as_database_error()
+        .and_then(sea_orm::sqlx::error::DatabaseError::code);
     code.is_some_and(|code| matches!(&*code, "13" | "4874" | "53100"))
 }
 

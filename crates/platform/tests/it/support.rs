@@ -149,14 +149,15 @@ impl Fake {
                 let content = "files".repeat(usize::try_from(files.unwrap_or(1)).unwrap());
                 self.write(cx, &format!("unpacked/{target}"), &content)?;
             }
-            "start" => self.write(cx, &format!("started/{target}"), "process")?,
             "start_again" | "stop" if current == target => {
                 self.remove(cx, &format!("started/{current}"));
                 if action == "start_again" {
                     self.write(cx, &format!("started/{current}"), "process")?;
                 }
             }
-            "start_again" => self.write(cx, &format!("started/{target}"), "process")?,
+            "start" | "start_again" => {
+                self.write(cx, &format!("started/{target}"), "process")?;
+            }
             "stop" => self.remove(cx, &format!("started/{current}")),
             "switch" => {
                 self.write(cx, "current", &target)?;
