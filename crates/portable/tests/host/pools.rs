@@ -161,7 +161,7 @@ async fn host_31_a_function_may_have_several_channels_in_one_process() {
 async fn host_27_messages_are_under_way_before_their_acknowledgements_and_keep_their_order() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
-        settings.recv_timeout = Span::millis(1500)
+        settings.recv_timeout = Span::millis(1500);
     });
     rig.install(&toolbox(&rig, "v1", json!({"acks_under_way": 8})))
         .await
