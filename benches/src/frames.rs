@@ -1,6 +1,6 @@
-//! Frames over a blocking socket, with one buffer for each direction: for the minimal loop and the bare plugin.
+//! Frames over a blocking socket, one buffer for each direction: for the minimal loop and the bare plugin.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::ops::Range;
 use std::os::unix::net::UnixStream;
 
@@ -15,13 +15,12 @@ pub const PULL: u8 = 0x51;
 
 /// Bytes in front of each payload: the marker and the length.
 const HEADER: usize = 9;
-/// More than any message here, and enough for many small ones.
-const BUFFER: usize = 256 * 1024;
 
 /// A connection that carries frames.
 #[derive(Debug)]
 pub struct Line {
     stream: UnixStream,
+    /// Holds more than any message here, and many small ones.
     input: Box<[u8]>,
     unread: Range<usize>,
     output: Vec<u8>,
@@ -35,13 +34,14 @@ impl Line {
         stream.read_exact(&mut theirs)?;
         // REQ and REP, PUSH and PULL differ in the last bit.
         if theirs != [0, b'S', b'P', 0, 0, role ^ 1, 0, 0] {
-            return Err(io::ErrorKind::InvalidData.into());
+            return Err(ErrorKind::InvalidData.into());
         }
+        let (input, unread, output) = (vec![0; 256 * 1024].into(), 0..0, Vec::new());
         Ok(Self {
             stream,
-            input: vec![0; BUFFER].into(),
-            unread: 0..0,
-            output: Vec::new(),
+            input,
+            unread,
+            output,
         })
     }
 
@@ -56,14 +56,12 @@ impl Line {
             if let Some(payload) = self.buffered() {
                 return Ok(payload);
             }
-            if self.unread.is_empty() {
-                self.unread = 0..0;
-            } else if self.unread.end == self.input.len() {
+            if self.unread.is_empty() || self.unread.end == self.input.len() {
                 self.input.copy_within(self.unread.clone(), 0);
                 self.unread = 0..self.unread.len();
             }
             match self.stream.read(&mut self.input[self.unread.end..])? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
                 read => self.unread.end += read,
             }
         }
@@ -73,13 +71,10 @@ impl Line {
     pub fn buffered(&mut self) -> Option<Range<usize>> {
         let held = &self.input[self.unread.clone()];
         let length = u64::from_be_bytes(*held.get(1..)?.first_chunk()?);
-        let length = usize::try_from(length).ok()?;
-        if held.len() < HEADER + length {
-            return None;
-        }
+        let to = HEADER.checked_add(usize::try_from(length).ok()?)?;
         let from = self.unread.start + HEADER;
-        self.unread.start = from + length;
-        Some(from..from + length)
+        self.unread.start += held.get(..to)?.len();
+        Some(from..self.unread.start)
     }
 
     /// The bytes of a payload, until more is read.

@@ -82,7 +82,7 @@ impl Gaps {
 
 /// Keeps the numbers that a source counts.
 struct Numbers {
-    numbers: Mutex<Vec<u64>>,
+    seen: Mutex<Vec<u64>>,
     failures: AtomicU64,
     gaps: Gaps,
 }
@@ -90,14 +90,14 @@ struct Numbers {
 impl Numbers {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            numbers: Mutex::default(),
+            seen: Mutex::default(),
             failures: AtomicU64::new(0),
             gaps: Gaps::new(),
         })
     }
 
     fn count(&self) -> usize {
-        let numbers = self.numbers.lock();
+        let numbers = self.seen.lock();
         numbers.unwrap_or_else(PoisonError::into_inner).len()
     }
 }
@@ -113,7 +113,7 @@ impl SourceInbox for Numbers {
         if let Body::Json(text) = &tuple.body
             && let Ok(row) = serde_json::from_slice::<Counted>(text.as_bytes())
         {
-            let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut numbers = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             numbers.push(row.n);
         }
     }
@@ -258,7 +258,8 @@ impl Load<'_> {
             anyhow::Ok(sent)
         });
         tokio::time::sleep(self.effort.span).await;
-        (inbox.gaps.take(), gaps.take());
+        inbox.gaps.take();
+        gaps.take();
         tokio::time::sleep(self.effort.span * 2).await;
         let calm = (inbox.gaps.take(), gaps.take());
         for _ in 0..swaps {
@@ -271,7 +272,7 @@ impl Load<'_> {
         let sent = sending.await??;
         source.stop().await?;
         let numbers =
-            std::mem::take(&mut *inbox.numbers.lock().unwrap_or_else(PoisonError::into_inner));
+            std::mem::take(&mut *inbox.seen.lock().unwrap_or_else(PoisonError::into_inner));
         let (lost, doubled) = lost_and_doubled(numbers);
         let what = format!("source ({handover}), Python SDK");
         let mut rows = vec![self.pause(&what, swaps, lost, doubled, longest.0, calm.0)];
@@ -301,7 +302,6 @@ impl Load<'_> {
                 let began = Instant::now();
                 answered(function.as_ref()).await?;
                 times.push(began.elapsed().as_secs_f64() * 1e3);
-                // Long enough for the count of restarts in a row to begin anew would take too long.
             }
             anyhow::Ok(())
         })?;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use plugyard_symbol::Value;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use serde_json::{Map, json};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::minimal::{self, Host};
@@ -317,7 +317,7 @@ impl Bench {
                 }
             }
             Work::Source => {
-                let mut source = host.source(&plugin.source(), &Map::new())?;
+                let mut source = host.source(&plugin.source(), &json!({}))?;
                 while meter.goes_on(BATCH) {
                     for _ in 0..BATCH {
                         source.frame()?;
@@ -343,7 +343,7 @@ impl Bench {
                     Work::Function => Some(host.function(&plugin.function())?),
                     _ => None,
                 };
-                let config = Map::from_iter([("window".to_owned(), WINDOW.into())]);
+                let config = json!({"window": WINDOW});
                 let mut source = host.source(&plugin.source(), &config)?;
                 let mut count = 0;
                 while meter.goes_on(count) {
