@@ -14,7 +14,7 @@ use super::journal::{self, StepRow};
 use super::view::{Failure, OperationState, StepState, problem};
 use super::{Aside, Outcome, Running, Stage};
 use crate::events::{self, codes as event_codes};
-use crate::kind::{Action, Change, Installation, Plan, StepCx, StepError, StepOutput, StepSpec};
+use crate::kind::{Change, Installation, Plan, StepCx, StepError, StepOutput, StepSpec};
 use crate::{Kind, Platform, failpoint};
 
 /// How long the journal rests after it could not be written; twice as long each time.
