@@ -7,6 +7,7 @@
 //! * [`ours`]: the product's own host and rules, as a library.
 //! * [`plugins`]: the plugins, one made with the Python SDK and one that speaks the protocol bare.
 //! * [`under_load`]: swaps, kills, pools and bursts while rows flow.
+//! * [`validation`]: Laravel rules, beside what Laravel itself was recorded with.
 //! * [`works`]: the pieces of work and how each is measured on both sides.
 //!
 //! The binary `plugyard-bench` measures and prints JSON, `plugyard-bench-peer` is the bare plugin.
@@ -20,4 +21,5 @@ pub mod minimal;
 pub mod ours;
 pub mod plugins;
 pub mod under_load;
+pub mod validation;
 pub mod works;

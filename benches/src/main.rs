@@ -118,6 +118,9 @@ fn main() -> Result<()> {
         eprintln!("{} core(s): hot swap", arguments.cores);
         rows.extend(load.swaps(below.path(), arguments.swaps)?);
     }
+    if wanted("validation") && arguments.cores == 1 {
+        rows.extend(plugyard_benches::validation::rows(effort.turns, effort.span));
+    }
     if wanted("fsync") {
         rows.push(bench.durable()?);
     }

@@ -171,6 +171,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Bring a backup back as a new home, named with `--home`
     Restore(Restore),
+    /// Say for each case on standard input whether a value passes Laravel rules, without a server
+    Validate(Validate),
     /// Say what this machine can and cannot enforce
     Doctor,
     /// Print completions for a shell
@@ -183,6 +185,23 @@ pub(crate) enum Command {
     Reference {
         /// The page
         page: crate::reference::Page,
+    },
+}
+
+/// Cases as JSON lines, `{"rules", "value"?, "others"?}`, or one rule string to explain.
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    #[command(subcommand)]
+    pub(crate) command: Option<ValidateCommand>,
+}
+
+/// What `validate` does other than read cases.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ValidateCommand {
+    /// Say in words what rules ask for
+    Explain {
+        /// The rules, for example `required|integer|min:3`
+        rules: String,
     },
 }
 

@@ -18,6 +18,7 @@ mod rescan;
 mod secrets;
 mod token;
 mod user;
+mod validate;
 
 use std::future::Future;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
@@ -111,6 +112,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         }
         Command::Reference { page } => reference::print(page).map(|()| ExitCode::Done),
         Command::Doctor => doctor::run(context),
+        Command::Validate(arguments) => validate::run(&arguments, context),
         Command::Serve(arguments) => crate::serve::run(&arguments, context),
         Command::Login(arguments) => asynchronously(context::login(&arguments, context)),
         Command::Logout { name } => asynchronously(context::logout(name.as_ref(), context)),
@@ -158,6 +160,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 | Command::Completions { .. }
                 | Command::Reference { .. }
                 | Command::Doctor
+                | Command::Validate(_)
                 | Command::Login(_)
                 | Command::Logout { .. }
                 | Command::Context(_)

@@ -18,6 +18,7 @@ mod rescan;
 mod secrets;
 mod session;
 mod tokens;
+mod validate;
 
 use axum::http::Method;
 use plugyard_http::{Envelope, RouteRight};
@@ -47,6 +48,7 @@ pub(crate) fn routers() -> Vec<OpenApiRouter<App>> {
         tokens::router(),
         audit::router(),
         nodes::router(),
+        validate::router(),
     ]
 }
 
@@ -72,6 +74,7 @@ pub(crate) fn rights() -> Vec<RouteRight> {
         tokens::RIGHTS,
         audit::RIGHTS,
         nodes::RIGHTS,
+        validate::RIGHTS,
     ];
     lists
         .iter()
