@@ -77,10 +77,15 @@ pub(crate) fn look_for(home: &Home, name: &str) -> io::Result<Option<Found>> {
         return Ok(None);
     }
     let mut found = look_at(home, name);
-    let alike = names(home)?;
-    let alike = alike
-        .iter()
-        .filter(|other| *other != name && other.eq_ignore_ascii_case(name));
+    // Names alone first: there may be ten thousand directories.
+    let mut alike = Vec::new();
+    for entry in fs::read_dir(home.plugins())? {
+        let entry = entry?;
+        let other = entry.file_name().to_string_lossy().into_owned();
+        if other != name && other.eq_ignore_ascii_case(name) && is_ours(&entry.path()) {
+            alike.push(other);
+        }
+    }
     for other in alike {
         let finding = Finding::error(codes::PLUGIN_NAME_CONFLICT, Place::default());
         let finding = finding.with("name", name).with("other", other);
