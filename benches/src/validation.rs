@@ -51,7 +51,9 @@ fn row(count: usize, recorded: f64, turns: usize, span: Duration) -> Row {
         .enumerate()
         .map(|(at, (_, value))| (format!("F{at}"), Value::from(*value)))
         .collect();
-    let mut rates: Vec<f64> = (0..turns.max(1)).map(|_| rate(&fields, &data, span)).collect();
+    let mut rates: Vec<f64> = (0..turns.max(1))
+        .map(|_| rate(&fields, &data, span))
+        .collect();
     rates.sort_by(f64::total_cmp);
     let ours = rates[rates.len() / 2];
     Row {

@@ -102,14 +102,12 @@ impl RuleProblem {
 
     /// The text in a language.
     pub fn text(&self, lang: Lang) -> String {
-        let mut text = fill(self.code.template(lang), &self.params);
-        if let Some(suggestion) = self.param("suggestion") {
-            text.push_str(&match lang {
-                Lang::En => format!("; did you mean `{suggestion}`?"),
-                Lang::ZhCn => format!("，是否想写“{suggestion}”？"),
-            });
+        let text = fill(self.code.template(lang), &self.params);
+        match (self.param("suggestion"), lang) {
+            (None, _) => text,
+            (Some(it), Lang::En) => format!("{text}; did you mean `{it}`?"),
+            (Some(it), Lang::ZhCn) => format!("{text}，是否想写“{it}”？"),
         }
-        text
     }
 }
 

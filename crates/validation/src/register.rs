@@ -343,7 +343,7 @@ fn not_a_number(rule: &Rule) -> Option<&str> {
         Compiled::Bounds(bounds) if rule.name() == RuleName::MultipleOf && bounds.is_empty() => {
             Some(rule.parameter(0).unwrap_or(""))
         }
-        Compiled::Bounds(bounds) => bounds.iter().find(|it| !it.is_plain()).map(|it| it.text()),
+        Compiled::Bounds(bounds) => bounds.iter().find(|it| !it.is_plain()).map(Bound::text),
         Compiled::Digits(limits) => rule
             .parameters()
             .zip(limits)
@@ -375,7 +375,7 @@ fn unknown_word(rule: &Rule) -> Option<String> {
         (RuleName::Url, Compiled::Schemes(schemes)) => schemes
             .iter()
             .find(|it| !is_scheme(it))
-            .map(|it| it.to_string()),
+            .map(ToString::to_string),
         (RuleName::Timezone, Compiled::Zones(zones)) if !zones.is_known() => {
             rule.parameter(1).map(str::to_owned)
         }

@@ -368,7 +368,7 @@ pub(crate) fn float_text(float: f64) -> String {
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     let digits = digits.trim_end_matches('0');
     let digits = if digits.is_empty() { "0" } else { digits };
-    if exponent < -4 || exponent >= 14 {
+    if !(-4..14).contains(&exponent) {
         let (first, rest) = digits.split_at(1);
         let rest = if rest.is_empty() { "0" } else { rest };
         let exponent_sign = if exponent < 0 { '-' } else { '+' };
@@ -467,6 +467,10 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(
+        clippy::excessive_precision,
+        reason = "what the text says is what is tested"
+    )]
     fn floats_read_as_php_prints_them() {
         for (float, text) in [
             (1.0, "1"),

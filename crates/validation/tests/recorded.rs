@@ -24,7 +24,7 @@ fn data(case: &Json) -> BTreeMap<String, Value> {
 
 /// What the engine says, in the form of the recording.
 fn verdict(case: &Json) -> String {
-    let rules = case["rules"].as_str().unwrap();
+    let rules = case["rules"].as_str().expect("every case has rules");
     let set = match RuleSet::parse(rules) {
         Ok(set) => set,
         Err(problems) => return format!("refused: {}", problems[0].code.as_str()),
@@ -41,9 +41,9 @@ fn verdict(case: &Json) -> String {
 fn recorded(case: &Json) -> String {
     let failed: Vec<_> = case["failed"]
         .as_array()
-        .unwrap()
+        .expect("every case has failures")
         .iter()
-        .map(|it| it.as_str().unwrap())
+        .map(|it| it.as_str().expect("failures are names"))
         .collect();
     assert_eq!(case["passes"], failed.is_empty());
     format!("{failed:?} {}", case["excluded"] == true)

@@ -36,7 +36,7 @@ impl Reader<'_> {
                     open.push(Open::Array);
                     self.space();
                     if self.bytes.get(self.at) != Some(&b']') {
-                        self.bounded(&open)?;
+                        Self::bounded(&open)?;
                         continue;
                     }
                 }
@@ -45,7 +45,7 @@ impl Reader<'_> {
                     open.push(Open::Object);
                     self.space();
                     if self.bytes.get(self.at) != Some(&b'}') {
-                        self.bounded(&open)?;
+                        Self::bounded(&open)?;
                         self.key()?;
                         continue;
                     }
@@ -54,7 +54,7 @@ impl Reader<'_> {
                 b'-' | b'0'..=b'9' => self.number()?,
                 _ => self.word()?,
             }
-            self.bounded(&open)?;
+            Self::bounded(&open)?;
             loop {
                 self.space();
                 match (open.last(), self.bytes.get(self.at)) {
@@ -79,7 +79,7 @@ impl Reader<'_> {
         }
     }
 
-    fn bounded(&self, open: &[Open]) -> Option<()> {
+    fn bounded(open: &[Open]) -> Option<()> {
         (open.len() <= DEPTH).then_some(())
     }
 

@@ -407,11 +407,10 @@ fn write_letter(text: &mut String, letter: char, local: &Local<'_>) {
         'e' => write!(text, "{}", zone_name(local)),
         'I' => write!(text, "{}", i32::from(local.summer)),
         'O' => write!(text, "{}", colon(local.offset).replacen(':', "", 1)),
-        'P' => write!(text, "{}", colon(local.offset)),
         'p' if matches!(local.abbreviation.as_str(), "UTC" | "Z" | "GMT+0000") => {
             write!(text, "Z")
         }
-        'p' => write!(text, "{}", colon(local.offset)),
+        'P' | 'p' => write!(text, "{}", colon(local.offset)),
         'T' => write!(text, "{}", local.abbreviation),
         'Z' => write!(text, "{}", local.offset),
         'c' => {
@@ -486,8 +485,7 @@ fn colon(offset: i64) -> String {
 fn zone_name(local: &Local<'_>) -> String {
     match &local.moment.zone {
         Zone::Named(name, _) if name.eq_ignore_ascii_case("utc") => "UTC".to_owned(),
-        Zone::Named(name, _) => name.clone(),
-        Zone::Abbreviation(name, ..) => name.clone(),
+        Zone::Named(name, _) | Zone::Abbreviation(name, ..) => name.clone(),
         Zone::Offset(offset) => colon(*offset),
     }
 }

@@ -300,6 +300,7 @@ pub(super) fn scan(text: &str) -> Option<Parsed> {
 }
 
 /// Takes over what a form says; `None` for an error.
+#[expect(clippy::too_many_lines, reason = "one arm for each form")]
 fn apply(form: Form, token: &[u8], parsed: &mut Parsed) -> Option<()> {
     let mut reader = Reader::new(token);
     match form {
@@ -405,6 +406,7 @@ fn apply(form: Form, token: &[u8], parsed: &mut Parsed) -> Option<()> {
 }
 
 /// Forms that name a date, some with a time.
+#[expect(clippy::too_many_lines, reason = "one arm for each form")]
 fn date(form: Form, reader: &mut Reader<'_>, parsed: &mut Parsed) -> Option<()> {
     if form == Form::Year {
         parsed.year = Some(reader.number(4)?);

@@ -258,10 +258,9 @@ impl<'p> Translator<'p> {
                 }
             }
             'E' => {}
-            'A' => self.atom("\\A"),
+            'A' | 'G' => self.atom("\\A"),
             'z' => self.atom("\\z"),
             'Z' => self.atom("(?=\\n?\\z)"),
-            'G' => self.atom("\\A"),
             'K' => self.atom("\\K"),
             'b' | 'B' if unicode => {
                 let word = class::shorthand('w', true).unwrap_or_default();
@@ -534,7 +533,7 @@ impl<'p> Translator<'p> {
                 mark @ (')' | ':') => {
                     let case = if self.modifiers.caseless { "i" } else { "-i" };
                     if mark == ')' {
-                        self.out.push_str(&format!("(?{case})"));
+                        let _ = write!(self.out, "(?{case})");
                         self.atom = None;
                     } else {
                         let inside = self.modifiers;
