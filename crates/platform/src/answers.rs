@@ -116,7 +116,8 @@ impl AnswerStore for StoredAnswers {
         let connection = self.platform.database().conn();
         loop {
             if self.insert(key, request).await? {
-                if self.claims.fetch_add(1, Ordering::Relaxed) % PRUNE_EVERY == 0 {
+                let claims = self.claims.fetch_add(1, Ordering::Relaxed);
+                if claims.is_multiple_of(PRUNE_EVERY) {
                     self.prune().await?;
                 }
                 return Ok(Known::Claimed);

@@ -110,17 +110,18 @@ mod tests {
     #[test]
     fn what_was_let_in_ends_with_its_token_or_account() {
         let sessions = Sessions::default();
-        let [a, b, c, x, y] = [1, 2, 3, 4, 5].map(Uuid::from_u128);
+        let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
+        let [ann, bob] = [4, 5].map(Uuid::from_u128);
         let enter = |token, account| {
             let mark = sessions.mark();
             sessions.enter(mark, token, account, None, 0).unwrap()
         };
-        let of = [enter(a, x), enter(b, x), enter(c, y)];
-        let again = enter(a, x);
-        sessions.end_token(a);
+        let of = [enter(one, ann), enter(two, ann), enter(three, bob)];
+        let again = enter(one, ann);
+        sessions.end_token(one);
         assert!(of[0].is_cancelled() && again.is_cancelled());
         assert!(!of[1].is_cancelled());
-        sessions.end_account(x);
+        sessions.end_account(ann);
         assert!(of[1].is_cancelled() && !of[2].is_cancelled());
     }
 

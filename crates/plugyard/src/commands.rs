@@ -105,9 +105,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::New(arguments) => new::run(&arguments, context),
         Command::Dev(arguments) => asynchronously(dev::run(&arguments, context)),
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "plugyard", &mut script);
-            crate::output::line(String::from_utf8_lossy(&script).trim_end());
+            crate::output::line(crate::completions::script(shell).trim_end());
             Ok(ExitCode::Done)
         }
         Command::Reference { page } => reference::print(page).map(|()| ExitCode::Done),

@@ -12,6 +12,7 @@
 mod cli;
 mod client;
 mod commands;
+mod completions;
 mod contexts;
 #[cfg(test)]
 mod documented;

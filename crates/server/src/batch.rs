@@ -6,7 +6,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, Method, Request, StatusCode, header, request};
+use axum::http::{Extensions, HeaderValue, Method, Request, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
 use plugyard_http::sse::Closing;
@@ -158,18 +158,17 @@ fn inner(
     }
     let extensions = request.extensions_mut();
     extensions.insert(who.clone());
-    fn copy<T: Clone + Send + Sync + 'static>(
-        outer: &request::Parts,
-        to: &mut axum::http::Extensions,
-    ) {
-        if let Some(value) = outer.extensions.get::<T>() {
-            to.insert(value.clone());
-        }
-    }
     copy::<RequestId>(outer, extensions);
     copy::<Closing>(outer, extensions);
     copy::<Peer>(outer, extensions);
     Ok(request)
+}
+
+/// What the layers around the batch found out holds for each of its requests.
+fn copy<T: Clone + Send + Sync + 'static>(outer: &request::Parts, to: &mut Extensions) {
+    if let Some(value) = outer.extensions.get::<T>() {
+        to.insert(value.clone());
+    }
 }
 
 async fn refused(status: StatusCode, message: &str) -> Answered {

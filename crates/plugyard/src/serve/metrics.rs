@@ -39,13 +39,16 @@ struct Counts {
     queue: u64,
 }
 
+/// Name, type and value of a metric.
+type Family = (&'static str, &'static str, fn(&Counts) -> u64);
+
 /// Of all rules.
 pub(crate) fn of_rules(flow: &FlowService, text: &mut Text) {
     let rules = flow.rules();
-    let mut states = BTreeMap::<String, u64>::new();
+    let mut by_state = BTreeMap::<String, u64>::new();
     let mut counts = BTreeMap::<(String, &'static str), Counts>::new();
     for (index, rule) in rules.iter().enumerate() {
-        *states.entry(rule.status.replace(' ', "_")).or_default() += 1;
+        *by_state.entry(rule.status.replace(' ', "_")).or_default() += 1;
         // It may have been deleted since.
         let Ok(status) = flow.rule_status(&rule.id) else {
             continue;
@@ -54,10 +57,10 @@ pub(crate) fn of_rules(flow: &FlowService, text: &mut Text) {
         add(&status, label, &mut counts);
     }
     text.family(RULES, "gauge");
-    for (state, count) in states {
+    for (state, count) in by_state {
         text.sample(RULES, &[("state", &state)], count);
     }
-    let families: [(&str, &str, fn(&Counts) -> u64); 4] = [
+    let families: [Family; 4] = [
         (RECORDS_IN, "counter", |it| it.records_in),
         (RECORDS_OUT, "counter", |it| it.records_out),
         (EXCEPTIONS, "counter", |it| it.exceptions),

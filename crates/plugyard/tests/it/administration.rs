@@ -149,7 +149,13 @@ fn a_login_is_remembered_for_its_user_alone() {
     let local = words(&["list", "--home", home.to_str().unwrap()]);
     assert_eq!(local.code, 7, "{local:?}");
 
+    let bearer = |token: &str| {
+        let request = server.get("/v1/session").bearer_auth(token);
+        request.send().unwrap().status().as_u16()
+    };
+    assert_eq!(bearer(&token), 200);
     assert_eq!(words(&["logout"]).code, 0);
+    assert_eq!(bearer(&token), 401, "what was forgotten opens nothing");
     assert!(!std::fs::read_to_string(&file).unwrap().contains(&token));
     assert_eq!(words(&["list"]).code, 7, "the default home again");
     assert_eq!(words(&["list", "--context", "yard"]).code, 6);

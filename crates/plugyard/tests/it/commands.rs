@@ -88,6 +88,17 @@ fn a_manifest_that_is_none_is_found_with_its_place() {
         ended.stdout.contains("  --> pysam: pysam.json:2:"),
         "{ended:?}"
     );
+    let sarif = offline(
+        directory.path(),
+        &[
+            "check", "--kind", "portable", "--name", "pysam", "./pysam", "-o", "sarif",
+        ],
+    );
+    let document: Json = serde_json::from_str(&sarif.stdout).unwrap();
+    let place = &document["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "pysam/pysam.json");
+    assert_eq!(place["region"]["startLine"], 2);
+    assert!(place["region"]["startColumn"].as_u64().unwrap() > 0);
 }
 
 #[test]
@@ -430,6 +441,79 @@ fn watching_can_stop_while_the_operation_goes_on() {
 
     let watched = server.cli(&["operation", "watch", &id]);
     assert_eq!(watched.code, 1, "{watched:?}");
+}
+
+#[test]
+fn bash_completes_the_names_of_plugins() {
+    let Some(_) = python() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let plugin = plugins::pysam(directory.path()).display().to_string();
+    let server = Server::start();
+    server.cli_ok(&["install", &plugin]);
+    let script = server.cli_ok(&["completions", "bash"]).stdout;
+    let file = directory.path().join("completions");
+    std::fs::write(&file, script).unwrap();
+    let complete = |words: &str, at: usize| {
+        let bin = std::path::Path::new(crate::support::PLUGYARD)
+            .parent()
+            .unwrap();
+        let script = format!(
+            "PATH={}:$PATH; . {}; COMP_WORDS=({words}); COMP_CWORD={at}; \
+             _plugyard_with_plugins plugyard \"${{COMP_WORDS[{at}]}}\" x; echo \"${{COMPREPLY[*]}}\"",
+            bin.display(),
+            file.display()
+        );
+        let mut shell = std::process::Command::new("bash");
+        shell
+            .args(["-c", &script])
+            .env("PLUGYARD_HOME", &server.home);
+        crate::support::run(&mut shell)
+    };
+    let shown = complete("plugyard show py", 2);
+    assert!(
+        shown.stdout.split_whitespace().any(|it| it == "pysam"),
+        "{shown:?}"
+    );
+    let verb = complete("plugyard unin", 1);
+    assert!(verb.stdout.contains("uninstall"), "{verb:?}");
+    let other = complete("plugyard operation li", 2);
+    assert!(!other.stdout.contains("pysam"), "{other:?}");
+}
+
+#[test]
+fn a_second_interruption_cancels_the_operation() {
+    let Some(_) = python() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let program = "import time\nwhile True: time.sleep(1)\n";
+    let plugin = plugins::only_function(directory.path(), "slow", program)
+        .display()
+        .to_string();
+    let server = Server::start_with(|command| {
+        command.env("PLUGYARD__PORTABLE__INIT_TIMEOUT", "5m");
+    });
+    let mut watching = server
+        .command(&["install", &plugin])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(watching.stderr.take().unwrap()).lines();
+    let mut read_to = |words: &str| {
+        let mut read = said.by_ref().map(Result::unwrap);
+        assert!(read.any(|line| line.contains(words)), "{words}");
+    };
+    read_to("start");
+    kill_process(Pid::from_child(&watching), Signal::INT).unwrap();
+    read_to("Ctrl-C again cancels");
+    kill_process(Pid::from_child(&watching), Signal::INT).unwrap();
+    read_to("cancelling");
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    let code = watching.wait().unwrap().code();
+    assert_eq!(code, Some(1), "{rest:?}");
+    assert!(
+        rest.iter().any(|line| line.contains("cancelled")),
+        "{rest:?}"
+    );
+    assert_eq!(server.cli_ok(&["list", "-o", "name"]).stdout, "");
 }
 
 #[test]

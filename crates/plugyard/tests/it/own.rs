@@ -69,12 +69,12 @@ fn report(server: &Server) -> Json {
 
 fn enters(server: &Server, token: &str) -> u16 {
     let request = server.get("/v1/self").bearer_auth(token);
-    request.send().unwrap().status().as_u16()
+    request.send().expect("an answer").status().as_u16()
 }
 
 fn install(server: &Server, directory: &Path) {
     let plugin = plugins::only_function(directory, "curious", CURIOUS);
-    server.cli_ok(&["install", plugin.to_str().unwrap()]);
+    server.cli_ok(&["install", plugin.to_str().expect("UTF-8")]);
 }
 
 fn signed_in_server(home: &Path) -> Server {

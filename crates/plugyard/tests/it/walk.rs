@@ -33,7 +33,7 @@ struct Walker<'a> {
 impl Walker<'_> {
     /// The status alone: some answers never end.
     fn ask(&self, token: Option<&str>, method: &str, path: &str) -> u16 {
-        let method: Method = method.to_uppercase().parse().unwrap();
+        let method: Method = method.to_uppercase().parse().expect("a method");
         let url = format!("{}{}", self.server.address, fill(path));
         let mut request = self.http.request(method, url);
         request = request
@@ -43,7 +43,7 @@ impl Walker<'_> {
             request = request.bearer_auth(token);
         }
         // An endless answer is dropped with its connection.
-        request.send().unwrap().status().as_u16()
+        request.send().expect("an answer").status().as_u16()
     }
 }
 
@@ -70,7 +70,7 @@ fn each_operation_of_the_product_asks_for_its_right_and_answers_who_has_it() {
         server: &server,
         http: Client::builder().no_proxy().build().unwrap(),
     };
-    let (mut walked, mut allowed, mut plugins_own) = (0, 0, 0);
+    let (mut operations, mut allowed, mut plugins_own) = (0, 0, 0);
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let what = format!("{method} {path}");
@@ -78,7 +78,7 @@ fn each_operation_of_the_product_asks_for_its_right_and_answers_who_has_it() {
             if right == "public" || path == "/stop" {
                 continue;
             }
-            walked += 1;
+            operations += 1;
             let anonymous = walker.ask(None, method, path);
             assert_eq!(anonymous, 401, "{what}");
             let mut somebody = right == "plugin.self";
@@ -97,8 +97,8 @@ fn each_operation_of_the_product_asks_for_its_right_and_answers_who_has_it() {
             assert!(somebody, "nobody may {what}");
         }
     }
-    println!("walked over {walked} operations, {allowed} times with the right");
-    assert!(walked > 60 && allowed > walked && plugins_own >= 1);
+    println!("walked over {operations} operations, {allowed} times with the right");
+    assert!(operations > 60 && allowed > operations && plugins_own >= 1);
     // Last, because it is the end.
     assert_eq!(walker.ask(None, "post", "/stop"), 401);
     assert_eq!(walker.ask(Some(&people[0].0), "post", "/stop"), 403);
