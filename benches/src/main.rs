@@ -119,7 +119,10 @@ fn main() -> Result<()> {
         rows.extend(load.swaps(below.path(), arguments.swaps)?);
     }
     if wanted("validation") && arguments.cores == 1 {
-        rows.extend(plugyard_benches::validation::rows(effort.turns, effort.span));
+        rows.extend(plugyard_benches::validation::rows(
+            effort.turns,
+            effort.span,
+        ));
     }
     if wanted("fsync") {
         rows.push(bench.durable()?);
