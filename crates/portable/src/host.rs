@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use plugyard_model::{Key, PluginName};
-use plugyard_platform::{Home, PluginAccess};
 use plugyard_platform::kind::{HealthEvent, Version};
+use plugyard_platform::{Home, PluginAccess};
 use plugyard_sandbox::{HostReport, Launcher, reap_leftovers};
 use plugyard_symbol::{Catalog, FunctionSymbol, SinkSymbol, SourceSymbol, SymbolKind};
 use tokio::sync::{OnceCell, broadcast, watch};

@@ -243,8 +243,11 @@ impl Rig {
         let (said, coming) = self.kind.logs(&plugin, usize::MAX);
         let all = futures::stream::iter(said).chain(coming);
         let mut there = std::pin::pin!(all.filter(|it| std::future::ready(it.text == line)));
-        let waiting = tokio::time::timeout(Duration::from_secs(60), there.next());
-        assert!(waiting.await.unwrap().is_some(), "{key} never said `{line}`");
+        let waiting = tokio::time::timeout(Duration::from_mins(1), there.next());
+        assert!(
+            waiting.await.unwrap().is_some(),
+            "{key} never said `{line}`"
+        );
     }
 
     pub(crate) fn status(&self, key: &str) -> Json {
