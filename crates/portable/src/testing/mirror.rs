@@ -10,7 +10,7 @@
 //! | source `random` | emits `{"count": n}` every `interval` ms, `n` from `pattern.count` and `seed` |
 //! | sink `file_sink` | appends to `{file}` in the data directory |
 //! | function `echo` | its one argument |
-//! | function `obey` | what the text says; see [`obey`] |
+//! | function `obey` | what the text says; see `obey` |
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
