@@ -6,6 +6,7 @@
 //! * [`minimal`]: that loop, the limit that ours is compared to.
 //! * [`ours`]: the product's own host and rules, as a library.
 //! * [`plugins`]: the plugins, one made with the Python SDK and one that speaks the protocol bare.
+//! * [`spine`]: packages, lists of installations and the API, whatever the kind.
 //! * [`under_load`]: swaps, kills, pools and bursts while rows flow.
 //! * [`validation`]: Laravel rules, beside what Laravel itself was recorded with.
 //! * [`works`]: the pieces of work and how each is measured on both sides.
@@ -20,6 +21,7 @@ pub mod frames;
 pub mod minimal;
 pub mod ours;
 pub mod plugins;
+pub mod spine;
 pub mod under_load;
 pub mod validation;
 pub mod works;

@@ -7,6 +7,7 @@
 )]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -42,8 +43,11 @@ struct Arguments {
     soak: Option<f64>,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     plugyard_sandbox::shim::run_if_asked();
+    if let Some(code) = plugyard_benches::spine::packages::run_if_asked() {
+        return Ok(code);
+    }
     let arguments = Arguments::parse();
     pin(arguments.cores)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -69,7 +73,7 @@ fn main() -> Result<()> {
         let soaked = bench.load().soak(Duration::from_secs_f64(minutes * 60.0))?;
         bench.end();
         println!("{soaked}");
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let wanted = |title: &str| {
         arguments
@@ -127,12 +131,13 @@ fn main() -> Result<()> {
     if wanted("fsync") {
         rows.push(bench.durable()?);
     }
+    rows.extend(bench.spine(wanted));
     bench.end();
     println!(
         "{}",
         serde_json::json!({"rows": rows, "latencies": latencies})
     );
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The rules' rows against the established host, where those that they need were measured.

@@ -196,6 +196,11 @@ impl Bench {
         }
     }
 
+    /// What does not depend on plugins, as far as its titles are wanted.
+    pub fn spine(&self, wanted: impl Fn(&str) -> bool) -> Vec<Row> {
+        crate::spine::rows(&self.runtime, self.effort, self.cores, wanted)
+    }
+
     fn plugin(&self, maker: Maker) -> &Plugin {
         match maker {
             Maker::Python => &self.python,

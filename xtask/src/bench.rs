@@ -103,8 +103,8 @@ fn table(rows: &[Json]) -> String {
     for row in rows {
         let number = |name: &str| row[name].as_f64();
         let text = |name: &str| row[name].as_str().unwrap_or_default();
-        // Of times the ratio is what ours takes more: less is better.
-        let less = text("unit") == "ms";
+        // Of times and memory the ratio is what ours takes more: less is better.
+        let less = matches!(text("unit"), "ms" | "MiB");
         let reached = number("ratio")
             .zip(number("target"))
             .map(|(ratio, target)| {
