@@ -309,7 +309,7 @@ pub(crate) fn answer(request: RequestBuilder) -> Answer {
     response
         .read_to_string(&mut body)
         .expect("the body is UTF-8");
-    leaks::note(&body);
+    leaks::note_answer(&body);
     Answer {
         status: response.status().as_u16(),
         content_type,

@@ -10,6 +10,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// The parts that matter: what all tokens have in common is not secret.
 static SEEN: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
+/// Those that an answer has told.
+static TOLD: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
 /// Larger files are none in which anything is written down.
 const LARGEST: u64 = 64 << 20;
 
@@ -19,20 +21,34 @@ pub(crate) fn secret(text: &str) -> String {
     text.to_owned()
 }
 
-/// Remembers the tokens in a text: `plugyard_`, 32 digits, `_`, 64 digits.
+/// Remembers the tokens in a text.
 pub(crate) fn note(text: &str) {
-    for rest in text.split("plugyard_").skip(1) {
-        let token: Vec<&str> = rest.splitn(2, '_').collect();
-        let [id, secret] = token[..] else { continue };
-        let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if let Some(secret) = secret.get(..64)
-            && id.len() == 32
-            && hex(id)
-            && hex(secret)
-        {
-            remember(secret);
-        }
+    for token in tokens(text) {
+        remember(token);
     }
+}
+
+/// Remembers the tokens in an answer of a server, events among them: each is told once, when it is made.
+#[track_caller]
+pub(crate) fn note_answer(body: &str) {
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    for token in tokens(body) {
+        remember(token);
+        assert!(
+            told.insert(token.to_owned()),
+            "an answer tells a token again"
+        );
+    }
+}
+
+/// The secret parts of the tokens in a text: `plugyard_`, 32 digits, `_`, 64 digits.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.split("plugyard_").skip(1).filter_map(|rest| {
+        let (id, secret) = rest.split_once('_')?;
+        let secret = secret.get(..64)?;
+        let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (id.len() == 32 && hex(id) && hex(secret)).then_some(secret)
+    })
 }
 
 /// Looks for every secret seen so far in a home and a log; says where one stands.
@@ -76,6 +92,18 @@ fn walk(directory: &Path, seen: &BTreeSet<String>, found: &mut Vec<String>) {
 fn remember(secret: &str) {
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     seen.insert(secret.to_owned());
+}
+
+#[test]
+#[should_panic(expected = "an answer tells a token again")]
+fn a_token_in_a_second_answer_is_found() {
+    let answer = format!(
+        "{{\"token\":\"plugyard_{}_{}\"}}",
+        "b".repeat(32),
+        "f".repeat(64)
+    );
+    note_answer(&answer);
+    note_answer(&answer);
 }
 
 #[test]
