@@ -113,7 +113,7 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Puts installations of a kind into the database without installing them, each with its version.
+/// Puts installations of the kind `app` into the database without installing them, each with its version.
 async fn seed(database: &Database, installations: std::ops::Range<u32>) -> Result<()> {
     let transaction = database.begin().await?;
     let digest = "ab".repeat(32);
@@ -132,13 +132,13 @@ async fn seed(database: &Database, installations: std::ops::Range<u32>) -> Resul
         let manifest = serde_json::json!({"version": "1.0.0", "language": "go", "executable": "run", "functions": ["f"]});
         run(
             "INSERT INTO versions (id, kind, key, digest, options, options_digest, label, manifest, findings, \
-             created_at, used_at) VALUES (?, 'bench', ?, ?, '{}', '', '1.0.0', ?, '[]', 1, 1)",
+             created_at, used_at) VALUES (?, 'app', ?, ?, '{}', '', '1.0.0', ?, '[]', 1, 1)",
             vec![version.into(), key.clone().into(), digest.clone().into(), manifest.to_string().into()],
         )
         .await?;
         run(
             "INSERT INTO installations (id, kind, key, wanted, current_version, revision, created_at, updated_at) \
-             VALUES (?, 'bench', ?, 'stopped', ?, 1, 1, 1)",
+             VALUES (?, 'app', ?, 'stopped', ?, 1, 1, 1)",
             vec![id.into(), key.into(), version.into()],
         )
         .await?;

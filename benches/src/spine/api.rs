@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use plugyard_app::{AppHost, AppSettings};
 use plugyard_http::Principal;
 use plugyard_model::rights::Role;
 use plugyard_platform::tokens::TokenRequest;
@@ -36,7 +37,7 @@ const TARGET: f64 = 0.5;
 /// What is asked for in turn.
 const PATHS: [&str; 5] = [
     "/v1/installations?limit=20",
-    "/v1/installations/bench:plugin-00050",
+    "/v1/installations/app:plugin-00050",
     "/v1/operations?limit=20",
     "/v1/session",
     "/healthz",
@@ -55,9 +56,12 @@ pub async fn row(effort: Effort, cores: usize) -> Result<Row> {
     let directory = tempfile::tempdir()?;
     let home = Home::new(directory.path());
     let database = Database::open(&DatabaseUrl::sqlite(home.database())).await?;
-    database.migrate(plugyard_platform::migrations()).await?;
+    let mut migrations = plugyard_platform::migrations();
+    migrations.extend(plugyard_app::migrations());
+    database.migrate(migrations).await?;
     seed(&database, 0..INSTALLED).await?;
-    let platform = Platform::open(Settings::new(home, database), Vec::new()).await?;
+    let host = AppHost::new(AppSettings::default(), home.clone(), database.clone());
+    let platform = Platform::open(Settings::new(home, database), vec![host.kind()]).await?;
     let token = token(&platform).await?;
     let mut settings = ServerSettings::new("0.0.0-bench", Arc::new(|_| false));
     settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];

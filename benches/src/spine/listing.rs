@@ -96,7 +96,7 @@ impl Filled {
     }
 
     async fn get(&self) -> Result<()> {
-        let name = format!("bench:plugin-{:05}", self.count / 2);
+        let name = format!("app:plugin-{:05}", self.count / 2);
         let found = self.platform.installation(&name).await.map_err(said)?;
         ensure!(found.current.is_some(), "{name} has no version");
         Ok(())
