@@ -8,7 +8,10 @@ use plugyard_model::{
     Wanted, codes,
 };
 use plugyard_store::StoreError;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait, Condition, DbBackend, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -16,6 +19,9 @@ use crate::Platform;
 use crate::entity::{installation, operation, version};
 use crate::kind::{Installation, Version};
 use crate::versions::{installation_id, view};
+
+/// Installations read at once.
+const CHUNK: usize = 500;
 
 /// An installation as it is listed: also one that is just being made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,23 +82,24 @@ impl Platform {
     ) -> Result<Page<InstallationView>, Problem> {
         let limit = page.limit()? as usize;
         let after: Option<PluginName> = page.cursor.as_ref().map(Cursor::position).transpose()?;
-        let mut query = installation::Entity::find();
-        if let Some(kind) = &filter.kind {
-            query = query.filter(installation::Column::Kind.eq(kind.as_str()));
+        // One more than the page tells whether another follows. Health is not in the database, so that
+        // those of one health are looked for in as many reads as it takes.
+        let mut items: Vec<InstallationView> = Vec::new();
+        let mut from = after;
+        let chunk = filter.health.map_or(limit + 1, |_| CHUNK);
+        while items.len() <= limit {
+            let rows = self.ordered(filter, from.as_ref(), chunk).await?;
+            let last = rows.len() < chunk;
+            let views = self.views(rows).await?;
+            from = views.last().map(|it| it.plugin.clone());
+            let liked = |it: &InstallationView| {
+                filter.health.is_none_or(|health| it.health.state == health)
+            };
+            items.extend(views.into_iter().filter(liked));
+            if last || from.is_none() {
+                break;
+            }
         }
-        let rows = query
-            .all(self.database().conn())
-            .await
-            .map_err(StoreError::from)?;
-        // Health is not in the database, and databases do not agree on the order of texts.
-        let mut views = self.views(rows).await?;
-        views.retain(|it| filter.health.is_none_or(|health| it.health.state == health));
-        views.sort_by(|a, b| a.plugin.cmp(&b.plugin));
-        let mut items: Vec<_> = views
-            .into_iter()
-            .filter(|it| after.as_ref().is_none_or(|after| it.plugin > *after))
-            .take(limit + 1)
-            .collect();
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items
@@ -100,6 +107,43 @@ impl Platform {
             .filter(|_| more)
             .map(|last| Cursor::at(&last.plugin));
         Ok(Page { items, next })
+    }
+
+    /// Rows by name, in the order of bytes whatever the database's own is.
+    async fn ordered(
+        &self,
+        filter: &InstallationFilter,
+        after: Option<&PluginName>,
+        limit: usize,
+    ) -> Result<Vec<installation::Model>, StoreError> {
+        use installation::Column::Kind;
+
+        let connection = self.database().conn();
+        let collation = match connection.get_database_backend() {
+            DbBackend::Sqlite => "BINARY",
+            _ => "\"C\"",
+        };
+        let by_bytes = |column: &str| Expr::cust(format!("\"{column}\" COLLATE {collation}"));
+        let mut query = installation::Entity::find();
+        if let Some(kind) = &filter.kind {
+            query = query.filter(Kind.eq(kind.as_str()));
+        }
+        if let Some(after) = after {
+            let (kind, key) = (after.kind.as_str(), after.key.as_str());
+            let behind = Condition::any().add(by_bytes("kind").gt(kind)).add(
+                Condition::all()
+                    .add(Kind.eq(kind))
+                    .add(by_bytes("key").gt(key)),
+            );
+            query = query.filter(behind);
+        }
+        let rows = query
+            .order_by(by_bytes("kind"), Order::Asc)
+            .order_by(by_bytes("key"), Order::Asc)
+            .limit(limit as u64)
+            .all(connection)
+            .await?;
+        Ok(rows)
     }
 
     /// All installations of a kind, by name.
@@ -180,18 +224,20 @@ impl Platform {
         rows: Vec<installation::Model>,
     ) -> Result<Vec<InstallationView>, StoreError> {
         let connection = self.database().conn();
-        let ids = rows
-            .iter()
-            .flat_map(|row| [row.current_version, row.previous_version])
-            .flatten();
-        let versions: HashMap<Uuid, Version> = version::Entity::find()
-            .filter(version::Column::Id.is_in(ids))
-            .all(connection)
-            .await?
-            .into_iter()
-            .filter_map(view)
-            .map(|it| (it.version.id.0, it.version))
-            .collect();
+        let mut versions: HashMap<Uuid, Version> = HashMap::new();
+        // A statement takes a bounded number of values.
+        for rows in rows.chunks(CHUNK) {
+            let ids = rows
+                .iter()
+                .flat_map(|row| [row.current_version, row.previous_version])
+                .flatten();
+            let found = version::Entity::find()
+                .filter(version::Column::Id.is_in(ids))
+                .all(connection)
+                .await?;
+            let views = found.into_iter().filter_map(view);
+            versions.extend(views.map(|it| (it.version.id.0, it.version)));
+        }
         let running: HashMap<Uuid, OperationId> = operation::Entity::find()
             .filter(operation::Column::EndedAt.is_null())
             .all(connection)
