@@ -199,6 +199,7 @@ fn cut_pattern(segment: &Segment<'_>, more: bool) -> bool {
 }
 
 /// What a definition must not hold, though the engine could run it.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of parameter")]
 fn check(
     rule: &Rule,
     segment: &Segment<'_>,
@@ -262,6 +263,12 @@ fn check(
         .first()
         .and_then(Option::as_deref)
         .is_some_and(str::is_empty);
+    // `min:` has a parameter, and it is no number.
+    let numbers = matches!(name.shape(), Shape::Numbers | Shape::Counts);
+    if numbers && matches!(segment.parameters.as_slice(), [None]) {
+        problem(ProblemCode::ParamNotNumber, &[("param", "")]);
+        return;
+    }
     if written < needed || blank_field {
         problem(
             ProblemCode::ParamMissing,
