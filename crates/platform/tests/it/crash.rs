@@ -7,12 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use plugyard_http::PageQuery;
 use plugyard_model::{VersionId, codes};
 use plugyard_platform::kind::Version;
 use plugyard_platform::operations::{OperationFilter, OperationState};
-use plugyard_platform::{ChangeRequest, Home, Outcome, Platform, Settings, Source, TakeIn};
+use plugyard_platform::{
+    ChangeRequest, Home, InstallationView, Outcome, Platform, Settings, Source, TakeIn,
+};
 use plugyard_store::testing::{self, TestDatabase};
 use plugyard_store::{Database, DatabaseUrl};
 use serde::{Deserialize, Serialize};
@@ -509,11 +512,33 @@ async fn settle(platform: &Platform) {
             }
         }
     }
-    // The start looks for itself, and may have found the same.
-    let (all, page) = (OperationFilter::default(), PageQuery::default());
-    for operation in platform.operations(&all, &page).await.unwrap().items {
-        platform.wait(operation.id).await.unwrap();
-    }
+}
+
+/// Waits until nothing is dropped or under way any more. The start looks for itself too, and may still be at it.
+async fn adopted(platform: &Platform, key: &str) -> InstallationView {
+    let looked = async {
+        loop {
+            let (all, page) = (OperationFilter::default(), PageQuery::default());
+            for operation in platform.operations(&all, &page).await.unwrap().items {
+                platform.wait(operation.id).await.unwrap();
+            }
+            match platform.installation(key).await {
+                Ok(view)
+                    if view.operation.is_none()
+                        && view
+                            .current
+                            .as_ref()
+                            .is_some_and(|it| it.label == "by hand") =>
+                {
+                    return view;
+                }
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), looked)
+        .await
+        .expect("what was dropped is taken in")
 }
 
 async fn adopt(test: TestDatabase, installed: &'static [&'static str]) -> usize {
@@ -540,7 +565,7 @@ async fn adopt(test: TestDatabase, installed: &'static [&'static str]) -> usize 
         // What was dropped is in force after the next start, however far the last one came.
         let platform = bench.reopen().await;
         settle(&platform).await;
-        let view = platform.installation(&key).await.unwrap();
+        let view = adopted(&platform, &key).await;
         let current = view.current.unwrap();
         assert_eq!(current.label, "by hand", "{place}");
         // It is taken in once.

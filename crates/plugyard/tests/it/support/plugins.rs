@@ -115,6 +115,7 @@ pub(crate) fn only_function(directory: &Path, name: &str, program: &str) -> Path
 /// Zips a directory the way users do: directory entries present, everything deflated.
 pub(crate) fn zip(directory: &Path, to: &Path) -> PathBuf {
     use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use zip::write::SimpleFileOptions;
 
@@ -131,7 +132,8 @@ pub(crate) fn zip(directory: &Path, to: &Path) -> PathBuf {
                 .to_str()
                 .expect("UTF-8")
                 .to_owned();
-            let options = SimpleFileOptions::default();
+            let mode = path.metadata().expect("a file").permissions().mode();
+            let options = SimpleFileOptions::default().unix_permissions(mode);
             if path.is_dir() {
                 zip.add_directory(name, options).expect("a zip");
                 walk(root, &path, zip);
