@@ -2,7 +2,7 @@
 //!
 //! `required|integer|min:1|max:300` means here what it means to Laravel's validator (13.x): the same
 //! verdict, the same failed rules in the same order, oddities included. The crate reads rule strings
-//! ([`RuleSet::parse`]), refuses those that a definition must not hold ([`register`]), evaluates
+//! ([`RuleSet::parse`]), refuses those that a definition must not hold ([`register()`]), evaluates
 //! ([`RuleSet::evaluate`]), words failures in two languages ([`messages`]), says in words what a set
 //! asks for ([`explain`](explain::explain)) and hands out what of it JSON Schema can express
 //! ([`schema`]).

@@ -85,7 +85,7 @@ impl Dev {
 
     fn get(&self, path: &str) -> Json {
         let url = format!("{}{path}", self.address);
-        let text = reqwest::blocking::get(url).and_then(|it| it.text());
+        let text = reqwest::blocking::get(url).and_then(reqwest::blocking::Response::text);
         serde_json::from_str(&text.expect("an answer")).expect("JSON")
     }
 
