@@ -278,7 +278,9 @@ async fn untouched(bench: &Bench, scenario: &Scenario, key: &str) -> String {
     prepare(bench, scenario, key).await;
     let versions = versions_by_label(&bench.platform, key).await;
     let platform = bench.reopen().await;
-    shape(&state(bench, &platform, key).await, &versions)
+    let shape = shape(&state(bench, &platform, key).await, &versions);
+    platform.shut_down().await;
+    shape
 }
 
 async fn run(test: TestDatabase, scenario: Scenario) -> usize {
@@ -314,6 +316,8 @@ async fn run(test: TestDatabase, scenario: Scenario) -> usize {
             news += 1;
         }
         assert_nothing_left_over(&bench, &platform, &key, &place).await;
+        // What it still sweeps must not meet what the next case stores.
+        platform.shut_down().await;
         // A second recovery finds nothing to do, and the plugin can be changed again.
         let platform = bench.reopen().await;
         assert_eq!(state(&bench, &platform, &key).await, after, "{place}");
@@ -325,6 +329,7 @@ async fn run(test: TestDatabase, scenario: Scenario) -> usize {
             assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
             assert!(bench.kind.effects(&key).is_empty(), "{place}");
         }
+        platform.shut_down().await;
     }
     // Both ends were seen, or the kills hit nothing.
     assert!(olds > 3, "{olds} ended old, {news} new");
