@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -81,9 +82,13 @@ pub(crate) struct Inner {
     /// In the order of registration, which decides between equal likenesses.
     pub(crate) kinds: Vec<Arc<dyn Kind>>,
     pub(crate) running: Mutex<HashMap<OperationId, Arc<Running>>>,
+    /// Operations that are claimed and not yet planned; those who wait for one hear when that is over.
+    pub(crate) planning: Mutex<HashMap<OperationId, CancellationToken>>,
     /// Operations that wait for the database.
     pub(crate) aside: Mutex<HashMap<OperationId, Aside>>,
     pub(crate) health: Mutex<HashMap<PluginName, Health>>,
+    /// Grows with each change of health.
+    pub(crate) health_changes: AtomicU64,
     pub(crate) events: EventLog,
     pub(crate) sessions: Sessions,
     /// Changes under way; waited for at the end.
@@ -140,8 +145,10 @@ impl Platform {
             vault,
             kinds,
             running: Mutex::default(),
+            planning: Mutex::default(),
             aside: Mutex::default(),
             health: Mutex::default(),
+            health_changes: AtomicU64::default(),
             events,
             sessions: Sessions::default(),
             changes: TaskTracker::new(),

@@ -4,6 +4,7 @@ use plugyard_http::Principal;
 use plugyard_model::{OperationId, PluginName, Problem, VersionId, Wanted, codes};
 use plugyard_store::StoreError;
 use sea_orm::SqlErr;
+use tokio_util::sync::CancellationToken;
 
 use super::driver::{Begin, Driver};
 use super::log::OperationLog;
@@ -81,10 +82,12 @@ impl Platform {
         let (platform, who, plugin) = (self.clone(), who.name.clone(), plugin.clone());
         let begun = self.0.changes.spawn(async move {
             let ConfigInput { change, values } = config;
-            let change = platform
+            let (change, planning) = platform
                 .claim(kind.as_ref(), &plugin, request, change, expected, &who)
                 .await?;
-            platform.begin(kind, change, values).await
+            let begun = platform.begin(kind, change, values).await;
+            drop(planning);
+            begun
         });
         begun.await.unwrap_or_else(|error| {
             tracing::error!(%error, "Beginning a change failed");
@@ -213,7 +216,7 @@ impl Platform {
         config: ConfigChange,
         expected: Option<Expected>,
         who: &str,
-    ) -> Result<Change, Problem> {
+    ) -> Result<(Change, Planning), Problem> {
         // Versions must not be pruned between being chosen and being claimed.
         let _keeping = self.0.keeping.lock().await;
         let transaction = self.database().begin().await?;
@@ -224,6 +227,8 @@ impl Platform {
         change.config = config;
         who.clone_into(&mut change.by);
         let now = self.now();
+        // Before the row can be seen: who finds it finds this too.
+        let planning = Planning::begin(self, change.operation);
         let claimed = journal::operation_insert(&*transaction, &change, who, now).await;
         if let Err(error) = claimed {
             drop(transaction);
@@ -240,7 +245,7 @@ impl Platform {
         failpoint::pass();
         transaction.commit().await?;
         failpoint::pass();
-        Ok(change)
+        Ok((change, planning))
     }
 
     /// Plans what was claimed, stores the plan and sets it going.
@@ -342,6 +347,34 @@ impl Platform {
     async fn in_progress(&self, plugin: &PluginName) -> Result<Problem, StoreError> {
         let id = journal::operation_running(self.database().conn(), plugin).await?;
         Ok(busy(plugin, id))
+    }
+}
+
+/// An operation whose row is claimed, until it is under way or given back.
+struct Planning {
+    platform: Platform,
+    id: OperationId,
+}
+
+impl Planning {
+    fn begin(platform: &Platform, id: OperationId) -> Self {
+        platform
+            .0
+            .planning
+            .lock()
+            .insert(id, CancellationToken::new());
+        Self {
+            platform: platform.clone(),
+            id,
+        }
+    }
+}
+
+impl Drop for Planning {
+    fn drop(&mut self) {
+        if let Some(over) = self.platform.0.planning.lock().remove(&self.id) {
+            over.cancel();
+        }
     }
 }
 

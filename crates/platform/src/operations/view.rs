@@ -240,6 +240,7 @@ impl Platform {
     /// `operation_not_found`; `store_unavailable` or `step_store_full`, also when the operation was set aside
     /// because the database does not answer or has no room: it is brought to its end when that is over.
     pub async fn wait(&self, id: OperationId) -> Result<Outcome, Problem> {
+        self.planned(id).await;
         // Only its receiver is held: an operation that is given up is dropped, which wakes it.
         let outcome = self
             .0
@@ -265,6 +266,7 @@ impl Platform {
     /// `operation_past_commit` when it has taken effect or ended; `operation_not_found`;
     /// `store_unavailable`.
     pub async fn cancel(&self, id: OperationId) -> Result<(), Problem> {
+        self.planned(id).await;
         let running = self.0.running.lock().get(&id).cloned();
         match running {
             Some(running) => running.cancel(),
@@ -273,6 +275,14 @@ impl Platform {
                 &self.operation(id).await?.plugin,
                 "has ended",
             )),
+        }
+    }
+
+    /// Waits while an operation that can be seen already is still being planned.
+    async fn planned(&self, id: OperationId) {
+        let planning = self.0.planning.lock().get(&id).cloned();
+        if let Some(over) = planning {
+            over.cancelled().await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 use plugyard_http::PageQuery;
-use plugyard_model::{HealthState, StepName, Wanted, codes};
+use plugyard_model::{HealthState, OperationId, StepName, Wanted, codes};
 use plugyard_platform::events::{Event, codes as event_codes};
 use plugyard_platform::operations::{InstallOptions, OperationFilter, OperationState, StepState};
 use plugyard_platform::{ChangeRequest, OperationView, Outcome, Platform};
@@ -208,6 +208,34 @@ async fn a_second_change_is_refused_at_once_while_other_plugins_go_on() {
 
         bench.kind.gate.open.notify_one();
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
+    }
+}
+
+#[tokio::test]
+async fn whoever_finds_a_change_that_is_still_being_planned_can_wait_for_it() {
+    for bench in benches().await {
+        bench.installed("a").await;
+        let new = bench.version("a", "2", json!({})).await;
+        bench.kind.gate.closed_for.lock().push("plan".to_owned());
+        let platform = bench.platform.clone();
+        let upgrading = tokio::spawn(async move {
+            let (who, plugin) = (operator(), plugin("a"));
+            platform.upgrade(&who, &plugin, new.id).await.unwrap()
+        });
+        bench.kind.gate.arrived.notified().await;
+        bench.kind.gate.closed_for.lock().clear();
+
+        let second = bench.platform.restart(&operator(), &plugin("a")).await;
+        let id: OperationId = second.unwrap_err().params["operation"].parse().unwrap();
+        let outcome = {
+            let waiting = bench.platform.wait(id);
+            tokio::pin!(waiting);
+            assert!(futures::poll!(&mut waiting).is_pending());
+            bench.kind.gate.open.notify_one();
+            waiting.await.unwrap()
+        };
+        assert_eq!(outcome, Outcome::Done, "{}", bench.test.sort);
+        assert_eq!(upgrading.await.unwrap(), id);
     }
 }
 

@@ -99,8 +99,10 @@ async fn child() {
     platform.shut_down().await;
 }
 
-/// Runs a child that is killed at its `kill_at`-th point; says whether it was.
+/// Runs a child that is killed at its `kill_at`-th point; says whether it was. The platform of this process
+/// has ended then, as two servers never share a home; [`Bench::start_again`] is what comes next.
 async fn killed(bench: &Bench, key: &str, what: What, kill_at: usize) -> bool {
+    bench.platform.shut_down().await;
     let task = Task {
         database: bench.test.address.clone(),
         home: bench.home.path().display().to_string(),
@@ -156,13 +158,13 @@ struct State {
     labels: Vec<String>,
 }
 
-async fn state(bench: &Bench, platform: &Platform, key: &str) -> State {
-    let view = platform.installation(key).await.ok();
+async fn state(bench: &Bench, key: &str) -> State {
+    let view = bench.platform.installation(key).await.ok();
     State {
         effects: bench.kind.effects(key),
         wanted: view.as_ref().map(|it| it.wanted),
         versions: view.map(|it| (it.current.map(|it| it.id), it.previous.map(|it| it.id))),
-        labels: versions_by_label(platform, key)
+        labels: versions_by_label(bench, key)
             .await
             .into_iter()
             .map(|it| it.label)
@@ -171,7 +173,8 @@ async fn state(bench: &Bench, platform: &Platform, key: &str) -> State {
 }
 
 /// What no kill may leave: bytes without a row or rows without bytes, half-taken packages, open operations.
-async fn assert_nothing_left_over(bench: &Bench, platform: &Platform, key: &str, place: &str) {
+async fn assert_nothing_left_over(bench: &Bench, key: &str, place: &str) {
+    let platform = &bench.platform;
     let listed: BTreeSet<_> = platform
         .plugins()
         .await
@@ -230,11 +233,13 @@ async fn prepare(bench: &Bench, scenario: &Scenario, key: &str) -> Version {
 }
 
 /// What the change leads to when nothing goes wrong, made by an unhurt run.
-async fn unhurt(bench: &Bench, scenario: &Scenario, key: &str) -> String {
+async fn unhurt(bench: &mut Bench, scenario: &Scenario, key: &str) -> String {
     let new = prepare(bench, scenario, key).await;
-    let versions = versions_by_label(&bench.platform, key).await;
+    let versions = versions_by_label(bench, key).await;
     assert!(!killed(bench, key, (scenario.what)(new.id), 0).await);
-    shape(&state(bench, &bench.platform, key).await, &versions)
+    let shape = shape(&state(bench, key).await, &versions);
+    bench.start_again().await;
+    shape
 }
 
 /// States of different plugins, whose ids and digests differ, are compared by their shape.
@@ -261,8 +266,9 @@ fn shape(state: &State, versions: &[Version]) -> String {
     )
 }
 
-async fn versions_by_label(platform: &Platform, key: &str) -> Vec<Version> {
-    let mut versions: Vec<_> = platform
+async fn versions_by_label(bench: &Bench, key: &str) -> Vec<Version> {
+    let mut versions: Vec<_> = bench
+        .platform
         .versions(&plugin(key))
         .await
         .unwrap()
@@ -274,31 +280,34 @@ async fn versions_by_label(platform: &Platform, key: &str) -> Vec<Version> {
 }
 
 /// What a start without a change before it leads to.
-async fn untouched(bench: &Bench, scenario: &Scenario, key: &str) -> String {
+async fn untouched(bench: &mut Bench, scenario: &Scenario, key: &str) -> String {
     prepare(bench, scenario, key).await;
-    let versions = versions_by_label(&bench.platform, key).await;
-    let platform = bench.reopen().await;
-    let shape = shape(&state(bench, &platform, key).await, &versions);
-    platform.shut_down().await;
-    shape
+    let versions = versions_by_label(bench, key).await;
+    start_keeping(bench, scenario.keep_versions).await;
+    shape(&state(bench, key).await, &versions)
+}
+
+async fn start_keeping(bench: &mut Bench, keep_versions: usize) {
+    bench.keep_versions = keep_versions;
+    bench.start_again().await;
 }
 
 async fn run(test: TestDatabase, scenario: Scenario) -> usize {
+    let mut bench = Bench::new(test).await;
     // Nothing is pruned while states are prepared.
-    let keep_all = |settings| Settings {
-        keep_versions: usize::MAX,
-        ..settings
-    };
-    let mut bench = Bench::with(test, keep_all).await;
+    start_keeping(&mut bench, usize::MAX).await;
+    let old_shape = untouched(&mut bench, &scenario, "untouched").await;
+    start_keeping(&mut bench, usize::MAX).await;
     bench.keep_versions = scenario.keep_versions;
-    let old_shape = untouched(&bench, &scenario, "untouched").await;
-    let new_shape = unhurt(&bench, &scenario, "unhurt").await;
+    let new_shape = unhurt(&mut bench, &scenario, "unhurt").await;
     let (mut olds, mut news) = (0, 0);
     for point in 1.. {
         let key = format!("k{point}");
         let place = format!("killed at point {point} on {}", bench.test.sort);
+        start_keeping(&mut bench, usize::MAX).await;
         let new = prepare(&bench, &scenario, &key).await;
-        let versions = versions_by_label(&bench.platform, &key).await;
+        let versions = versions_by_label(&bench, &key).await;
+        bench.keep_versions = scenario.keep_versions;
         if !killed(&bench, &key, (scenario.what)(new.id), point).await {
             break;
         }
@@ -306,8 +315,8 @@ async fn run(test: TestDatabase, scenario: Scenario) -> usize {
             // Somewhere in the recovery; past its end it is a recovery that is not killed.
             killed(&bench, &key, What::Recover, 1 + point * 7 % 23).await;
         }
-        let platform = bench.reopen().await;
-        let after = state(&bench, &platform, &key).await;
+        bench.start_again().await;
+        let after = state(&bench, &key).await;
         let after_shape = shape(&after, &versions);
         if after_shape == old_shape {
             olds += 1;
@@ -315,21 +324,17 @@ async fn run(test: TestDatabase, scenario: Scenario) -> usize {
             assert_eq!(after_shape, new_shape, "{place}");
             news += 1;
         }
-        assert_nothing_left_over(&bench, &platform, &key, &place).await;
-        // What it still sweeps must not meet what the next case stores.
-        platform.shut_down().await;
+        assert_nothing_left_over(&bench, &key, &place).await;
         // A second recovery finds nothing to do, and the plugin can be changed again.
-        let platform = bench.reopen().await;
-        assert_eq!(state(&bench, &platform, &key).await, after, "{place}");
+        bench.start_again().await;
+        assert_eq!(state(&bench, &key).await, after, "{place}");
         if after.versions.is_some() {
-            let id = platform
-                .uninstall(&operator(), &plugin(&key), false)
-                .await
-                .unwrap();
-            assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
+            let who = operator();
+            let id = bench.platform.uninstall(&who, &plugin(&key), false).await;
+            let outcome = bench.platform.wait(id.unwrap()).await.unwrap();
+            assert_eq!(outcome, Outcome::Done);
             assert!(bench.kind.effects(&key).is_empty(), "{place}");
         }
-        platform.shut_down().await;
     }
     // Both ends were seen, or the kills hit nothing.
     assert!(olds > 3, "{olds} ended old, {news} new");
@@ -547,7 +552,7 @@ async fn adopted(platform: &Platform, key: &str) -> InstallationView {
 }
 
 async fn adopt(test: TestDatabase, installed: &'static [&'static str]) -> usize {
-    let bench = Bench::new(test).await;
+    let mut bench = Bench::new(test).await;
     let scenario = Scenario {
         installed,
         ..CHANGE
@@ -568,9 +573,9 @@ async fn adopt(test: TestDatabase, installed: &'static [&'static str]) -> usize 
         let hurt = killed(&bench, &key, What::Rescan, point).await;
 
         // What was dropped is in force after the next start, however far the last one came.
-        let platform = bench.reopen().await;
-        settle(&platform).await;
-        let view = adopted(&platform, &key).await;
+        bench.start_again().await;
+        settle(&bench.platform).await;
+        let view = adopted(&bench.platform, &key).await;
         let current = view.current.unwrap();
         assert_eq!(current.label, "by hand", "{place}");
         // It is taken in once.
@@ -598,7 +603,7 @@ async fn adopt(test: TestDatabase, installed: &'static [&'static str]) -> usize 
             .collect();
         assert_eq!(running, [&format!("started/{}", current.digest)], "{place}");
         assert_eq!(effects["current"], current.digest.to_string(), "{place}");
-        assert_nothing_left_over(&bench, &platform, &key, &place).await;
+        assert_nothing_left_over(&bench, &key, &place).await;
         if !hurt {
             assert!(point > 20, "only {point} points were passed");
             break;
@@ -631,12 +636,13 @@ async fn adopting_a_new_version_survives_a_kill_at_every_point() {
 async fn taking_in_survives_a_kill_at_every_point() {
     let mut cases = 0;
     for test in testing::databases().await {
-        let bench = Bench::new(test).await;
+        let mut bench = Bench::new(test).await;
         for point in 1.. {
             let key = format!("k{point}");
             let place = format!("killed at point {point} on {}", bench.test.sort);
             let hurt = killed(&bench, &key, What::TakeInAndInstall, point).await;
-            let platform = bench.reopen().await;
+            bench.start_again().await;
+            let platform = &bench.platform;
             // A version that is listed has its bytes.
             for view in platform.versions(&plugin(&key)).await.unwrap() {
                 let objects = plugyard_store::Objects::local(bench.home.path().join("objects"));
@@ -648,12 +654,13 @@ async fn taking_in_survives_a_kill_at_every_point() {
                 let (digest, _) = plugyard_archive::digest_file(file).unwrap();
                 assert_eq!(digest, view.version.digest);
             }
-            assert_nothing_left_over(&bench, &platform, &key, &place).await;
+            assert_nothing_left_over(&bench, &key, &place).await;
             if platform.installation(&key).await.is_err() {
                 assert!(bench.kind.effects(&key).is_empty(), "{place}");
                 bench.installed(&key).await;
             }
-            let version = platform.installation(&key).await.unwrap().current.unwrap();
+            let version = bench.platform.installation(&key).await;
+            let version = version.unwrap().current.unwrap();
             assert_eq!(bench.kind.effects(&key), world(&version, &[&version]));
             if !hurt {
                 assert!(point > 20, "only {point} points were passed");

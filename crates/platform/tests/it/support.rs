@@ -41,7 +41,7 @@ pub(crate) fn operator() -> Principal {
     }
 }
 
-/// Holds steps at a gate until the test opens it.
+/// Holds steps, and the planning of changes (`plan`), at a gate until the test opens it.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     /// The step actions that wait here.
@@ -283,6 +283,11 @@ impl Kind for Fake {
         if fails(change, "fail", "plan") {
             return Err(KindError::new(codes::STEP_FAILED).with("reason", "cannot be planned"));
         }
+        let held = self.gate.closed_for.lock().iter().any(|it| it == "plan");
+        if held {
+            self.gate.arrived.notify_one();
+            self.gate.open.notified().await;
+        }
         let (current, target) = digests(change);
         let unpacked = self
             .root
@@ -499,6 +504,12 @@ impl Bench {
             .unwrap();
         platform.recover().await.unwrap();
         platform
+    }
+
+    /// Ends the platform and opens it again, as a start of the server does: never are there two on one home.
+    pub(crate) async fn start_again(&mut self) {
+        self.platform.shut_down().await;
+        self.platform = self.reopen().await;
     }
 
     /// Takes a package of the fake kind in.

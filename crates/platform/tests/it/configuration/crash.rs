@@ -61,6 +61,8 @@ async fn child() {
 
 async fn killed(bench: &Bench, key: &str, what: What, kill_at: usize) -> bool {
     use std::os::unix::process::ExitStatusExt as _;
+    // Two servers never share a home.
+    bench.platform.shut_down().await;
     let task = Task {
         database: bench.test.address.clone(),
         home: bench.home.path().display().to_string(),
@@ -113,7 +115,7 @@ async fn scenario_58_a_crash_leaves_the_old_configuration_or_the_new_one() {
     let put_to = json!({ "URL": "https://api.example.com", "API_KEY": SECRET, "TIMEOUT": 99, "NOTE": "mine" });
     let upgraded =
         json!({ "URL": "https://api.example.com", "API_KEY": null, "TIMEOUT": 60, "RETRIES": 3 });
-    for bench in benches().await {
+    for mut bench in benches().await {
         for course in ["put", "install", "upgrade", "uninstall"] {
             let mut cases = 0;
             for kill_at in 1.. {
@@ -141,7 +143,8 @@ async fn scenario_58_a_crash_leaves_the_old_configuration_or_the_new_one() {
                     _ => (What::Uninstall, Some(&old), None),
                 };
                 let was_killed = killed(&bench, &key, what, kill_at).await;
-                let platform = bench.reopen().await;
+                bench.start_again().await;
+                let platform = &bench.platform;
                 let left = platform.config_plain(&name).await.ok();
                 let left = left.map(|it| Json::Object(it.values));
                 let at = format!("{} {course} at {kill_at}", bench.test.sort);
