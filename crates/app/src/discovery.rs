@@ -14,8 +14,8 @@ use plugyard_model::{Finding, Inspection, Place, Severity, codes};
 use plugyard_platform::Home;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
 use crate::package::{self, Stored};
+use plugyard_platform::files;
 
 /// What a directory says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -230,7 +230,7 @@ impl Routes {
 
     /// Whether there is a directory of this kind.
     async fn is_there(&self, plugin: &PluginName) -> bool {
-        let path = crate::files::shown(&self.host.home, plugin.key.as_str());
+        let path = plugyard_platform::files::shown(&self.host.home, plugin.key.as_str());
         tokio::task::spawn_blocking(move || discovery::is_ours(&path))
             .await
             .unwrap_or(false)

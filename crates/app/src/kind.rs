@@ -20,11 +20,11 @@ use plugyard_store::{StoreError, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use crate::files;
 use crate::host::AppHost;
 use crate::manifest::Handler;
 use crate::package::{self, KIND, Stored};
 use crate::records;
+use plugyard_platform::files;
 
 /// Implements [`Kind`].
 pub(crate) struct AppKind {
@@ -102,6 +102,7 @@ impl AppKind {
             if let Some(parent) = directory.parent() {
                 std::fs::create_dir_all(parent).map_err(|error| error.to_string())?;
             }
+            let package = files::open_package(&package).map_err(|error| error.to_string())?;
             files::place(&package, &directory)
         });
         Ok(json!({ "reused": !placed.await? }))
@@ -110,7 +111,8 @@ impl AppKind {
     async fn link(&self, plugin: &PluginName, version: &Version) -> Result<(), StepError> {
         let (home, plugin, digest) = (self.host.0.home.clone(), plugin.clone(), version.digest);
         blocking(move || {
-            files::link(&home, &plugin, &digest)
+            let shown = files::shown(&home, plugin.key.as_str());
+            files::link(&home, &shown, &plugin, &digest)
                 .map_err(|error| format!("the link cannot be made: {error}"))
         })
         .await
@@ -202,7 +204,8 @@ impl Kind for AppKind {
                 None => {
                     let (home, plugin) = (self.host.0.home.clone(), change.plugin.clone());
                     blocking(move || {
-                        files::unlink(&home, &plugin)
+                        let shown = files::shown(&home, plugin.key.as_str());
+                        files::unlink(&home, &shown, &plugin)
                             .map_err(|error| format!("the link cannot be removed: {error}"))
                     })
                     .await

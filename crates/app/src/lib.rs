@@ -13,7 +13,6 @@
 
 mod discovery;
 mod entity;
-mod files;
 mod handler;
 mod host;
 mod http;

@@ -16,10 +16,10 @@ use plugyard_model::{Finding, Lang, Params, Place, Severity, codes, sort_finding
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use crate::files::{self, Difference};
 use crate::manifest::{Handler, Manifest};
 use crate::settings::{AppSettings, PERMISSIONS};
 use crate::{name, package};
+use plugyard_platform::files::{self, Difference};
 
 /// How long a check may take.
 pub(crate) const TIME: Duration = Duration::from_secs(30);

@@ -746,6 +746,9 @@ pub(crate) struct Serve {
     /// How callers prove who they are [default: token]
     #[arg(long, value_name = "HOW")]
     pub(crate) auth: Option<Auth>,
+    /// Tell the application to load no plugin; what is enabled stays so
+    #[arg(long, env = environment::SAFE_MODE, value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub(crate) safe_mode: bool,
 }
 
 /// How callers of the server prove who they are.

@@ -14,6 +14,9 @@ pub(crate) const LANG: &str = "PLUGYARD_LANG";
 /// Filter of the server's log.
 pub(crate) const LOG: &str = "PLUGYARD_LOG";
 
+/// Whether the application is to load no plugin.
+pub(crate) const SAFE_MODE: &str = "PLUGYARD_SAFE_MODE";
+
 /// Who uses a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
@@ -117,6 +120,11 @@ pub(crate) const ALL: &[Variable] = &[
         LOG,
         Reader::Server,
         "Filter of the log, e.g. `info,plugyard_portable=debug`. Wins over `log.filter`.",
+    ),
+    variable(
+        SAFE_MODE,
+        Reader::Server,
+        "`true`: the application is told to load no plugin, as with `serve --safe-mode`.",
     ),
     variable(
         "KUIPER__PORTABLE__*",

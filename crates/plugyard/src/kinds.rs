@@ -8,6 +8,7 @@ use plugyard_model::{Inspection, KindId, Problem};
 use plugyard_platform::Home;
 use plugyard_platform::kind::Dropped;
 use plugyard_portable::{PortableHost, PortableSettings};
+use plugyard_web::WebHost;
 
 /// Says everything about a package, with the server's own function.
 ///
@@ -22,6 +23,7 @@ pub(crate) fn inspect(
     let kinds = [
         PortableHost::new(PortableSettings::default(), Home::new(".")).kind(),
         AppHost::offline(Home::new(".")).kind(),
+        WebHost::offline(Home::new(".")).kind(),
     ];
     let kind = kind.map(|kind| KindId::from(kind.to_owned()));
     plugyard_platform::inspect(&kinds, package, kind.as_ref(), expected)

@@ -4,6 +4,7 @@
 //! recovery of operations, plugins, rules; then ready. The end is the reverse: no new requests, rules,
 //! plugins.
 
+mod data;
 pub(crate) mod home;
 mod metrics;
 mod users;
@@ -18,6 +19,7 @@ use plugyard_platform::{Home, Platform};
 use plugyard_portable::PortableHost;
 use plugyard_server::{Bound, HttpLimits, Routes, Server, ServerSettings, StartError};
 use plugyard_store::{Database, DatabaseUrl, Owner};
+use plugyard_web::WebHost;
 use sea_orm_migration::MigrationTrait;
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,6 +62,7 @@ struct Parts {
     flow: FlowService,
     portable: PortableHost,
     app: AppHost,
+    web: WebHost,
 }
 
 async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), Problem> {
@@ -125,6 +128,7 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         plugyard_platform::migrations(),
         plugyard_flow::migrations(),
         plugyard_app::migrations(),
+        plugyard_web::migrations(),
     ]
     .into_iter()
     .flatten()
@@ -153,6 +157,12 @@ async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
     let catalog = Arc::new(Combined::new(builtins, portable.catalog()));
     let flow = FlowService::new(database.conn().clone(), catalog);
     let app = AppHost::new(settings.app.clone(), home.clone(), database.clone());
+    let web = WebHost::new(
+        settings.web.clone(),
+        home.clone(),
+        database.clone(),
+        settings.safe_mode,
+    );
 
     let mut own = plugyard_platform::Settings::new(home.clone(), database);
     (own.objects, own.s3) = settings.objects.store(home)?;
@@ -168,12 +178,13 @@ async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
         flow: flow.clone(),
         portable: portable.clone(),
     }));
-    let platform = Platform::open(own, vec![portable.kind(), app.kind()]).await?;
+    let platform = Platform::open(own, vec![portable.kind(), app.kind(), web.kind()]).await?;
     Ok(Parts {
         platform,
         flow,
         portable,
         app,
+        web,
     })
 }
 
@@ -227,8 +238,19 @@ fn routes(parts: &Parts) -> Vec<Routes> {
             rights: plugyard_portable::rights(),
         },
         Routes {
+            router: data::routes(data::Data {
+                flow: parts.flow.clone(),
+                plugins: parts.portable.transfer(parts.platform.clone()),
+            }),
+            rights: data::rights(),
+        },
+        Routes {
             router: parts.app.routes(parts.platform.clone()),
             rights: plugyard_app::rights(),
+        },
+        Routes {
+            router: parts.web.routes(parts.platform.clone()),
+            rights: plugyard_web::rights(),
         },
     ]
 }

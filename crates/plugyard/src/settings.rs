@@ -16,6 +16,7 @@ use plugyard_platform::Home;
 use plugyard_portable::{PortableSettings, Span};
 use plugyard_store::secrets::KeySource;
 use plugyard_store::{ObjectsUrl, S3Options, SecretText};
+use plugyard_web::WebSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Auth, Serve};
@@ -31,8 +32,12 @@ pub(crate) struct Settings {
     pub(crate) packages: PackagesSection,
     pub(crate) portable: PortableSettings,
     pub(crate) app: AppSettings,
+    pub(crate) web: WebSettings,
     pub(crate) audit: AuditSection,
     pub(crate) log: LogSection,
+    /// From the command line or the environment only.
+    #[serde(skip)]
+    pub(crate) safe_mode: bool,
 }
 
 /// `server`
@@ -237,10 +242,11 @@ pub(crate) fn load(home: &Home, options: &Serve) -> Result<Settings, Problem> {
     if let Some(auth) = options.auth {
         figment = figment.merge(Serialized::default("server.auth", auth));
     }
-    let settings: Settings = figment.extract().map_err(|errors| {
+    let mut settings: Settings = figment.extract().map_err(|errors| {
         let all: Vec<String> = errors.into_iter().map(|error| error.to_string()).collect();
         Problem::new(codes::CONFIGURATION_INVALID).with("reason", all.join("; "))
     })?;
+    settings.safe_mode = options.safe_mode;
     if settings.server.auth == Auth::None && !settings.server.listen.ip().is_loopback() {
         return Err(
             Problem::new(codes::AUTH_NONE_NOT_LOOPBACK).with("address", settings.server.listen)
@@ -471,6 +477,63 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "SHA-256 of files that are known to be malicious; the security check reports them.",
     ),
     (
+        "web.allow_private_hosts",
+        "Whether the health of web plugins may be asked for at addresses of this machine and its networks.",
+    ),
+    (
+        "web.health_timeout",
+        "How long one answer about a web plugin's health may take.",
+    ),
+    (
+        "web.health_tries",
+        "How often it is asked before it counts as failed, 1 to 10.",
+    ),
+    (
+        "web.observation",
+        "How long a new version of an enabled web plugin is watched before it stays.",
+    ),
+    (
+        "web.status_file",
+        "The file that tells the application which plugins to load; relative to the home directory.",
+    ),
+    (
+        "web.core_version",
+        "Version of the application, which `platform.core` of manifests is compared with. Without it nothing is compared.",
+    ),
+    (
+        "web.hooks.directory",
+        "Where the commands of the application run; relative to the home directory.",
+    ),
+    ("web.hooks.timeout", "How long each of them may take."),
+    (
+        "web.hooks.dependencies",
+        "Resolves what the `composer.json` of plugins require: a list of a program and its arguments, as all of these. `{fskey}`, `{directory}`, `{version}`, `{from}`, `{mark}` and `{snapshot}` in a word are replaced; no shell is involved.",
+    ),
+    (
+        "web.hooks.mark",
+        "Says where a plugin's migrations stand: its last line of output is the mark.",
+    ),
+    ("web.hooks.migrate", "Runs a plugin's migrations."),
+    ("web.hooks.seed", "Runs a plugin's seeds."),
+    (
+        "web.hooks.revert",
+        "Takes a plugin's migrations above the mark back; all of them without a mark.",
+    ),
+    (
+        "web.hooks.snapshot",
+        "Writes a plugin's data to the file `{snapshot}`, before it is taken away.",
+    ),
+    ("web.hooks.restore", "Brings it back from there."),
+    (
+        "web.hooks.load",
+        "Loads a plugin's entry points, to see whether they load.",
+    ),
+    ("web.hooks.unload", "Unloads a plugin."),
+    (
+        "web.hooks.pass_env",
+        "Names of variables passed from the server's environment to these commands, besides `PATH`, `LANG`, `LC_*`, `HOME` and `TZ`.",
+    ),
+    (
         "audit.retention",
         "How long rows of the audit log are kept; `0` for ever.",
     ),
@@ -537,6 +600,7 @@ mod tests {
     const PLAIN: Serve = Serve {
         listen: None,
         auth: None,
+        safe_mode: false,
     };
 
     #[test]
@@ -552,6 +616,7 @@ mod tests {
         let options = Serve {
             listen: Some("127.0.0.1:8".to_owned()),
             auth: None,
+            safe_mode: false,
         };
         let settings = load_toml(text, &options).unwrap();
         assert_eq!(settings.server.listen.port(), 8);
@@ -563,6 +628,7 @@ mod tests {
         let options = Serve {
             listen: Some("0.0.0.0:0".to_owned()),
             auth: Some(Auth::None),
+            safe_mode: false,
         };
         let problem = load_toml("", &options).unwrap_err();
         assert_eq!(problem.code, codes::AUTH_NONE_NOT_LOOPBACK);

@@ -1,14 +1,33 @@
 //! The kind `web`: plugins of a web application, the places where they are offered, and their URLs.
 //!
-//! The data model is that of Fresns 2.x. What stands so far are the pure parts, which do no I/O:
-//! [`package`] reads manifests, [`columns`] knows what a record takes, [`usage`] who sees what, [`url`]
-//! makes the documented URLs and says how each came about, [`signature`] checks signed requests.
+//! The data model is that of Fresns 2.x. Pure parts, which do no I/O: [`package`] reads manifests,
+//! [`columns`] knows what a record takes, [`usage`] who sees what, [`url`] makes the documented URLs and
+//! says how each came about, [`signature`] checks signed requests.
+//!
+//! Entry point: [`WebHost`]. The application loads the plugins itself; this crate brings their files, their
+//! records and their assets to where it finds them, runs its commands for what only it can do, and asks
+//! it whether they work.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
 pub mod columns;
+mod entity;
+pub mod events;
+mod host;
+mod http;
+mod kind;
+mod migrations;
 pub mod package;
+mod records;
+mod settings;
 pub mod signature;
+mod site;
 pub mod url;
 pub mod usage;
 mod variables;
+mod wrapped;
+
+pub use host::WebHost;
+pub use http::rights;
+pub use migrations::migrations;
+pub use settings::{Hooks, WebSettings};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use plugyard_archive::{Listing, PackageReader};
 use plugyard_model::json::{self, Document, Node, Object};
 use plugyard_model::{Finding, Inspection, KindId, Place, codes, sort_findings};
+use plugyard_platform::kind::Likeness;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{self, Issue, PluginType, closest};
@@ -14,6 +15,9 @@ pub const KIND: KindId = KindId::from_static("web");
 
 /// Manifests of plugins and themes.
 pub const MANIFESTS: [&str; 2] = ["plugin.json", "theme.json"];
+
+/// What desktops leave in archives.
+pub(crate) const JUNK: [&str; 2] = ["__MACOSX", ".DS_Store"];
 
 /// Largest manifest.
 const MANIFEST_LIMIT: u64 = 256 << 10;
@@ -76,6 +80,24 @@ pub fn is_one(names: &Listing) -> bool {
     MANIFESTS.iter().any(|file| names.has_file(file))
 }
 
+/// What the names say: also where one directory is around everything.
+#[must_use]
+pub fn recognise(names: &Listing) -> Likeness {
+    let roots = names.root_names();
+    let mut roots = roots.iter().filter(|root| !JUNK.contains(root));
+    let wrapped = match (roots.next(), roots.next()) {
+        (Some(directory), None) => MANIFESTS
+            .iter()
+            .any(|file| names.has_file(&format!("{directory}/{file}"))),
+        _ => false,
+    };
+    if is_one(names) || wrapped {
+        Likeness::Yes
+    } else {
+        Likeness::No
+    }
+}
+
 /// Says everything about a package of this kind; `expected` is the fskey it is asked for.
 pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspection {
     let names = package.listing();
@@ -119,7 +141,7 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
 
 /// The one manifest: at the root, else in the one directory around everything (as code hosts pack).
 fn manifest_file(names: &Listing, findings: &mut Vec<Finding>) -> Option<String> {
-    let ignored = |root: &&str| *root != "__MACOSX" && *root != ".DS_Store";
+    let ignored = |root: &&str| !JUNK.contains(root);
     let roots: Vec<&str> = names.root_names().into_iter().filter(ignored).collect();
     let inner = match roots.as_slice() {
         [directory] => vec![format!("{directory}/")],

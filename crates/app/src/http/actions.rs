@@ -13,10 +13,10 @@ use super::plugins::pairs;
 use super::reply::{Refused, Success, Wrong, answer, object};
 use super::words::{Done, Expected};
 use super::{Routes, not_found, plugin_in};
-use crate::files;
 use crate::handler::{Launch, Question};
 use crate::manifest::{Handler, Manifest};
 use crate::package::Stored;
+use plugyard_platform::files;
 
 type Sent = Result<Bytes, BytesRejection>;
 

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use plugyard_http::{Language, Unhurried};
 use plugyard_model::{Lang, PluginName, Problem, codes};
+use plugyard_platform::files;
 use serde_json::{Map, Value as Json, json};
 
 use super::reply::{Refused, Success, answer, report_of, time};
@@ -12,7 +13,7 @@ use super::words::Done;
 use super::{Routes, not_found};
 use crate::discovery::{self, Found};
 use crate::package::{CONFIG, KIND};
-use crate::{files, records};
+use crate::records;
 
 /// Look for plugins
 ///

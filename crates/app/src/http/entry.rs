@@ -7,9 +7,9 @@ use super::Routes;
 use super::reply::time;
 use crate::discovery::Seen;
 use crate::entity::Model;
-use crate::files;
 use crate::host;
 use crate::package::Stored;
+use plugyard_platform::files;
 
 /// Everything that an entry is made of.
 pub(super) struct Parts {

@@ -12,7 +12,7 @@ use plugyard_model::{Finding, Place, codes};
 use sha2::{Digest as _, Sha256};
 
 use super::Outcome;
-use crate::files;
+use plugyard_platform::files;
 
 /// Entries that are looked at; a plugin taken in has fewer.
 const ENTRIES: usize = 20_000;

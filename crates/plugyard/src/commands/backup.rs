@@ -98,6 +98,7 @@ async fn write(home: &Home, arguments: &cli::Backup, to: &Path) -> Result<(), Pr
     let listen = Serve {
         listen: None,
         auth: Some(Auth::Token),
+        safe_mode: false,
     };
     let settings = settings::load(home, &listen)?;
     if settings.database.url.is_none() && !home.database().exists() {

@@ -142,6 +142,7 @@ fn stores(context: &Context) -> Vec<Json> {
     let serve = Serve {
         listen: None,
         auth: Some(Auth::Token),
+        safe_mode: false,
     };
     let settings = match settings::load(&home, &serve) {
         Ok(settings) => settings,

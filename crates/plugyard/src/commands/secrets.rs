@@ -55,6 +55,7 @@ async fn rotate(home: &plugyard_platform::Home) -> Result<Json, Problem> {
     let serve = Serve {
         listen: None,
         auth: Some(Auth::Token),
+        safe_mode: false,
     };
     let settings = settings::load(home, &serve)?;
     let from = settings.secrets.source(home)?;

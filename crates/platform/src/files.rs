@@ -1,9 +1,11 @@
-//! Versions on disk and the links to them.
+//! Versions on disk and the links to them, for kinds whose plugins are directories that others read.
 //!
-//! A version lies in `versions/app/{name}/{digest}`, complete from the moment it has that name.
-//! `plugins/{Name}` is a link to the one in force. A directory that somebody put there is
-//! exchanged for the link when it is installed, and kept in `backups/adopted/`. The link stays when the
-//! plugin is uninstalled: what is installed is a matter of rows, what is there of files.
+//! A version lies in `versions/{kind}/{key}/{digest}`, complete from the moment it has that name and read-only
+//! ([`place()`]). A link where people and the application look, such as `plugins/{Name}`, leads to the one
+//! in force ([`link()`]). A directory that somebody put there is exchanged for the link and kept in
+//! `backups/adopted/`; [`unlink()`] brings it back.
+//!
+//! Everything here blocks, and can be done again after half a run.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read as _};
@@ -12,27 +14,31 @@ use std::path::{Path, PathBuf};
 
 use plugyard_archive::{Contents, Directory, PackageReader, Policy, Zip, unpack};
 use plugyard_model::{Digest, PluginName};
-use plugyard_platform::Home;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 
-/// Where people and the application find the plugin.
-pub(crate) fn shown(home: &Home, key: &str) -> PathBuf {
+use crate::Home;
+
+/// Where people and the application find a plugin: `plugins/{key}`.
+pub fn shown(home: &Home, key: &str) -> PathBuf {
     home.plugins().join(key)
 }
 
 /// Where a version lies.
-pub(crate) fn version_directory(home: &Home, plugin: &PluginName, digest: &Digest) -> PathBuf {
+pub fn version_directory(home: &Home, plugin: &PluginName, digest: &Digest) -> PathBuf {
     home.versions(plugin).join(digest.to_string())
 }
 
 /// Whether a directory, or a link to one, is there.
-pub(crate) fn is_there(path: &Path) -> bool {
+pub fn is_there(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|it| it.is_dir())
 }
 
 /// Bytes that were inspected when they were taken in, and are known by their digest since.
-pub(crate) fn open_package(package: &Path) -> io::Result<Zip> {
+///
+/// # Errors
+/// When the file cannot be read or is no zip.
+pub fn open_package(package: &Path) -> io::Result<Zip> {
     let policy = Policy {
         contents: Contents::WhenRead,
         ..Policy::default()
@@ -42,7 +48,7 @@ pub(crate) fn open_package(package: &Path) -> io::Result<Zip> {
 
 /// How a file of a directory differs from a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Difference {
+pub enum Difference {
     /// The package has it, the directory does not.
     Missing,
     /// Both have it with other content.
@@ -52,7 +58,10 @@ pub(crate) enum Difference {
 }
 
 /// In what a directory differs from a package, by path.
-pub(crate) fn differences(
+///
+/// # Errors
+/// When the package cannot be read, in words.
+pub fn differences(
     package: &dyn PackageReader,
     directory: &Path,
 ) -> Result<Vec<(String, Difference)>, String> {
@@ -102,7 +111,10 @@ impl io::Write for Hashing {
 }
 
 /// SHA-256 of a file.
-pub(crate) fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
+///
+/// # Errors
+/// When it cannot be read.
+pub fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = fs::File::open(path)?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
     loop {
@@ -117,15 +129,17 @@ pub(crate) fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
 /// at once.
 ///
 /// Says whether anything was written.
-pub(crate) fn place(package: &Path, directory: &Path) -> Result<bool, String> {
-    let zip = open_package(package).map_err(|error| error.to_string())?;
+///
+/// # Errors
+/// When the package cannot be read or the directory not be written, in words.
+pub fn place(package: &dyn PackageReader, directory: &Path) -> Result<bool, String> {
     let there = is_there(directory);
-    if there && differences(&zip, directory)?.is_empty() {
+    if there && differences(package, directory)?.is_empty() {
         return Ok(false);
     }
     let part = directory.with_extension("part");
     discard(&part).map_err(|error| format!("cannot clear {}: {error}", part.display()))?;
-    unpack(&zip, &part, |entry| vec![entry.path.clone()]).map_err(|error| {
+    unpack(package, &part, |entry| vec![entry.path.clone()]).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|it| format!(": {it}"));
         format!("{error}{}", cause.unwrap_or_default())
     })?;
@@ -153,8 +167,11 @@ fn seal(directory: &Path) -> io::Result<()> {
     })
 }
 
-/// Removes a version, however much of it there is.
-pub(crate) fn discard(directory: &Path) -> io::Result<()> {
+/// Removes a version, however much of it there is, and read-only as it is.
+///
+/// # Errors
+/// When something of it stays.
+pub fn discard(directory: &Path) -> io::Result<()> {
     if fs::symlink_metadata(directory).is_err() {
         return Ok(());
     }
@@ -183,38 +200,45 @@ fn walk(path: &Path, act: &dyn Fn(&Path, &Permissions) -> io::Result<()>) -> io:
     Ok(())
 }
 
-/// Lets people and the application see this version, whatever they saw before.
-pub(crate) fn link(home: &Home, plugin: &PluginName, digest: &Digest) -> io::Result<()> {
+/// Lets people and the application see this version at `shown`, whatever they saw there before. `shown` is in
+/// a directory of the home, such as `plugins/`.
+///
+/// # Errors
+/// When the link cannot be made; then what was there is still there.
+pub fn link(home: &Home, shown: &Path, plugin: &PluginName, digest: &Digest) -> io::Result<()> {
     let key = plugin.key.as_str();
-    let shown = shown(home, key);
     let target = Path::new("../versions")
         .join(plugin.kind.as_str())
         .join(key)
         .join(digest.to_string());
-    if fs::read_link(&shown).is_ok_and(|now| now == target) {
+    if fs::read_link(shown).is_ok_and(|now| now == target) {
         return Ok(());
     }
-    fs::create_dir_all(home.plugins())?;
-    if fs::symlink_metadata(&shown).is_ok_and(|it| it.is_dir()) {
+    if let Some(parent) = shown.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    if fs::symlink_metadata(shown).is_ok_and(|it| it.is_dir()) {
         let kept = free_place(home, key)?;
         symlink(&target, &kept)?;
-        renameat_with(CWD, &kept, CWD, &shown, RenameFlags::EXCHANGE)?;
+        renameat_with(CWD, &kept, CWD, shown, RenameFlags::EXCHANGE)?;
         tracing::info!(plugin.name = %plugin, kept = %kept.display(), "Adopted a directory");
     } else {
         let passing = shown.with_file_name(format!(".{key}.{}.new", std::process::id()));
         missing_is_fine(fs::remove_file(&passing))?;
         symlink(&target, &passing)?;
-        fs::rename(&passing, &shown)?;
+        fs::rename(&passing, shown)?;
     }
-    sync_parent(&shown)
+    sync_parent(shown)
 }
 
 /// Takes the link of a plugin away that was never installed before, and puts back what it was exchanged
 /// for.
-pub(crate) fn unlink(home: &Home, plugin: &PluginName) -> io::Result<()> {
+///
+/// # Errors
+/// When the link stays.
+pub fn unlink(home: &Home, shown: &Path, plugin: &PluginName) -> io::Result<()> {
     let key = plugin.key.as_str();
-    let shown = shown(home, key);
-    if !fs::symlink_metadata(&shown).is_ok_and(|it| it.is_symlink()) {
+    if !fs::symlink_metadata(shown).is_ok_and(|it| it.is_symlink()) {
         return Ok(());
     }
     let latest = adopted(home, key)
@@ -223,12 +247,12 @@ pub(crate) fn unlink(home: &Home, plugin: &PluginName) -> io::Result<()> {
         .max();
     match latest {
         Some(kept) => {
-            renameat_with(CWD, &kept, CWD, &shown, RenameFlags::EXCHANGE)?;
+            renameat_with(CWD, &kept, CWD, shown, RenameFlags::EXCHANGE)?;
             missing_is_fine(fs::remove_file(&kept))?;
         }
-        None => missing_is_fine(fs::remove_file(&shown))?,
+        None => missing_is_fine(fs::remove_file(shown))?,
     }
-    sync_parent(&shown)
+    sync_parent(shown)
 }
 
 /// A free name among the adopted. Links there are what a crash left of an exchange.
@@ -278,6 +302,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Counts what was not there as done.
 pub(crate) fn missing_is_fine(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -324,14 +349,18 @@ mod tests {
         }
     }
 
+    fn placed(package: &Path, directory: &Path) -> bool {
+        place(&open_package(package).unwrap(), directory).unwrap()
+    }
+
     #[test]
     fn a_version_is_placed_once_and_mended_when_it_was_changed() {
         let world = World::new();
         let (package, digest) = world.package("one");
         let directory = world.directory(&digest);
         fs::create_dir_all(directory.parent().unwrap()).unwrap();
-        assert!(place(&package, &directory).unwrap());
-        assert!(!place(&package, &directory).unwrap());
+        assert!(placed(&package, &directory));
+        assert!(!placed(&package, &directory));
 
         let file = directory.join("deep/a.php");
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
@@ -348,7 +377,7 @@ mod tests {
                 ("deep/new.php".to_owned(), Difference::Foreign),
             ]
         );
-        assert!(place(&package, &directory).unwrap());
+        assert!(placed(&package, &directory));
         assert_eq!(differences(&zip, &directory).unwrap(), []);
         assert!(!directory.with_extension("part").exists());
         discard(&directory).unwrap();
@@ -364,16 +393,16 @@ mod tests {
         let (package, digest) = world.package("one");
         let directory = world.directory(&digest);
         fs::create_dir_all(directory.parent().unwrap()).unwrap();
-        place(&package, &directory).unwrap();
+        assert!(placed(&package, &directory));
         for _ in 0..2 {
-            link(&world.home, &world.plugin, &digest).unwrap();
+            link(&world.home, &shown, &world.plugin, &digest).unwrap();
             assert_eq!(fs::read_to_string(shown.join("deep/a.php")).unwrap(), "one");
         }
         let kept = adopted(&world.home, "Demo");
         assert_eq!(kept.len(), 1);
         assert!(kept[0].join("by-hand").exists());
         for _ in 0..2 {
-            unlink(&world.home, &world.plugin).unwrap();
+            unlink(&world.home, &shown, &world.plugin).unwrap();
             assert!(shown.join("by-hand").exists());
         }
         assert!(adopted(&world.home, "Demo").is_empty());

@@ -1,0 +1,46 @@
+//! The routes of this kind; each file has its own table of rights.
+//!
+//! Bodies are those of the registry: camelCase, times in RFC 3339. Refusals are problems like everywhere
+//! under `/v1`.
+
+mod plugins;
+
+use plugyard_http::{Envelope, RouteRight};
+use plugyard_model::rights::Right;
+use plugyard_platform::Platform;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::host::{Web, WebHost};
+
+/// One line of a table of rights.
+pub(crate) type Entry = (axum::http::Method, &'static str, Right);
+
+impl WebHost {
+    /// The routes; which right each of them needs is in [`rights`].
+    pub fn routes(&self, platform: Platform) -> OpenApiRouter {
+        let web = Web {
+            host: self.clone(),
+            platform,
+        };
+        // One line for each file.
+        OpenApiRouter::new()
+            .merge(plugins::router())
+            .with_state(web)
+    }
+}
+
+/// Which right each route needs.
+pub fn rights() -> Vec<RouteRight> {
+    // One line for each file.
+    let tables: [&[Entry]; 1] = [plugins::RIGHTS];
+    tables
+        .into_iter()
+        .flatten()
+        .map(|(method, path, right)| RouteRight {
+            method: method.clone(),
+            path,
+            right: *right,
+            envelope: Envelope::Native,
+        })
+        .collect()
+}
