@@ -20,6 +20,7 @@ const TIERS: &[(&str, &[&str])] = &[
         &[
             "plugyard-archive",
             "plugyard-http",
+            "plugyard-market",
             "plugyard-sandbox",
             "plugyard-sp",
             "plugyard-store",
