@@ -26,11 +26,18 @@ pub(crate) fn string_or_number(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Whether a text is ASCII as the library sees it that Laravel asks: without control characters other
+/// than tab, line feed, carriage return, and those numbered 16 and 19.
+fn is_ascii(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x10 | 0x13 | b' '..=b'~'))
+}
+
 /// Rules without parameters.
 pub(crate) fn plain(name: RuleName, value: &Value) -> bool {
     if let Value::Text(text) = value {
         match name {
-            RuleName::Ascii => return text.is_ascii(),
+            RuleName::Ascii => return is_ascii(text),
             RuleName::Lowercase => {
                 return text.chars().flat_map(char::to_lowercase).eq(text.chars());
             }

@@ -318,9 +318,9 @@ impl<'s> Scope<'s> {
     }
 
     fn date_passes(&self, rule: &Rule, value: &Value) -> bool {
-        let Some(text) = checks::string_or_number(value) else {
+        if checks::string_or_number(value).is_none() {
             return false;
-        };
+        }
         let parameter = rule.parameter(0).unwrap_or("");
         let order = date::Comparison::of(rule.name());
         match self.set.date_format() {
@@ -329,14 +329,12 @@ impl<'s> Scope<'s> {
                     .rules_of(parameter)
                     .and_then(RuleSet::date_format)
                     .unwrap_or(format);
-                let left = format.or_parse(&text, self.now);
+                let left = format.or_parse_value(value, self.now);
                 let right = match theirs.or_parse(parameter, self.now) {
                     Some(instant) => Some(instant),
                     None => match self.get(parameter) {
                         Value::Null => return true,
-                        other => other
-                            .text()
-                            .and_then(|text| theirs.or_parse(&text, self.now)),
+                        other => theirs.or_parse_value(other, self.now),
                     },
                 };
                 match (left, right) {
@@ -345,15 +343,12 @@ impl<'s> Scope<'s> {
                 }
             }
             None => {
-                let timestamp = |text: &str| date::parse(text, self.now).map(|it| it.seconds);
-                let right = match timestamp(parameter) {
-                    Some(seconds) => Some(seconds),
-                    None => match self.get(parameter) {
-                        Value::Null => None,
-                        other => other.text().and_then(|text| timestamp(&text)),
-                    },
-                };
-                order.holds_of_timestamps(timestamp(&text), right)
+                let timestamp =
+                    |value: &Value| date::parse_value(value, self.now).map(|it| it.seconds);
+                let right = date::parse(parameter, self.now)
+                    .map(|it| it.seconds)
+                    .or_else(|| timestamp(self.get(parameter)));
+                order.holds_of_timestamps(timestamp(value), right)
             }
         }
     }

@@ -71,6 +71,7 @@ pub(crate) struct Modifiers {
     dollar_end: bool,
     ungreedy: bool,
     no_capture: bool,
+    duplicate_names: bool,
 }
 
 impl Pattern {
@@ -157,7 +158,8 @@ fn split(text: &str) -> Result<(&str, Modifiers), PatternError> {
             'D' => modifiers.dollar_end = true,
             'U' => modifiers.ungreedy = true,
             'n' => modifiers.no_capture = true,
-            'S' | 'X' | 'J' | ' ' | '\n' | '\r' => {}
+            'J' => modifiers.duplicate_names = true,
+            'S' | 'X' | ' ' | '\n' | '\r' => {}
             other => return Err(PatternError::Modifier(other)),
         }
     }
@@ -231,6 +233,16 @@ mod tests {
         check("/^\\R$/", &["\r\n", "\n"], &["a"]);
         check("/^(?i:a)b$/", &["Ab"], &["AB"]);
         check("/^(?x) a # c\n b$/", &["ab"], &["a b"]);
+        check("/^\\C{3}$/", &["abc", "中"], &["ab"]);
+        check("/(*NO_JIT)(*LF)^a$/", &["a"], &["b"]);
+        check("/(*UTF8)(*UCP)^\\w$/u", &["中"], &["-"]);
+        check("/^(*pla:a)\\w(*nlb:ab)b$/", &["ab"], &["bb"]);
+        check("/^a(*FAIL)/", &[], &["a"]);
+        check(
+            "/^(?:(?<n>a)x)?(?:(?<n>b)y)?\\k<n>$/J",
+            &["axa", "byb", "axbya"],
+            &["axb", "axbyb"],
+        );
     }
 
     #[test]
@@ -255,6 +267,10 @@ mod tests {
             "/\\2(a)/",
             "/\\y/",
             "//é",
+            "/(?<n>a)(?<n>b)/",
+            "/a(*SKIP)b/",
+            "/(*CRLF)a$/",
+            "/\\C/u",
         ] {
             assert!(Pattern::compile(pattern).is_err(), "{pattern}");
         }

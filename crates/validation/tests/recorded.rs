@@ -49,9 +49,9 @@ fn recorded(case: &Json) -> String {
     format!("{failed:?} {}", case["excluded"] == true)
 }
 
-#[test]
-fn scenario_25_every_recorded_verdict_is_reproduced() {
-    let lines = include_str!("../testdata/laravel-validation.jsonl");
+/// Every line of a recording that is judged otherwise here.
+#[track_caller]
+fn check(lines: &str) {
     let mut disagreeing = String::new();
     let mut count = 0;
     for (number, line) in lines.lines().enumerate() {
@@ -63,4 +63,17 @@ fn scenario_25_every_recorded_verdict_is_reproduced() {
         }
     }
     assert!(disagreeing.is_empty(), "{count} disagree:\n{disagreeing}");
+}
+
+#[test]
+fn scenario_25_every_recorded_verdict_is_reproduced() {
+    check(include_str!("../testdata/laravel-validation.jsonl"));
+}
+
+/// Generated rules on generated values, as Laravel 13.31 with Carbon 3.15 on PHP 8.2 judged them. Rules
+/// that compare with `in_array` or `contains` are not among them: 13.31 compares strictly where the
+/// recording above, which is of an earlier 13, compares loosely.
+#[test]
+fn scenario_25_generated_cases_are_judged_as_laravel_judged_them() {
+    check(include_str!("../testdata/laravel-13.31.jsonl"));
 }

@@ -55,6 +55,52 @@ fn scenario_30_parameters_are_comma_separated_values() {
     assert_eq!(failed("in:a, b", text("b")), ["In"]);
 }
 
+/// What generated cases found against Laravel 13.31: dates that are not written as dates.
+#[test]
+fn numbers_and_odd_texts_are_dates_as_carbon_reads_them() {
+    // Numbers count seconds, however many digits they have.
+    assert!(failed("date_equals:@100", Value::Int(100)).is_empty());
+    assert_eq!(failed("before:1970-01-01", Value::Int(1)), ["Before"]);
+    assert!(failed("date_equals:1969-12-31T23:59:58Z", Value::Float(-1.5)).is_empty());
+    // Runs of digits in a number or after `@` are added up.
+    assert!(failed("date_equals:@15", text("1e14")).is_empty());
+    assert!(failed("date_equals:@31", text("@IX-31st")).is_empty());
+    assert!(failed("date_equals:@-401", text("-1e-400")).is_empty());
+    // Words that Carbon knows besides PHP's.
+    assert!(failed("date_equals:2024-01-01 10:00", text("2024-01-01 at 10:00")).is_empty());
+    // Nothing equals what is no date but what is none either.
+    assert_eq!(
+        failed("date_equals:1970-01-01", text("abc")),
+        ["DateEquals"]
+    );
+    assert!(failed("date_equals:abc", text("xyz1")).is_empty());
+    // What a zone leaves open is as it is now in that zone.
+    assert!(failed("date_equals:now", text("Pacific/Honolulu")).is_empty());
+    // Formats: noon and midnight as hour 0, and `*` for at least one character.
+    assert!(failed("date_format:g", text("12")).is_empty());
+    assert_eq!(
+        failed("date_format:g a|before:1970-01-02", text("0 pm")),
+        ["DateFormat"]
+    );
+    assert_eq!(
+        failed("date_format:Y*m|before:2024-01-01", text("20231")),
+        ["DateFormat", "Before"]
+    );
+}
+
+#[test]
+fn control_characters_and_long_labels_fail_as_in_laravel() {
+    assert!(failed("ascii", text("a\t\r\n~")).is_empty());
+    assert_eq!(failed("ascii", text("a\u{b}")), ["Ascii"]);
+    assert_eq!(failed("ascii", text("\u{7f}")), ["Ascii"]);
+    // The dot before a label counts as a part of it.
+    let address =
+        |first: usize, last: usize| text(&format!("a@{}.{}", "b".repeat(first), "c".repeat(last)));
+    assert!(failed("email", address(63, 62)).is_empty());
+    assert_eq!(failed("email", address(64, 2)), ["Email"]);
+    assert_eq!(failed("email", address(1, 63)), ["Email"]);
+}
+
 #[test]
 fn scenario_31_a_hostile_pattern_ends_undecided() {
     let hostile = format!("{}!", "a".repeat(40));

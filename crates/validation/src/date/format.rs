@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::parsed::{Parsed, Zone};
 use super::reader::Reader;
 use super::resolve::{self, Moment};
-use super::{Instant, civil, parse};
-use crate::value::loose_text;
+use super::{Instant, civil, parse, parse_value};
+use crate::value::{Value, loose_text};
 
 /// Letters that a format may have.
 const LETTERS: &str = "dDjlNSwzWFmMntLoYyXxaABgGhHisuveIOPpTZcrU";
@@ -76,6 +76,13 @@ impl DateFormat {
             .or_else(|| parse(text, now))
     }
 
+    /// Reads a value by its text in the format, or else as [`parse_value`] does.
+    pub(crate) fn or_parse_value(&self, value: &Value, now: i64) -> Option<Instant> {
+        self.read(&value.text()?, now)
+            .map(|moment| moment.instant)
+            .or_else(|| parse_value(value, now))
+    }
+
     /// Reads a text in the format; fields that the format does not name are those of the first moment
     /// of 1970.
     fn read(&self, text: &str, now: i64) -> Option<Moment> {
@@ -107,7 +114,7 @@ impl DateFormat {
             }
         }
         // What is left of the format must be able to stand for nothing.
-        if letters.any(|letter| !matches!(letter, b'!' | b'|' | b'+' | b'*')) {
+        if letters.any(|letter| !matches!(letter, b'!' | b'|' | b'+')) {
             return None;
         }
         resolve::moment(&parsed, now)
@@ -148,7 +155,7 @@ fn read_letter(letter: u8, reader: &mut Reader<'_>, parsed: &mut Parsed) -> Opti
         b'M' | b'F' => parsed.month = Some(reader.month()?),
         b'g' | b'h' => {
             let hour = reader.digits(1, 2)?;
-            if !(1..=12).contains(&hour) {
+            if hour > 12 {
                 return None;
             }
             parsed.hour = Some(hour);
@@ -187,7 +194,9 @@ fn read_letter(letter: u8, reader: &mut Reader<'_>, parsed: &mut Parsed) -> Opti
         }
         b'?' => reader.skip(1),
         b'*' => {
-            while !reader.is_done() && !reader.starts_with_any(b" ,;:/.-()0123456789\t") {
+            // One byte at least, whatever it is.
+            reader.skip(1);
+            while !reader.is_done() && !reader.starts_with_any(b" ,;:/.-0123456789\t") {
                 reader.skip(1);
             }
         }

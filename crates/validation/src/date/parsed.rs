@@ -129,6 +129,19 @@ impl Parsed {
         self.zone = None;
     }
 
+    /// Leaves what was not named as it is at a moment, the time of day as well; a zone counts for
+    /// nothing then.
+    pub(super) fn keep_the_time(&mut self, now: i64) {
+        self.zone = None;
+        if self.times == 0 && self.hour.is_none() {
+            let of_day = now.rem_euclid(86_400);
+            self.hour = Some(of_day / 3600);
+            self.minute = Some(of_day / 60 % 60);
+            self.second = Some(of_day % 60);
+            self.times = 1;
+        }
+    }
+
     /// There is a time; a second one is an error.
     pub(super) fn have_time(&mut self) -> Option<()> {
         if self.times > 0 {

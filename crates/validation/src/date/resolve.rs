@@ -20,9 +20,10 @@ pub(super) fn instant(parsed: &Parsed, now: i64) -> Option<Instant> {
 }
 
 pub(super) fn moment(parsed: &Parsed, now: i64) -> Option<Moment> {
-    let today = now.div_euclid(86_400);
-    let (now_year, now_month, now_day) = civil::date(today);
-    let of_day = now.rem_euclid(86_400);
+    // What is not named is as it is now where the zone is.
+    let here = now.saturating_add(parsed.zone.as_ref().map_or(0, |zone| offset_now(zone, now)));
+    let (now_year, now_month, now_day) = civil::date(here.div_euclid(86_400));
+    let of_day = here.rem_euclid(86_400);
     let midnight = parsed.dates > 0 && parsed.times == 0;
     let time = |value: Option<i64>, of_now: i64| {
         if midnight { 0 } else { value.unwrap_or(of_now) }
@@ -150,6 +151,15 @@ fn working_days(count: i64, today: i64) -> i64 {
         }
     };
     weeks.saturating_add(step + rest)
+}
+
+/// The offset of a zone at a point in time.
+fn offset_now(zone: &Zone, now: i64) -> i64 {
+    match zone {
+        Zone::Offset(offset) | Zone::Abbreviation(_, offset, _) => *offset,
+        Zone::Named(_, zone) => jiff::Timestamp::from_second(now)
+            .map_or(0, |stamp| i64::from(zone.to_offset(stamp).seconds())),
+    }
 }
 
 /// The offset of a zone at a local time in seconds.

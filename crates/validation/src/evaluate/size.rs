@@ -30,6 +30,9 @@ impl Size<'_> {
             return Some(a.cmp(b));
         }
         let (a, b) = (self.text(), other.text());
+        // PHP compares these two itself, and for it a form feed is white space.
+        let number = |text: &str| text.trim_matches('\x0c').to_owned();
+        let (a, b) = (number(&a), number(&b));
         Some(Decimal::measured(&a)?.compare(&Decimal::measured(&b)?))
     }
 

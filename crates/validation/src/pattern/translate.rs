@@ -32,9 +32,35 @@ pub(super) enum SyntaxError {
     Number,
     #[error("a property or class of characters is not known")]
     Property,
-    #[error("verbs in `(*…)` are not supported")]
+    #[error("a verb in `(*…)` that steers the search or redefines line ends is not supported")]
     Verb,
+    #[error("two groups have the same name")]
+    DuplicateName,
 }
+
+/// What may stand in `(*…)` before everything else and changes no verdict here: the line ends and the
+/// meaning of `\R` that hold anyway, and hints on how to search.
+const SETTINGS: &[&str] = &[
+    "LF",
+    "BSR_UNICODE",
+    "NO_AUTO_POSSESS",
+    "NO_DOTSTAR_ANCHOR",
+    "NO_JIT",
+    "NO_START_OPT",
+];
+
+/// Look-arounds and atomic groups by their names.
+const NAMED_GROUPS: &[(&str, &str, bool)] = &[
+    ("*pla:", "(?=", false),
+    ("*positive_lookahead:", "(?=", false),
+    ("*nla:", "(?!", false),
+    ("*negative_lookahead:", "(?!", false),
+    ("*plb:", "(?<=", true),
+    ("*positive_lookbehind:", "(?<=", true),
+    ("*nlb:", "(?<!", true),
+    ("*negative_lookbehind:", "(?<!", true),
+    ("*atomic:", "(?>", false),
+];
 
 /// How many repetitions PCRE counts to.
 const REPEATS: u32 = 65_535;
@@ -58,6 +84,8 @@ struct Translator<'p> {
     /// How many groups there are, all in all.
     groups: u32,
     opened: u32,
+    /// The names of groups, and how many groups have each.
+    names: Vec<(&'p str, u32)>,
 }
 
 /// Translates a pattern.
@@ -70,7 +98,9 @@ pub(super) fn translate(pattern: &str, modifiers: Modifiers) -> Result<String, S
         atom: None,
         groups: count_groups(pattern, modifiers),
         opened: 0,
+        names: Vec::new(),
     };
+    translator.settings();
     translator
         .out
         .push_str(if modifiers.caseless { "(?i)" } else { "" });
@@ -163,6 +193,21 @@ impl<'p> Translator<'p> {
                 self.atom = Some(self.out.len());
                 let _ = write!(self.out, "\\x{octet:02X}");
             }
+        }
+    }
+
+    /// Passes over settings that begin a pattern.
+    fn settings(&mut self) {
+        while let Some((setting, rest)) = self
+            .rest
+            .strip_prefix("(*")
+            .and_then(|rest| rest.split_once(')'))
+        {
+            let utf = self.modifiers.unicode && matches!(setting, "UTF" | "UTF8" | "UCP");
+            if !utf && !SETTINGS.contains(&setting) {
+                break;
+            }
+            self.rest = rest;
         }
     }
 
@@ -285,6 +330,8 @@ impl<'p> Translator<'p> {
                 "(?s:.)"
             }),
             'N' => self.atom("[^\\n]"),
+            // One octet, which a text of characters cannot be taken apart into.
+            'C' if !unicode => self.atom("(?s:.)"),
             'C' => return Err(SyntaxError::Escape('C')),
             'p' | 'P' => {
                 let text = class::property(&mut self.rest, letter == 'P', unicode)?;
@@ -348,7 +395,20 @@ impl<'p> Translator<'p> {
         if !is_name(name) {
             return Err(SyntaxError::Reference);
         }
-        self.atom(&format!("\\k<{name}>"));
+        let count = self
+            .names
+            .iter()
+            .find(|(it, _)| *it == name)
+            .map_or(1, |(_, count)| *count);
+        // The first of the groups with that name that matched.
+        let text = (2..=count).rev().fold(
+            format!("\\k<{}>", alias(name, count.max(1))),
+            |otherwise, number| {
+                let name = alias(name, number - 1);
+                format!("(?(<{name}>)\\k<{name}>|{otherwise})")
+            },
+        );
+        self.atom(&text);
         Ok(())
     }
 
@@ -419,6 +479,17 @@ impl<'p> Translator<'p> {
     }
 
     fn open(&mut self) -> Result<(), SyntaxError> {
+        if self.eat("*F)") || self.eat("*FAIL)") {
+            self.out.push_str("(?!)");
+            self.atom = None;
+            return Ok(());
+        }
+        for (mark, text, look_behind) in NAMED_GROUPS {
+            if self.eat(mark) {
+                self.scope(text, *look_behind);
+                return Ok(());
+            }
+        }
         if self.rest.starts_with('*') {
             return Err(SyntaxError::Verb);
         }
@@ -459,7 +530,20 @@ impl<'p> Translator<'p> {
         if let Some(name) = name {
             let name = name.filter(|it| is_name(it)).ok_or(SyntaxError::Group)?;
             self.opened += 1;
-            self.scope(&format!("(?<{name}>"), false);
+            let text = match self.names.iter_mut().find(|(it, _)| *it == name) {
+                None => {
+                    self.names.push((name, 1));
+                    format!("(?<{name}>")
+                }
+                Some(_) if !self.modifiers.duplicate_names => {
+                    return Err(SyntaxError::DuplicateName);
+                }
+                Some((_, count)) => {
+                    *count += 1;
+                    format!("(?<{}>", alias(name, *count))
+                }
+            };
+            self.scope(&text, false);
             return Ok(());
         }
         if self.eat("P=") {
@@ -529,7 +613,7 @@ impl<'p> Translator<'p> {
                 'x' => self.modifiers.extended = on,
                 'n' => self.modifiers.no_capture = on,
                 'U' => self.modifiers.ungreedy = on,
-                'J' => {}
+                'J' => self.modifiers.duplicate_names = on,
                 mark @ (')' | ':') => {
                     let case = if self.modifiers.caseless { "i" } else { "-i" };
                     if mark == ')' {
@@ -554,6 +638,16 @@ impl<'p> Translator<'p> {
         self.modifiers = scope.modifiers;
         self.atom = Some(scope.start);
         Ok(())
+    }
+}
+
+/// What the n-th group of a name is called.
+fn alias(name: &str, number: u32) -> String {
+    if number == 1 {
+        name.to_owned()
+    } else {
+        // No name of a pattern is that long.
+        format!("{name:_<33}{number}")
     }
 }
 

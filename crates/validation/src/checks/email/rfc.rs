@@ -275,9 +275,9 @@ impl<'t> Parser<'t> {
                     return None;
                 }
                 label.clear();
-            } else {
-                label.push_str(self.token().text);
             }
+            // The dot counts as a part of the label after it.
+            label.push_str(self.token().text);
             self.white_space()?;
             length += self.token().text.len();
             if self.token().kind == Kind::Dot && self.next_is(Kind::Generic) {
@@ -328,7 +328,7 @@ fn is_too_long(label: &str) -> bool {
     if label.is_ascii() {
         return label.len() > LABEL;
     }
-    let lower = label.to_lowercase();
+    let lower = label.trim_start_matches('.').to_lowercase();
     match idna::punycode::encode_str(&lower) {
         Some(encoded) => "xn--".len() + encoded.len() > LABEL,
         None => true,
