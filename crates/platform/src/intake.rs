@@ -23,7 +23,7 @@ use crate::packages::package_insert;
 use crate::versions::{NewVersion, version_upsert};
 use crate::{Kind, Platform};
 
-pub use fetch::{leads_inside, outbound};
+pub use fetch::{leads_inside, outbound, outbound_through};
 pub use recognise::inspect;
 
 /// Where a package comes from.

@@ -69,6 +69,35 @@ pub fn outbound(address: &str, allow_private: bool) -> Result<(Client, Url), Pro
     Ok((client, url))
 }
 
+/// The same through an HTTP proxy, which a user of this server chose and which may be anywhere. The proxy
+/// resolves names, so here a name is refused only when it is known to lead inside.
+///
+/// # Errors
+/// Also `package_fetch_failed` for a proxy that is no address.
+pub async fn outbound_through(
+    address: &str,
+    allow_private: bool,
+    proxy: &str,
+) -> Result<(Client, Url), Problem> {
+    let url = Url::parse(address).map_err(|error| failed(address, error))?;
+    check(&url, allow_private)?;
+    if !allow_private
+        && let Some(host) = url.host_str()
+        && let Ok(mut found) = tokio::net::lookup_host((host, 0)).await
+        && let Some(inside) = found.find(|it| !is_public(it.ip()))
+    {
+        let error = Refused {
+            host: host.to_owned(),
+            address: inside.ip(),
+        };
+        return Err(refused(&url, error));
+    }
+    let unusable = |error: reqwest::Error| failed("proxy", reason(&error));
+    let proxy = reqwest::Proxy::all(proxy).map_err(unusable)?;
+    let client = builder().proxy(proxy).build().map_err(unusable)?;
+    Ok((client, url))
+}
+
 /// Whether a call failed because the address lies in the server's own network.
 pub fn leads_inside(error: &reqwest::Error) -> bool {
     let mut cause: Option<&dyn Error> = Some(error);
@@ -89,22 +118,25 @@ pub(super) fn failed(address: impl ToString, reason: impl ToString) -> Problem {
 }
 
 fn client(allow_private: bool) -> reqwest::Result<Client> {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // Somebody else may have installed one; there is only one to choose from.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    });
-    let builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
-        .user_agent(concat!("plugyard/", env!("CARGO_PKG_VERSION")));
+    let builder = builder().no_proxy();
     if allow_private {
         builder.build()
     } else {
         builder.dns_resolver(Arc::new(Guard)).build()
     }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // Somebody else may have installed one; there is only one to choose from.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    });
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .user_agent(concat!("plugyard/", env!("CARGO_PKG_VERSION")))
 }
 
 /// What the resolver does not see: the scheme, and addresses written as numbers.
