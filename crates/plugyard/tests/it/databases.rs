@@ -130,11 +130,12 @@ fn a_postgresql_that_stops_during_a_change_and_starts_again_loses_nothing() {
     });
     assert_eq!(ended["state"], "done", "{ended}");
     assert_ne!(server.plugin_pid("pysam"), before);
-    // The server has its database to itself again.
-    let said = wait_for("the lock", || {
-        let said = refused(&directory.path().join("second"), &cluster.url());
-        said.contains(&format!(":{}", server.pid())).then_some(said)
+    // The server has its database to itself again, once it has noticed that it is back.
+    wait_for("the lock", || {
+        server.log().contains("The database is back").then_some(())
     });
+    let said = refused(&directory.path().join("second"), &cluster.url());
+    assert!(said.contains(&format!(":{}", server.pid())), "{said}");
     assert!(said.contains("another server"), "{said}");
     drop(server);
 }
