@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::Connection as _;
@@ -99,6 +99,8 @@ pub struct Database {
     writer: Option<Arc<Mutex<()>>>,
     /// Told after each commit that enqueued jobs.
     jobs: Arc<watch::Sender<()>>,
+    /// Grows with everything that is written through this.
+    writes: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Database {
@@ -130,11 +132,7 @@ impl Database {
                         address: url.to_string(),
                         source,
                     })?;
-                Ok(Self {
-                    connection,
-                    writer: None,
-                    jobs: Arc::default(),
-                })
+                Ok(Self::new(connection, None))
             }
         }
     }
@@ -159,6 +157,8 @@ impl Database {
             .max_connections(4)
             .min_connections(1)
             .acquire_timeout(PATIENCE)
+            // A file does not go away; asking for it before each query would take as long as the query.
+            .test_before_acquire(false)
             // SQLite itself rolls back what meets a full disk; the driver then still counts a transaction,
             // and the next one on that connection would never end. Such a connection is replaced.
             .before_acquire(|connection, _| {
@@ -171,11 +171,24 @@ impl Database {
                 address: url.to_string(),
                 source: sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(source))),
             })?;
-        Ok(Self {
-            connection: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool),
-            writer: Some(Arc::default()),
+        let connection = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+        Ok(Self::new(connection, Some(Arc::default())))
+    }
+
+    fn new(mut connection: DatabaseConnection, writer: Option<Arc<Mutex<()>>>) -> Self {
+        let writes = Arc::new(AtomicU64::default());
+        let counted = writes.clone();
+        connection.set_metric_callback(move |done| {
+            if may_write(&done.statement.sql) {
+                counted.fetch_add(1, Ordering::AcqRel);
+            }
+        });
+        Self {
+            connection,
+            writer,
             jobs: Arc::default(),
-        })
+            writes,
+        }
     }
 
     /// For reading, and for writing with a single statement. Several statements that belong together
@@ -206,8 +219,19 @@ impl Database {
             inner,
             jobs: self.jobs.clone(),
             announces_jobs: AtomicBool::new(false),
+            writes: self.writes.clone(),
             _guard: guard,
         })
+    }
+
+    /// How much was written through this and its clones: who reads something finds the same again for as long
+    /// as this number, taken before reading, has not changed.
+    ///
+    /// It grows before a write is answered, also for a write that fails. What others write to the same
+    /// database is not in it, nor a write that nobody waited for to its end; who keeps what it read therefore
+    /// looks again after a while all the same.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Acquire)
     }
 
     /// Brings the schema up to date: all crates' migrations, ordered by name, in one transaction.
@@ -258,6 +282,7 @@ pub struct Transaction {
     inner: DatabaseTransaction,
     jobs: Arc<watch::Sender<()>>,
     announces_jobs: AtomicBool,
+    writes: Arc<AtomicU64>,
     _guard: Option<OwnedMutexGuard<()>>,
 }
 
@@ -267,6 +292,10 @@ impl Transaction {
     /// # Errors
     /// [`StoreError::Query`]: it may or may not have been made to last.
     pub async fn commit(self) -> Result<(), StoreError> {
+        // Also when it fails: whether it holds is not known then.
+        let _written = OnDrop(|| {
+            self.writes.fetch_add(1, Ordering::AcqRel);
+        });
         self.inner.commit().await?;
         if self.announces_jobs.into_inner() {
             self.jobs.send_replace(());
@@ -285,6 +314,21 @@ impl Deref for Transaction {
 
     fn deref(&self) -> &DatabaseTransaction {
         &self.inner
+    }
+}
+
+/// Whether a statement is anything but a plain read.
+fn may_write(sql: &str) -> bool {
+    let word = sql.trim_start().get(..6);
+    !word.is_some_and(|word| word.eq_ignore_ascii_case("select"))
+}
+
+/// Does something at the end, also of a future that nobody waited for.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 
