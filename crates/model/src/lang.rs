@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub type Params = BTreeMap<String, String>;
 
 /// A language that every text of the platform exists in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Lang {
     /// English, also the language of anything unrecognised.
     #[default]

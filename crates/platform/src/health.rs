@@ -1,5 +1,6 @@
 //! How installations are, as they last said it themselves.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -51,6 +52,7 @@ impl Platform {
     pub(crate) fn health_set(&self, plugin: &PluginName, health: Health) {
         let before = self.0.health.lock().insert(plugin.clone(), health.clone());
         if before.as_ref() != Some(&health) {
+            self.health_changed();
             self.0.events.publish(
                 events::plugin_topic(plugin),
                 codes::HEALTH_CHANGED,
@@ -65,5 +67,11 @@ impl Platform {
 
     pub(crate) fn health_forget(&self, plugin: &PluginName) {
         self.0.health.lock().remove(plugin);
+        self.health_changed();
+    }
+
+    /// After what is known of it changed.
+    fn health_changed(&self) {
+        self.0.health_changes.fetch_add(1, Ordering::AcqRel);
     }
 }

@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use plugyard_http::Principal;
 use plugyard_model::rights::Role;
 use plugyard_model::{
-    Digest, Health, InstallationId, KindId, OperationId, Params, PluginName, Problem, codes,
+    Digest, Health, HealthState, InstallationId, KindId, OperationId, Params, PluginName, Problem,
+    codes,
 };
 use plugyard_store::jobs::{Queue, Workers};
 use plugyard_store::{Database, ObjectError, StoreError};
@@ -238,6 +239,11 @@ impl Platform {
         join_all(by_kind.collect::<Vec<_>>()).await;
         for orphan in all {
             tracing::warn!(plugin.name = %orphan.plugin, "No kind serves `{}`", orphan.plugin);
+            let reason = format!(
+                "this server does not serve the kind `{}`",
+                orphan.plugin.kind
+            );
+            self.health_set(&orphan.plugin, Health::because(HealthState::Failed, reason));
         }
     }
 

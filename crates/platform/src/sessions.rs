@@ -2,18 +2,25 @@
 //!
 //! A stream of events outlives the moment at which its reader was let in. Whoever revokes a token or
 //! changes an account therefore ends, at once, everything that was let in by it.
+//!
+//! What the database said of a token is kept here too, so that a panel which asks all the time does not ask the
+//! database for its token each time. Ending a token or changing an account forgets it; and [`FRESH`] bounds
+//! for how long something done to the database behind the server's back goes unnoticed.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use plugyard_http::Principal;
 use plugyard_model::TokenId;
+use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Entries from which on those of expired tokens are looked for.
 const SWEEP_FROM: usize = 1024;
+/// How long what the database said of a token holds.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Somebody who showed a token that is worth something.
 #[derive(Debug, Clone)]
@@ -42,9 +49,37 @@ struct Table {
 
 #[derive(Debug)]
 struct Session {
-    account: Uuid,
-    expires_at: Option<i64>,
+    of: Signature,
+    asked: Instant,
     ended: CancellationToken,
+}
+
+/// What the database says of a token that is worth something.
+#[derive(Debug, Clone)]
+pub(crate) struct Signature {
+    pub(crate) token: Uuid,
+    pub(crate) account: Uuid,
+    /// Of its secret.
+    pub(crate) hash: String,
+    pub(crate) principal: Principal,
+    /// Milliseconds since 1970 (UTC).
+    pub(crate) expires_at: Option<i64>,
+}
+
+impl Signature {
+    fn signed_in(&self, ended: CancellationToken, now: i64) -> SignedIn {
+        let left = self.expires_at.map(|at| at.saturating_sub(now));
+        SignedIn {
+            principal: self.principal.clone(),
+            token: TokenId(self.token),
+            ended,
+            expires_in: left.map(|left| Duration::from_millis(left.unsigned_abs())),
+        }
+    }
+
+    fn is_expired(&self, now: i64) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 impl Sessions {
@@ -53,31 +88,39 @@ impl Sessions {
         self.0.lock().ends
     }
 
-    /// What ends with the token; `None` when something ended since the mark: then the database is to be
+    /// Who shows this secret, when the database was asked about it just now.
+    pub(crate) fn known(&self, token: Uuid, hash: &str, now: i64) -> Option<SignedIn> {
+        let table = self.0.lock();
+        let session = table.by_token.get(&token)?;
+        let holds = bool::from(session.of.hash.as_bytes().ct_eq(hash.as_bytes()))
+            && session.asked.elapsed() < FRESH
+            && !session.of.is_expired(now);
+        holds.then(|| session.of.signed_in(session.ended.clone(), now))
+    }
+
+    /// Takes what the database said of a token; `None` when something ended since the mark: then it is to be
     /// asked again.
-    pub(crate) fn enter(
-        &self,
-        mark: u64,
-        token: Uuid,
-        account: Uuid,
-        expires_at: Option<i64>,
-        now: i64,
-    ) -> Option<CancellationToken> {
+    pub(crate) fn enter(&self, mark: u64, of: Signature, now: i64) -> Option<SignedIn> {
         let mut table = self.0.lock();
         if table.ends != mark {
             return None;
         }
         if table.by_token.len() >= table.sweep_at.max(SWEEP_FROM) {
-            let expired = |it: &Session| it.expires_at.is_some_and(|at| at <= now);
-            table.by_token.retain(|_, session| !expired(session));
+            table
+                .by_token
+                .retain(|_, session| !session.of.is_expired(now));
             table.sweep_at = table.by_token.len() * 2;
         }
-        let session = table.by_token.entry(token).or_insert_with(|| Session {
-            account,
-            expires_at,
-            ended: CancellationToken::new(),
-        });
-        Some(session.ended.clone())
+        let asked = Instant::now();
+        let token = of.token;
+        let ended = table
+            .by_token
+            .get(&token)
+            .map(|session| session.ended.clone())
+            .unwrap_or_default();
+        let signed_in = of.signed_in(ended.clone(), now);
+        table.by_token.insert(token, Session { of, asked, ended });
+        Some(signed_in)
     }
 
     /// After a token was revoked in the database.
@@ -87,7 +130,7 @@ impl Sessions {
 
     /// After an account was changed or deleted in the database.
     pub(crate) fn end_account(&self, account: Uuid) {
-        self.end(|_, session| session.account == account);
+        self.end(|_, session| session.of.account == account);
     }
 
     fn end(&self, which: impl Fn(&Uuid, &Session) -> bool) {
@@ -107,6 +150,19 @@ impl Sessions {
 mod tests {
     use super::*;
 
+    fn signature(token: Uuid, account: Uuid, expires_at: Option<i64>) -> Signature {
+        Signature {
+            token,
+            account,
+            hash: "h".to_owned(),
+            principal: Principal {
+                name: "ann".to_owned(),
+                roles: Vec::new(),
+            },
+            expires_at,
+        }
+    }
+
     #[test]
     fn what_was_let_in_ends_with_its_token_or_account() {
         let sessions = Sessions::default();
@@ -114,7 +170,8 @@ mod tests {
         let [ann, bob] = [4, 5].map(Uuid::from_u128);
         let enter = |token, account| {
             let mark = sessions.mark();
-            sessions.enter(mark, token, account, None, 0).unwrap()
+            let entered = sessions.enter(mark, signature(token, account, None), 0);
+            entered.unwrap().ended
         };
         let of = [enter(one, ann), enter(two, ann), enter(three, bob)];
         let again = enter(one, ann);
@@ -130,10 +187,29 @@ mod tests {
         let sessions = Sessions::default();
         let mark = sessions.mark();
         sessions.end_token(Uuid::from_u128(1));
-        let (token, account) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        assert!(sessions.enter(mark, token, account, None, 0).is_none());
+        let of = signature(Uuid::from_u128(1), Uuid::from_u128(2), None);
+        assert!(sessions.enter(mark, of.clone(), 0).is_none());
         let mark = sessions.mark();
-        assert!(sessions.enter(mark, token, account, None, 0).is_some());
+        assert!(sessions.enter(mark, of, 0).is_some());
+    }
+
+    #[test]
+    fn what_is_known_is_known_of_one_secret_until_it_ends_or_expires() {
+        let sessions = Sessions::default();
+        let [token, account] = [1, 2].map(Uuid::from_u128);
+        let known = |hash, now| sessions.known(token, hash, now).is_some();
+        assert!(!known("h", 0));
+        let enter = || {
+            let of = signature(token, account, Some(10));
+            sessions.enter(sessions.mark(), of, 0).unwrap()
+        };
+        enter();
+        assert!(known("h", 9) && !known("g", 9) && !known("h", 10));
+        sessions.end_token(token);
+        assert!(!known("h", 9));
+        enter();
+        sessions.end_account(account);
+        assert!(!known("h", 9));
     }
 
     #[test]
@@ -143,7 +219,7 @@ mod tests {
             let now = i64::try_from(token).unwrap();
             let mark = sessions.mark();
             let id = Uuid::from_u128(token);
-            sessions.enter(mark, id, Uuid::nil(), Some(now + 1), now);
+            sessions.enter(mark, signature(id, Uuid::nil(), Some(now + 1)), now);
         }
         assert!(sessions.0.lock().by_token.len() <= SWEEP_FROM);
     }

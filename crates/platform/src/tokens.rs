@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
 
 use plugyard_http::Principal;
 use plugyard_model::rights::{Role, narrowed};
@@ -18,7 +17,7 @@ use uuid::Uuid;
 use crate::Platform;
 use crate::accounts::{Account, roles_from_json, roles_to_json};
 use crate::entity::{account, token};
-use crate::sessions::SignedIn;
+use crate::sessions::{Signature, SignedIn};
 
 /// What every token begins with, so that scanners of leaked secrets can find it.
 const PREFIX: &str = "plugyard_";
@@ -181,21 +180,20 @@ impl Platform {
         if let Some(plugin) = self.settings().plugin_access.sign_in(id, &secret) {
             return Ok(Some(plugin));
         }
+        let hash = hash(&secret);
+        if let Some(known) = self.0.sessions.known(id, &hash, self.now()) {
+            return Ok(Some(known));
+        }
         loop {
             let mark = self.0.sessions.mark();
-            let Some((row, account)) = self.token_fetch(id, &secret).await? else {
+            let Some((row, account)) = self.token_fetch(id, &hash).await? else {
                 return Ok(None);
             };
             let now = self.now();
-            let session = (row.id, row.account_id, row.expires_at);
-            let entered = self
-                .0
-                .sessions
-                .enter(mark, session.0, session.1, session.2, now);
-            let Some(ended) = entered else { continue };
-            self.token_used(&row, now).await?;
-            let left = row.expires_at.map(|at| at.saturating_sub(now));
-            return Ok(Some(SignedIn {
+            let signature = Signature {
+                token: row.id,
+                account: row.account_id,
+                hash: row.hash.clone(),
                 principal: Principal {
                     name: account.name,
                     roles: narrowed(
@@ -203,10 +201,12 @@ impl Platform {
                         &roles_from_json(&account.roles),
                     ),
                 },
-                token: TokenId(row.id),
-                ended,
-                expires_in: left.map(|left| Duration::from_millis(left.unsigned_abs())),
-            }));
+                expires_at: row.expires_at,
+            };
+            let entered = self.0.sessions.enter(mark, signature, now);
+            let Some(signed_in) = entered else { continue };
+            self.token_used(&row, now).await?;
+            return Ok(Some(signed_in));
         }
     }
 
@@ -214,7 +214,7 @@ impl Platform {
     async fn token_fetch(
         &self,
         id: Uuid,
-        secret: &SecretString,
+        hash: &str,
     ) -> Result<Option<(token::Model, account::Model)>, StoreError> {
         let found = token::Entity::find_by_id(id)
             .filter(token::Column::RevokedAt.is_null())
@@ -226,7 +226,7 @@ impl Platform {
             .one(self.database().conn())
             .await?;
         let Some(row) = found else { return Ok(None) };
-        if !bool::from(hash(secret).as_bytes().ct_eq(row.hash.as_bytes())) {
+        if !bool::from(hash.as_bytes().ct_eq(row.hash.as_bytes())) {
             return Ok(None);
         }
         let account = account::Entity::find_by_id(row.account_id)
