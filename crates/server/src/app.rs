@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use bytes::Bytes;
 use plugyard_http::{
     BodyLimit, Deadline, Envelope, ProblemResponse, RequestId, Rights, deadline, present,
 };
@@ -24,8 +25,10 @@ use tracing::Instrument;
 
 use crate::audit_log::Knocks;
 use crate::metrics::Metrics;
+use crate::remembered::Remembered;
 use crate::settings::ServerSettings;
 use crate::sign_in::{LetIn, sign_in};
+use crate::v1::Recorded;
 
 /// What handlers and layers share.
 #[derive(Clone)]
@@ -36,6 +39,10 @@ pub(crate) struct Shared {
     pub(crate) settings: ServerSettings,
     pub(crate) rights: Arc<Rights>,
     pub(crate) metrics: Metrics,
+    /// Lists that are asked for over and over.
+    pub(crate) lists: Remembered<Bytes>,
+    /// What the database says of single installations.
+    pub(crate) installations: Remembered<Arc<Recorded>>,
     pub(crate) started: Instant,
     /// Seconds since 1970.
     pub(crate) started_at: u64,
@@ -66,6 +73,8 @@ impl App {
             platform,
             rights,
             metrics: Metrics::default(),
+            lists: Remembered::default(),
+            installations: Remembered::default(),
             started: Instant::now(),
             started_at: std::time::UNIX_EPOCH
                 .elapsed()
@@ -93,35 +102,39 @@ impl App {
     }
 }
 
-/// Puts the layers around the merged routes that every request meets, also one of a batch. It meets them
-/// from the last line to the first.
+/// Puts the layers around the merged routes that every request meets, also one of a batch.
 pub(crate) fn limited(routes: Router, app: &App) -> Router {
     let limits = app.settings.limits;
     routes
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
-        .layer(DefaultBodyLimit::max(
-            usize::try_from(limits.body.0).unwrap_or(usize::MAX),
+        .layer((
+            Extension(BodyLimit(limits.body)),
+            DefaultBodyLimit::max(usize::try_from(limits.body.0).unwrap_or(usize::MAX)),
         ))
-        .layer(Extension(BodyLimit(limits.body)))
 }
 
-/// Those around [`limited`] routes for a request that came by itself.
+/// Those around [`limited`] routes for a request that came by itself. It meets them from the first line to the
+/// last.
+///
+/// They are one layer to the router: each layer that is added by itself is one more box for every request, and
+/// a copy of all that is within.
 pub(crate) fn layered(routes: Router, app: &App) -> Router {
     let limits = app.settings.limits;
     let deadlines = Deadline {
         usual: limits.deadline,
         unhurried: limits.slow_deadline,
     };
-    routes
-        .layer(from_fn_with_state(app.clone(), compatible_writes_wait))
-        .layer(from_fn_with_state(deadlines, deadline))
-        .layer(from_fn_with_state(app.clone(), sign_in))
-        .layer(from_fn_with_state(app.clone(), admit))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(app.rights.clone(), present))
-        .layer(from_fn(harden))
-        .layer(from_fn_with_state(app.clone(), observe))
+    routes.layer((
+        from_fn_with_state(app.clone(), observe),
+        from_fn(harden),
+        from_fn_with_state(app.rights.clone(), present),
+        CatchPanicLayer::custom(panicked),
+        from_fn_with_state(app.clone(), admit),
+        from_fn_with_state(app.clone(), sign_in),
+        from_fn_with_state(deadlines, deadline),
+        from_fn_with_state(app.clone(), compatible_writes_wait),
+    ))
 }
 
 /// The outermost layer: the request's id, its line in the log, its place in the metrics.

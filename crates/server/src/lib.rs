@@ -19,6 +19,7 @@ pub mod metrics;
 mod pages;
 mod peer;
 mod process;
+mod remembered;
 mod server;
 mod settings;
 mod sign_in;

@@ -92,8 +92,10 @@ impl Server {
             .merge(foreign)
             .route_layer(from_fn_with_state(answers, replay))
             .merge(pages::router(&document))
-            .route_layer(from_fn_with_state(rights, authorize))
-            .route_layer(from_fn_with_state(app.clone(), record));
+            .route_layer((
+                from_fn_with_state(app.clone(), record),
+                from_fn_with_state(rights, authorize),
+            ));
         let routes = limited(routes, &app);
         // A problem in a batch is worded like any other.
         let inner = routes

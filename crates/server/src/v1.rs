@@ -25,6 +25,7 @@ use plugyard_http::{Envelope, RouteRight};
 use plugyard_model::rights::Right;
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use self::installations::Recorded;
 use crate::app::App;
 
 /// Method, path and right of one operation.

@@ -7,8 +7,9 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use plugyard_http::{ApiResult, ETag, Json, Language, Page, PageQuery, Path, Query};
 use plugyard_model::rights::Right;
-use plugyard_model::{HealthState, InstallationId, KindId, PluginName};
+use plugyard_model::{HealthState, InstallationId, KindId, Lang, PluginName};
 use plugyard_platform::installations::InstallationFilter;
+use plugyard_platform::kind::Installation;
 use plugyard_platform::{Dependent, InstallationView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +21,7 @@ use super::Entry;
 use super::documents::{InstallationDocument, VersionListed};
 use super::operations::invalid;
 use crate::app::App;
+use crate::remembered::Key;
 
 pub(super) use self::changes::RIGHTS as CHANGES_RIGHTS;
 
@@ -55,25 +57,49 @@ async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
     Query(page): Query<PageQuery>,
-) -> ApiResult<Json<Page<InstallationDocument>>> {
+) -> ApiResult<Response> {
     let filter = InstallationFilter {
         kind: filter.kind.map(KindId::from),
         health: filter.health,
     };
-    let page = app.platform.installations(&filter, &page).await?;
-    Ok(Json(Page {
-        items: page.items.into_iter().map(Into::into).collect(),
-        next: page.next,
-    }))
+    let key = Key {
+        route: "installations",
+        asked: format!("{filter:?} {page:?}"),
+        lang: Lang::default(),
+    };
+    let make = async || {
+        let page = app.platform.installations(&filter, &page).await?;
+        let documents: Page<InstallationDocument> = Page {
+            items: page.items.into_iter().map(Into::into).collect(),
+            next: page.next,
+        };
+        Ok((documents, true))
+    };
+    Ok(app.lists.json(&app.platform, key, make).await?)
+}
+
+/// What the database says of an installation, and how it is.
+#[derive(Debug, Serialize)]
+pub(crate) struct Recorded {
+    #[serde(skip)]
+    id: InstallationId,
+    #[serde(skip)]
+    revision: u64,
+    #[serde(skip)]
+    plugin: PluginName,
+    #[serde(skip)]
+    installed: Option<Installation>,
+    document: InstallationDocument,
+    versions: Vec<VersionListed>,
 }
 
 /// An installation with its versions and what its kind says about it.
 #[derive(Debug, Serialize, ToSchema)]
-struct InstallationShown {
+struct InstallationShown<'a> {
     #[serde(flatten)]
-    installation: InstallationDocument,
+    installation: &'a InstallationDocument,
     /// The versions that are here, latest first.
-    versions: Vec<VersionListed>,
+    versions: &'a [VersionListed],
     /// What uses it now, and would have to do without it when it is disabled or uninstalled.
     used_by: Vec<UserDocument>,
     /// The kind's own part: processes, symbols, limits, ….
@@ -101,25 +127,40 @@ async fn show(
     Language(lang): Language,
     Path(plugin): Path<String>,
 ) -> ApiResult<Response> {
-    let view = app.platform.installation(&plugin).await?;
-    let tag = etag(&view);
-    let versions = app.platform.versions(&view.plugin).await?;
-    let details = match view.installed() {
-        Some(installed) => {
-            let kind = app.platform.kind(&view.plugin.kind)?;
-            kind.details(&installed).await
-        }
-        None => Value::Object(serde_json::Map::new()),
+    let key = Key {
+        route: "installation",
+        asked: plugin.clone(),
+        lang,
+    };
+    let make = async || {
+        let view = app.platform.installation(&plugin).await?;
+        let versions = app.platform.versions(&view.plugin).await?;
+        Ok(Recorded {
+            id: view.id,
+            revision: view.revision,
+            plugin: view.plugin.clone(),
+            installed: view.installed(),
+            document: view.into(),
+            versions: versions
+                .into_iter()
+                .map(|version| VersionListed::new(version, lang))
+                .collect(),
+        })
+    };
+    let recorded = app.installations.part(&app.platform, key, make).await?;
+    // A plugin whose kind this server does not serve is still shown; its health says why it does nothing.
+    let kind = app.platform.kind(&recorded.plugin.kind);
+    let details = match (&recorded.installed, kind) {
+        (Some(installed), Ok(kind)) => kind.details(installed).await,
+        _ => Value::Object(serde_json::Map::new()),
     };
     let shown = InstallationShown {
-        used_by: used_by(&app, &view.plugin).await,
-        installation: view.into(),
-        versions: versions
-            .into_iter()
-            .map(|version| VersionListed::new(version, lang))
-            .collect(),
+        used_by: used_by(&app, &recorded.plugin).await,
+        installation: &recorded.document,
+        versions: &recorded.versions,
         details,
     };
+    let tag = tag(recorded.id, recorded.revision);
     Ok((tag, Json(shown)).into_response())
 }
 

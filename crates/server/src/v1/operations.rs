@@ -21,6 +21,7 @@ use utoipa_axum::routes;
 
 use super::Entry;
 use crate::app::App;
+use crate::remembered::Key;
 
 pub(super) const RIGHTS: &[Entry] = &[
     (Method::GET, "/v1/operations", Right::OperationRead),
@@ -161,7 +162,7 @@ async fn list(
     Language(lang): Language,
     Query(filter): Query<Filter>,
     Query(page): Query<PageQuery>,
-) -> ApiResult<Json<Page<Operation>>> {
+) -> ApiResult<Response> {
     let plugin = match filter.plugin {
         // A full name also finds the operations of what is no longer installed.
         Some(name) => Some(match name.parse() {
@@ -171,15 +172,26 @@ async fn list(
         None => None,
     };
     let filter = OperationFilter { plugin };
-    let page = app.platform.operations(&filter, &page).await?;
-    Ok(Json(Page {
-        items: page
-            .items
-            .into_iter()
-            .map(|view| Operation::new(view, lang))
-            .collect(),
-        next: page.next,
-    }))
+    let key = Key {
+        route: "operations",
+        asked: format!("{filter:?} {page:?}"),
+        lang,
+    };
+    let make = async || {
+        let page = app.platform.operations(&filter, &page).await?;
+        // Those under way say more than the database does.
+        let over = page.items.iter().all(|view| view.ended_at.is_some());
+        let documents = Page {
+            items: page
+                .items
+                .into_iter()
+                .map(|view| Operation::new(view, lang))
+                .collect(),
+            next: page.next,
+        };
+        Ok((documents, over))
+    };
+    Ok(app.lists.json(&app.platform, key, make).await?)
 }
 
 /// One operation with its steps

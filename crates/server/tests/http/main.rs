@@ -10,6 +10,7 @@ mod life;
 mod limits;
 mod manners;
 mod own;
+mod remembered;
 mod repeated;
 mod sessions;
 mod sign_in;

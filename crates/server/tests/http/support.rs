@@ -108,12 +108,16 @@ impl World {
 
     /// Ends the server and begins another on the same home and database.
     pub(crate) async fn restart(&mut self) {
+        self.restart_with(vec![self.fake.clone()]).await;
+    }
+
+    /// The same with other kinds.
+    pub(crate) async fn restart_with(&mut self, kinds: Vec<Arc<dyn plugyard_platform::Kind>>) {
         self.stopper.cancel();
         self.stopped().await;
         self.platform.shut_down().await;
         let home = Home::new(self.home.path());
         let settings = Settings::new(home, self.database.database.clone());
-        let kinds: Vec<Arc<dyn plugyard_platform::Kind>> = vec![self.fake.clone()];
         self.platform = Platform::open(settings, kinds).await.unwrap();
         let mut settings = ServerSettings::new("1.2.3-test", nobody());
         settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
