@@ -205,7 +205,7 @@ impl Kind for AppKind {
                     let (home, plugin) = (self.host.0.home.clone(), change.plugin.clone());
                     blocking(move || {
                         let shown = files::shown(&home, plugin.key.as_str());
-                        files::unlink(&home, &shown, &plugin)
+                        files::unlink(&home, &shown, plugin.key.as_str())
                             .map_err(|error| format!("the link cannot be removed: {error}"))
                     })
                     .await

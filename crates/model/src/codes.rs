@@ -8,18 +8,28 @@ mod archive;
 mod command;
 mod config;
 mod flow;
+mod pages;
 mod platform;
 mod portable;
 mod web;
+mod web_import;
+mod web_lifecycle;
+mod web_market;
+mod web_usages;
 
 pub use app::*;
 pub use archive::*;
 pub use command::*;
 pub use config::*;
 pub use flow::*;
+pub use pages::*;
 pub use platform::*;
 pub use portable::*;
 pub use web::*;
+pub use web_import::*;
+pub use web_lifecycle::*;
+pub use web_market::*;
+pub use web_usages::*;
 
 use crate::lang::render;
 use crate::{Lang, Params};
@@ -139,6 +149,10 @@ impl Code {
             archive::ALL,
             portable::ALL,
             web::ALL,
+            web_import::ALL,
+            web_lifecycle::ALL,
+            web_market::ALL,
+            web_usages::ALL,
             app::ALL,
             flow::ALL,
             config::ALL,

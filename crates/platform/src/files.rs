@@ -206,11 +206,19 @@ fn walk(path: &Path, act: &dyn Fn(&Path, &Permissions) -> io::Result<()>) -> io:
 /// # Errors
 /// When the link cannot be made; then what was there is still there.
 pub fn link(home: &Home, shown: &Path, plugin: &PluginName, digest: &Digest) -> io::Result<()> {
-    let key = plugin.key.as_str();
     let target = Path::new("../versions")
         .join(plugin.kind.as_str())
-        .join(key)
+        .join(plugin.key.as_str())
         .join(digest.to_string());
+    link_to(home, shown, &target, plugin.key.as_str())
+}
+
+/// The same with any target, relative to the directory of `shown`. A directory that was there is kept under
+/// `name`.
+///
+/// # Errors
+/// When the link cannot be made; then what was there is still there.
+pub fn link_to(home: &Home, shown: &Path, target: &Path, name: &str) -> io::Result<()> {
     if fs::read_link(shown).is_ok_and(|now| now == target) {
         return Ok(());
     }
@@ -218,30 +226,29 @@ pub fn link(home: &Home, shown: &Path, plugin: &PluginName, digest: &Digest) -> 
         fs::create_dir_all(parent)?;
     }
     if fs::symlink_metadata(shown).is_ok_and(|it| it.is_dir()) {
-        let kept = free_place(home, key)?;
-        symlink(&target, &kept)?;
+        let kept = free_place(home, name)?;
+        symlink(target, &kept)?;
         renameat_with(CWD, &kept, CWD, shown, RenameFlags::EXCHANGE)?;
-        tracing::info!(plugin.name = %plugin, kept = %kept.display(), "Adopted a directory");
+        tracing::info!(name, kept = %kept.display(), "Adopted a directory");
     } else {
-        let passing = shown.with_file_name(format!(".{key}.{}.new", std::process::id()));
+        let passing = shown.with_file_name(format!(".{name}.{}.new", std::process::id()));
         missing_is_fine(fs::remove_file(&passing))?;
-        symlink(&target, &passing)?;
+        symlink(target, &passing)?;
         fs::rename(&passing, shown)?;
     }
     sync_parent(shown)
 }
 
-/// Takes the link of a plugin away that was never installed before, and puts back what it was exchanged
-/// for.
+/// Takes a link away of what was never installed before, and puts back what it was exchanged for: the directory
+/// kept under `name`, which is the plugin's key unless [`link_to`] had another.
 ///
 /// # Errors
 /// When the link stays.
-pub fn unlink(home: &Home, shown: &Path, plugin: &PluginName) -> io::Result<()> {
-    let key = plugin.key.as_str();
+pub fn unlink(home: &Home, shown: &Path, name: &str) -> io::Result<()> {
     if !fs::symlink_metadata(shown).is_ok_and(|it| it.is_symlink()) {
         return Ok(());
     }
-    let latest = adopted(home, key)
+    let latest = adopted(home, name)
         .into_iter()
         .filter(|path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir()))
         .max();
@@ -402,7 +409,7 @@ mod tests {
         assert_eq!(kept.len(), 1);
         assert!(kept[0].join("by-hand").exists());
         for _ in 0..2 {
-            unlink(&world.home, &shown, &world.plugin).unwrap();
+            unlink(&world.home, &shown, "Demo").unwrap();
             assert!(shown.join("by-hand").exists());
         }
         assert!(adopted(&world.home, "Demo").is_empty());

@@ -44,6 +44,16 @@ impl Home {
         self.0.join("plugins")
     }
 
+    /// `themes/`, links to current versions of themes.
+    pub fn themes(&self) -> PathBuf {
+        self.0.join("themes")
+    }
+
+    /// `assets/`, what plugins of an application publish: links into current versions.
+    pub fn assets(&self) -> PathBuf {
+        self.0.join("assets")
+    }
+
     /// `versions/{kind}/{key}/`, every unpacked version of a plugin.
     pub fn versions(&self, plugin: &PluginName) -> PathBuf {
         self.0

@@ -166,6 +166,15 @@ pub struct StepError {
 /// Why a change cannot even be planned: the problem to answer with.
 pub type KindError = Problem;
 
+/// Why a change goes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The step that failed; `None` when the change was stopped between two.
+    pub step: Option<StepName>,
+    /// The step's own text.
+    pub text: String,
+}
+
 /// What a step can reach while it runs.
 #[derive(Clone)]
 pub struct StepCx {
@@ -179,6 +188,8 @@ pub struct StepCx {
     pub log: Arc<dyn Fn(&str) + Send + Sync>,
     /// Cancelled when the operator cancels; a step that takes long should look.
     pub cancelled: tokio_util::sync::CancellationToken,
+    /// Why the change goes back; `None` on the way forward.
+    pub reason: Option<Reason>,
 }
 
 impl std::fmt::Debug for StepCx {
@@ -240,6 +251,24 @@ pub trait Kind: Send + Sync {
     /// [`Wanted::Disabled`].
     fn has_process(&self) -> bool {
         true
+    }
+
+    /// Whether a plugin works at once when it is installed and nobody says what is wanted of it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    async fn begins_enabled(
+        &self,
+        _plugin: &PluginName,
+        _version: &Version,
+        _transaction: &Transaction,
+    ) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    /// Whether an uninstall keeps the plugin's data when nobody says whether it should.
+    fn keeps_data(&self) -> bool {
+        false
     }
 
     /// Whether a package with these names looks like one of this kind.

@@ -344,7 +344,7 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, known)| known)
 }
 
-fn line(field: &str, text: &str, min: usize, limit: usize) -> Result<String, Issue> {
+pub(crate) fn line(field: &str, text: &str, min: usize, limit: usize) -> Result<String, Issue> {
     let text = text.trim();
     if text.contains(char::is_control) {
         return Err(Issue::error(codes::E_FIELD_FORMAT)

@@ -26,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) resolving: tokio::sync::Mutex<()>,
     /// Held while the status file is written, so that the latest state is written last.
     pub(crate) exporting: tokio::sync::Mutex<()>,
+    pub(crate) pages: crate::pages::service::Shared,
 }
 
 /// What handlers work with: the state of every router of this kind.
@@ -71,6 +72,7 @@ impl WebHost {
             listeners: Listeners::default(),
             resolving: tokio::sync::Mutex::default(),
             exporting: tokio::sync::Mutex::default(),
+            pages: crate::pages::service::Shared::default(),
         }))
     }
 

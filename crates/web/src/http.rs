@@ -3,7 +3,15 @@
 //! Bodies are those of the registry: camelCase, times in RFC 3339. Refusals are problems like everywhere
 //! under `/v1`.
 
+mod bridge;
+mod callbacks;
+mod import;
+mod pages;
 mod plugins;
+mod url;
+mod usages;
+mod viewers;
+mod webhooks;
 
 use plugyard_http::{Envelope, RouteRight};
 use plugyard_model::rights::Right;
@@ -25,6 +33,14 @@ impl WebHost {
         // One line for each file.
         OpenApiRouter::new()
             .merge(plugins::router())
+            .merge(import::router())
+            .merge(viewers::router())
+            .merge(usages::router())
+            .merge(url::router())
+            .merge(bridge::router())
+            .merge(callbacks::router())
+            .merge(pages::router())
+            .merge(webhooks::router())
             .with_state(web)
     }
 }
@@ -32,7 +48,17 @@ impl WebHost {
 /// Which right each route needs.
 pub fn rights() -> Vec<RouteRight> {
     // One line for each file.
-    let tables: [&[Entry]; 1] = [plugins::RIGHTS];
+    let tables: [&[Entry]; 9] = [
+        import::RIGHTS,
+        plugins::RIGHTS,
+        viewers::RIGHTS,
+        usages::RIGHTS,
+        url::RIGHTS,
+        bridge::RIGHTS,
+        callbacks::RIGHTS,
+        pages::RIGHTS,
+        webhooks::RIGHTS,
+    ];
     tables
         .into_iter()
         .flatten()

@@ -10,24 +10,38 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod assets;
 pub mod columns;
+pub mod composer;
 mod entity;
 pub mod events;
+mod health;
+mod hooks;
 mod host;
 mod http;
+mod import;
 mod kind;
+mod lifecycle;
 mod migrations;
 pub mod package;
+mod pages;
 mod records;
 mod settings;
 pub mod signature;
 mod site;
+mod states;
+mod status_file;
 pub mod url;
 pub mod usage;
+mod usages;
 mod variables;
+mod viewers;
+mod webhooks;
 mod wrapped;
 
 pub use host::WebHost;
 pub use http::rights;
 pub use migrations::migrations;
+pub use pages::MarketWords;
 pub use settings::{Hooks, WebSettings};
+pub use webhooks::WebhookSettings;

@@ -9,7 +9,11 @@ use sea_orm_migration::prelude::{DbErr, MigrationName, MigrationTrait, SchemaMan
 
 /// The migrations of this kind, for whoever migrates the database.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Initial), Box::new(crate::pages::schema::Pages)]
+    vec![
+        Box::new(Initial),
+        Box::new(crate::usages::schema::Usages),
+        Box::new(crate::pages::schema::Pages),
+    ]
 }
 
 /// Carries out statements in which `{id}`, `{uuid}`, `{tinyint}`, `{smallint}`, `{int}`, `{bigint}`, `{timestamp}`,
@@ -142,7 +146,7 @@ const STATES: &str = "CREATE TABLE web_states (
     last_error text,
     last_error_at {bigint},
     failed_version varchar(64),
-    migration_mark text,
+    migration_marks {json},
     offered_digest varchar(64),
     offered_code varchar(32),
     crashes {json},

@@ -9,6 +9,7 @@ use plugyard_platform::kind::Likeness;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{self, Issue, PluginType, closest};
+use crate::composer::{self, ForeignDependencies};
 
 /// The kind's word.
 pub const KIND: KindId = KindId::from_static("web");
@@ -54,6 +55,51 @@ pub struct Manifest {
     pub autoload_files: Vec<String>,
     /// What it needs and promises beside the columns.
     pub platform: Platform,
+    /// What its `composer.json` requires.
+    #[serde(default)]
+    pub foreign_dependencies: ForeignDependencies,
+    /// Fields of a theme's settings.
+    #[serde(default)]
+    pub function_keys: Vec<FunctionKey>,
+    /// What there is beside code.
+    #[serde(default)]
+    pub contents: Contents,
+}
+
+/// A field of a theme's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionKey {
+    /// The configuration item it sets.
+    pub item_key: String,
+    /// `string`, `number`, `boolean`, `array`, `object`, `file`, `plugin` or `plugins`.
+    pub item_type: String,
+    /// Usually `themes`.
+    pub item_tag: String,
+    /// Whether its value differs by language.
+    pub is_multilingual: bool,
+}
+
+/// What a package holds beside code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Contents {
+    /// `database/migrations/`.
+    pub migrations: bool,
+    /// `database/seeders/`.
+    pub seeders: bool,
+    /// What is published: `resources/assets/`, of themes `assets/`.
+    pub assets: bool,
+}
+
+/// Where what is published lies in a package of this type.
+#[must_use]
+pub const fn asset_directory(is_theme: bool) -> &'static str {
+    if is_theme {
+        "assets"
+    } else {
+        "resources/assets"
+    }
 }
 
 /// The `platform` object of a manifest; other systems ignore it.
@@ -116,14 +162,37 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
         );
         return Inspection::failed(Some(KIND), findings);
     };
+    let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let inside = |path: &str| match directory {
+        "" => path.to_owned(),
+        _ => format!("{directory}/{path}"),
+    };
+    let theme = file.ends_with("theme.json");
+    let has = |path: &str| {
+        let prefix = inside(path) + "/";
+        names.files().any(|entry| entry.path.starts_with(&prefix))
+    };
+    let contents = Contents {
+        migrations: !theme && has("database/migrations"),
+        seeders: !theme && has("database/seeders"),
+        assets: has(asset_directory(theme)),
+    };
+    let foreign = match theme {
+        true => ForeignDependencies::default(),
+        false => composer::read(package, &inside(composer::FILE), &mut findings),
+    };
     let mut reader = Reader {
-        theme: file.ends_with("theme.json"),
+        theme,
         file: &file,
         root: &document.root,
         object,
         findings,
     };
-    let manifest = reader.manifest(expected);
+    let manifest = reader.manifest(expected).map(|manifest| Manifest {
+        foreign_dependencies: foreign,
+        contents,
+        ..manifest
+    });
     let key = reader.text("fskey").map(str::to_owned);
     let version = reader.text("version").map(str::to_owned);
     let mut findings = reader.findings;
@@ -227,6 +296,11 @@ const PLUGIN_KEYS: &[&str] = &[
     "platform",
 ];
 
+/// Types of a theme's settings.
+const ITEM_TYPES: [&str; 8] = [
+    "string", "number", "boolean", "array", "object", "file", "plugin", "plugins",
+];
+
 const THEME_KEYS: &[&str] = &[
     "fskey",
     "name",
@@ -285,6 +359,7 @@ impl<'a> Reader<'a> {
         let providers = self.texts("providers", |_| true);
         let autoload_files = self.texts("autoloadFiles", is_inside);
         let platform = self.platform();
+        let function_keys = self.function_keys();
         if self
             .findings
             .iter()
@@ -307,6 +382,9 @@ impl<'a> Reader<'a> {
             providers,
             autoload_files,
             platform,
+            foreign_dependencies: ForeignDependencies::default(),
+            function_keys,
+            contents: Contents::default(),
         })
     }
 
@@ -508,6 +586,19 @@ impl<'a> Reader<'a> {
             compatible_since: text("compatibleSince"),
             reversible_migrations: object.get("reversibleMigrations").and_then(Node::as_bool),
         };
+        if let Some(path) = &platform.health_path {
+            let (_, issues) = columns::path(path, columns::PATH_MAX_LIMIT);
+            for issue in issues {
+                self.found("platform", issue);
+            }
+        }
+        if let Some(since) = &platform.compatible_since
+            && semver::Version::parse(since).is_err()
+        {
+            let finding = Finding::error(codes::E_VERSION_FORMAT, self.place("platform"))
+                .with("value", since);
+            self.findings.push(finding);
+        }
         let ranges = platform
             .dependencies
             .values()
@@ -520,6 +611,54 @@ impl<'a> Reader<'a> {
             }
         }
         platform
+    }
+
+    /// The fields of a theme's settings, each key once.
+    fn function_keys(&mut self) -> Vec<FunctionKey> {
+        let Some((_, value)) = self
+            .member("functionKeys")
+            .filter(|(_, value)| self.theme && !value.is_null())
+        else {
+            return Vec::new();
+        };
+        let Some(items) = value.as_array() else {
+            self.wrong_type("functionKeys", "array");
+            return Vec::new();
+        };
+        let mut keys: Vec<FunctionKey> = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let pointer = |key: &str| format!("/functionKeys/{index}/{key}");
+            let mut wrong = |node: &Node, key: &str, expected: &str| {
+                let finding =
+                    Finding::error(codes::E_FIELD_FORMAT, node.place(self.file, &pointer(key)));
+                let finding = finding.with("field", key).with("expected", expected);
+                self.findings.push(finding);
+            };
+            let Some(object) = item.as_object() else {
+                wrong(item, "", "object");
+                continue;
+            };
+            let text = |key: &str| object.get(key).and_then(Node::as_str);
+            let item_type = text("itemType").unwrap_or_default();
+            if !ITEM_TYPES.contains(&item_type) {
+                wrong(item, "itemType", "string");
+            }
+            let item_key = text("itemKey").unwrap_or_default().to_owned();
+            let twice = keys.iter().any(|key| key.item_key == item_key);
+            if item_key.is_empty() || item_key.len() > 64 || twice {
+                wrong(item, "itemKey", "string");
+            }
+            keys.push(FunctionKey {
+                item_key,
+                item_type: item_type.to_owned(),
+                item_tag: text("itemTag").unwrap_or("themes").to_owned(),
+                is_multilingual: object
+                    .get("isMultilingual")
+                    .and_then(Node::as_bool)
+                    .unwrap_or(false),
+            });
+        }
+        keys
     }
 
     fn unknown_keys(&mut self) {

@@ -29,8 +29,16 @@ pub struct WebSettings {
     /// Version of the application, which a manifest's `platform.core` is compared with. Default: unknown,
     /// and nothing is compared.
     pub core_version: Option<semver::Version>,
+    /// A file with the secret that the application signs viewers' tokens with (`HS256`), at least 32 bytes;
+    /// relative to the home. Default: none, and such tokens are refused.
+    pub viewer_key_file: Option<PathBuf>,
+    /// The public half of the Ed25519 key that the application signs viewers' tokens with (`EdDSA`), in
+    /// base64url. Default: none, and such tokens are refused.
+    pub viewer_public_key: Option<String>,
     /// Commands of the application.
     pub hooks: Hooks,
+    /// Posts to webhooks and to other addresses of the application.
+    pub webhooks: crate::webhooks::WebhookSettings,
 }
 
 impl Default for WebSettings {
@@ -42,7 +50,10 @@ impl Default for WebSettings {
             observation: Duration::from_secs(30),
             status_file: PathBuf::from("plugins.json"),
             core_version: None,
+            viewer_key_file: None,
+            viewer_public_key: None,
             hooks: Hooks::default(),
+            webhooks: crate::webhooks::WebhookSettings::default(),
         }
     }
 }
@@ -102,14 +113,14 @@ impl Default for Hooks {
 }
 
 /// A span of time as a text (`1m30s`), or a number of milliseconds.
-mod span {
+pub(crate) mod span {
     use super::{Deserialize, Deserializer, Duration, Serializer, parse_duration};
 
-    pub(super) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&format!("{}ms", span.as_millis()))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Written {

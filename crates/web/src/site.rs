@@ -72,6 +72,22 @@ impl Site {
     }
 }
 
+/// The tag of settings that belong to themes and engines.
+pub(crate) const THEMES: &str = "themes";
+/// What the slots of engines end with.
+pub(crate) const SLOTS: [&str; 2] = ["_Desktop", "_Mobile"];
+
+/// The slots of engines that use a theme.
+pub(crate) fn slots_of(site: &Site, theme: &str) -> Vec<String> {
+    site.0
+        .iter()
+        .filter(|(key, value)| {
+            SLOTS.iter().any(|slot| key.ends_with(slot)) && value.as_str() == Some(theme)
+        })
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
 /// Sets one; null takes it away.
 pub(crate) async fn put(
     connection: &impl ConnectionTrait,

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::variables::NAME_MAX;
 pub use crate::variables::{VARIABLES, Variable, is_name, variable};
 
 /// The token that the server replaces.
@@ -149,6 +150,34 @@ pub fn expand<'v>(url: &str, mut value: impl FnMut(&str) -> Option<Cow<'v, str>>
         }
     }
     expanded
+}
+
+/// [`expand`] with values as JSON has them: texts, numbers and truth values; `null` is absent.
+///
+/// Numbers are written as JavaScript writes them, so that a browser and the server give the same address.
+///
+/// # Errors
+///
+/// The names of the values that are lists or objects.
+pub fn expand_json<'v>(
+    url: &str,
+    values: &'v serde_json::Map<String, serde_json::Value>,
+) -> Result<String, Vec<&'v str>> {
+    use serde_json::Value;
+    let structured: Vec<&str> = values
+        .iter()
+        .filter(|(_, value)| value.is_array() || value.is_object())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !structured.is_empty() {
+        return Err(structured);
+    }
+    Ok(expand(url, |name| match values.get(name)? {
+        Value::String(text) => Some(Cow::Borrowed(text.as_str())),
+        Value::Bool(it) => Some(Cow::Borrowed(if *it { "true" } else { "false" })),
+        Value::Number(number) => Some(Cow::Owned(number_text(number))),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }))
 }
 
 /// Where a piece of a URL came from.
@@ -343,6 +372,27 @@ fn split(text: &str, from: Origin, parameter: Parameter<'_>, parts: &mut Vec<Par
     }
 }
 
+/// A number as JavaScript's `String` has it.
+fn number_text(number: &serde_json::Number) -> String {
+    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
+        return number.to_string();
+    };
+    let size = float.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    if (1e-6..1e21).contains(&size) {
+        return float.to_string();
+    }
+    // The exponent of a large number has a sign there.
+    let text = format!("{float:e}");
+    if text.contains("e-") {
+        text
+    } else {
+        text.replace('e', "e+")
+    }
+}
+
 enum Piece<'a> {
     Text(&'a str),
     Variable(&'a str),
@@ -358,8 +408,11 @@ fn pieces(url: &str) -> impl Iterator<Item = Piece<'_>> {
         let mut from = 0;
         while let Some(open) = rest[from..].find('{').map(|at| at + from) {
             let inside = &rest[open + 1..];
+            // No name is longer, so a text full of braces takes no longer than its length.
             let named = inside
-                .find('}')
+                .bytes()
+                .take(NAME_MAX + 1)
+                .position(|byte| byte == b'}')
                 .map(|end| &inside[..end])
                 .filter(|name| is_name(name));
             match named {

@@ -13,6 +13,12 @@ use crate::columns::Issue;
 /// Types that content has without a plugin.
 pub const CONTENT_TYPES: [&str; 6] = ["All", "Text", "Image", "Video", "Audio", "Document"];
 
+/// Whether a usage's `plugin_fskey` names a content type that needs no plugin.
+#[must_use]
+pub fn is_content_type(fskey: &str) -> bool {
+    CONTENT_TYPES.contains(&fskey)
+}
+
 /// What a usage is for, as numbered in the column `usage_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -68,6 +74,12 @@ impl UsageType {
             Self::Feature | Self::Profile => "extendUser",
             Self::Channel => "extendChannel",
         }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
     }
 
     /// Whether it is nobody's who is not signed in.
@@ -173,8 +185,7 @@ pub fn check(usage: &mut Usage, plugin: Option<PluginState<'_>>) -> Vec<Issue> {
                 .with("allowed", "1, 2, 3, 4, 5, 6, 7, 8, 9"),
         ];
     };
-    let built_in =
-        kind == UsageType::ContentType && CONTENT_TYPES.contains(&usage.plugin_fskey.as_str());
+    let built_in = kind == UsageType::ContentType && is_content_type(&usage.plugin_fskey);
     match plugin {
         _ if built_in => {}
         None => {
@@ -272,21 +283,45 @@ pub fn visible<'u, 'p>(
     usages: impl IntoIterator<Item = (&'u Usage, Option<PluginState<'p>>)>,
     query: Query<'_>,
 ) -> Vec<&'u Usage> {
-    if query.usage_type.needs_user() && query.viewer.roles.is_none() {
+    let seen = visible_of(
+        usages.into_iter().collect(),
+        |(usage, plugin)| (usage, *plugin),
+        query,
+    );
+    seen.into_iter().map(|(usage, _)| usage).collect()
+}
+
+/// The same for rows that hold more than a usage; `parts` says which usage and plugin a row is of.
+pub fn visible_of<T>(
+    mut rows: Vec<T>,
+    parts: impl for<'t> Fn(&'t T) -> (&'t Usage, Option<PluginState<'t>>),
+    query: Query<'_>,
+) -> Vec<T> {
+    if query.is_nobodys() {
         return Vec::new();
     }
-    let mut seen: Vec<&Usage> = usages
-        .into_iter()
-        .filter(|(usage, plugin)| is_seen(usage, *plugin, query))
-        .map(|(usage, _)| usage)
-        .collect();
-    seen.sort_by_key(|usage| (usage.rating, usage.id));
-    seen
+    rows.retain(|row| {
+        let (usage, plugin) = parts(row);
+        is_seen(usage, plugin, query)
+    });
+    rows.sort_by_key(|row| {
+        let (usage, _) = parts(row);
+        (usage.rating, usage.id)
+    });
+    rows
+}
+
+impl Query<'_> {
+    /// Whether nobody is shown anything, without looking at a single usage.
+    #[must_use]
+    pub fn is_nobodys(&self) -> bool {
+        self.usage_type.needs_user() && self.viewer.roles.is_none()
+    }
 }
 
 fn is_seen(usage: &Usage, plugin: Option<PluginState<'_>>, query: Query<'_>) -> bool {
-    let built_in = query.usage_type == UsageType::ContentType
-        && CONTENT_TYPES.contains(&usage.plugin_fskey.as_str());
+    let built_in =
+        query.usage_type == UsageType::ContentType && is_content_type(&usage.plugin_fskey);
     let audience = || {
         if usage.is_group_admin {
             let group = usage.group_id.or(query.group);
@@ -322,12 +357,17 @@ fn check_parameter(parameter: &str, issues: &mut Vec<Issue>) {
                 .with("expected", "string"),
         );
     }
+    issues.extend(parameter_warning(parameter));
+}
+
+/// What a client should know of a parameter that is inserted as it is.
+pub(crate) fn parameter_warning(parameter: &str) -> Option<Issue> {
     let bytes = parameter.as_bytes();
     let lone_percent = bytes.iter().enumerate().any(|(at, byte)| {
         let digits = bytes.get(at + 1..at + 3);
         *byte == b'%' && !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
-    if lone_percent || !parameter.is_ascii() || parameter.contains([' ', '"', '<', '>', '#']) {
-        issues.push(Issue::warning(codes::W_PARAMETER_NOT_URL_SAFE).with("value", parameter));
-    }
+    let unsafe_there =
+        lone_percent || !parameter.is_ascii() || parameter.contains([' ', '"', '<', '>', '#']);
+    unsafe_there.then(|| Issue::warning(codes::W_PARAMETER_NOT_URL_SAFE).with("value", parameter))
 }

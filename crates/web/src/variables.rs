@@ -74,11 +74,14 @@ pub fn variable(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|variable| variable.name == name)
 }
 
+/// Longest name of a variable.
+pub(crate) const NAME_MAX: usize = 32;
+
 /// Whether a text can be a variable's name: a letter, then up to 31 letters and digits.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.len() <= 32
+    bytes.len() <= NAME_MAX
         && bytes.first().is_some_and(u8::is_ascii_alphabetic)
         && bytes.iter().all(u8::is_ascii_alphanumeric)
 }

@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 
 use plugyard_web::url::{
-    Addresses, Encoding, NoUrl, Open, Origin, Page, Parameter, access_url, expand, explain, join,
-    settings_url, usage_url,
+    Addresses, Encoding, NoUrl, Open, Origin, Page, Parameter, access_url, expand, expand_json,
+    explain, join, settings_url, usage_url,
 };
 use proptest::prelude::*;
 
@@ -304,49 +304,39 @@ fn web_17_only_the_parameter_changes() {
     assert_eq!(url, join(HOST, &path.replacen("{parameter}", "P", 1)));
 }
 
+/// The table that every client library runs too.
+const VECTORS: &str = include_str!("../../../clients/vectors/expand.json");
+
 #[test]
 fn web_18_clients_fill_the_rest() {
-    let rows: &[(&str, &[(&str, &str)], &str)] = &[
-        (
-            "https://h/p?k={postMessageKey}&u={uid}",
-            &[("postMessageKey", "reload"), ("uid", "782622")],
-            "https://h/p?k=reload&u=782622",
-        ),
-        (
-            "https://h/p?k={postMessageKey}&u={uid}",
-            &[("uid", "0")],
-            "https://h/p?k=&u=0",
-        ),
-        (
-            "https://h/p?a={authorization}",
-            &[("authorization", "eyJMn0%3D")],
-            "https://h/p?a=eyJMn0%3D",
-        ),
-        (
-            "https://h/p?t={type}&x={unknown}",
-            &[("type", "post")],
-            "https://h/p?t=post&x=",
-        ),
-        ("https://h/p?n={parameter}", &[], "https://h/p?n="),
-        (
-            "https://h/p?s={scene}",
-            &[("scene", "a&b")],
-            "https://h/p?s=a%26b",
-        ),
-        (
-            "https://h/p?s={scene}",
-            &[("scene", "{uid}"), ("uid", "5")],
-            "https://h/p?s=%7Buid%7D",
-        ),
-        ("https://h/{not a name}/{", &[], "https://h/{not a name}/{"),
-    ];
-    for &(url, values, expected) in rows {
-        let value = |name: &str| {
-            let found = values.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| Cow::Borrowed(*value))
-        };
-        assert_eq!(expand(url, value), expected, "{url}");
+    let vectors: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
+    let cases = vectors["cases"].as_array().unwrap();
+    let numbered = cases.iter().filter(|case| case.get("row").is_some());
+    assert_eq!(numbered.count(), 7, "every row of the documented table");
+    for case in cases {
+        let url = case["url"].as_str().unwrap();
+        let values = case["values"].as_object().unwrap();
+        assert_eq!(
+            expand_json(url, values).as_deref(),
+            Ok(case["expanded"].as_str().unwrap()),
+            "{url}"
+        );
     }
+}
+
+#[test]
+fn values_are_single_ones() {
+    let values = serde_json::json!({ "uid": [1], "gid": {}, "pid": 1 });
+    assert_eq!(
+        expand_json("{uid}", values.as_object().unwrap()),
+        Err(vec!["gid", "uid"])
+    );
+}
+
+#[test]
+fn a_text_full_of_braces_is_read_once() {
+    let braces = "{a".repeat(500_000);
+    assert_eq!(expand(&braces, |_| None), braces);
 }
 
 #[test]

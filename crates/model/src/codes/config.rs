@@ -336,6 +336,21 @@ pub(crate) const PHRASES: &[(&str, &str, &str)] = &[
     ("array", "an array", "数组"),
     ("object", "an object", "对象"),
     (
+        "list of numbers",
+        "a list of whole numbers, or such numbers with a comma and nothing else between them",
+        "整数列表，或仅以逗号分隔的整数",
+    ),
+    (
+        "name",
+        "a text, or an object of texts by language tag",
+        "文本，或以语言标签为键的文本对象",
+    ),
+    (
+        "language tag",
+        "a language tag such as `en` or `zh-Hans`",
+        "语言标签，例如 `en` 或 `zh-Hans`",
+    ),
+    (
         "scalar",
         "text, a number, true, false or null",
         "字符串、数字、布尔值或 null",

@@ -128,8 +128,8 @@ super::codes! {
         zh: ["列不适用", "类型 {type} 的使用关联没有 `{field}`", "请删去该项"];
     /// Numbers of a usage that are out of their range or order.
     E_USAGE_RANGE = "E_USAGE_RANGE", 422, PackageErrors,
-        en: ["Out of range", "`{field}` is from {min} to {max}, in ascending order", ""],
-        zh: ["超出范围", "`{field}` 应在 {min} 到 {max} 之间，且按升序排列", ""];
+        en: ["Out of range", "`{field}` takes numbers from {min} to {max}, several in ascending order and each once", ""],
+        zh: ["超出范围", "`{field}` 应在 {min} 到 {max} 之间，多个时按升序排列且不重复", ""];
     /// A parameter that is no part of a URL as it stands.
     W_PARAMETER_NOT_URL_SAFE = "W_PARAMETER_NOT_URL_SAFE", 422, PackageErrors,
         en: ["Parameter needs encoding", "`{value}` is inserted as it is, and is not valid in a URL", "percent-encode it, or set `plugin_usages.parameter_encoding` to `component`"],

@@ -429,11 +429,12 @@ async fn decide(
             if current.is_some() {
                 return Err(Problem::new(codes::PLUGIN_EXISTS).about(plugin));
             }
-            let wanted = match wanted {
-                Some(Wanted::Stopped | Wanted::Disabled) => resting,
-                Some(Wanted::Running | Wanted::Enabled) | None => active,
-            };
             let target = version_named(connection, plugin, version).await?;
+            let on = match wanted {
+                Some(wanted) => wanted.is_on(),
+                None => kind.begins_enabled(plugin, &target, transaction).await?,
+            };
+            let wanted = if on { active } else { resting };
             (Action::Install, Some(target), wanted)
         }
         _ if !is_there => return Err(not_installed()),

@@ -14,7 +14,7 @@ use super::journal::{self, StepRow};
 use super::view::{Failure, OperationState, StepState, problem};
 use super::{Aside, Outcome, Running, Stage};
 use crate::events::{self, codes as event_codes};
-use crate::kind::{Change, Installation, Plan, StepCx, StepError, StepOutput, StepSpec};
+use crate::kind::{Change, Installation, Plan, Reason, StepCx, StepError, StepOutput, StepSpec};
 use crate::{Kind, Platform, failpoint};
 
 /// How long the journal rests after it could not be written; twice as long each time.
@@ -83,6 +83,7 @@ impl Driver {
             packages: Arc::new(platform.clone()),
             log: Arc::new(move |text| log.line(text)),
             cancelled: running.cancelled.clone(),
+            reason: None,
         };
         let begun = (0..plan.steps.len())
             .map(|index| {
@@ -220,6 +221,10 @@ impl Driver {
 
     async fn back(&mut self, mut failure: Failure) -> Result<Outcome, StoreError> {
         self.turned = Some(failure.clone());
+        self.context.reason = Some(Reason {
+            step: failure.step,
+            text: failure.text.clone(),
+        });
         // Without a commit that began, a start that knows nothing of this goes back as well.
         let unrecorded = !self.commit_begun();
         for index in (0..self.plan.steps.len())

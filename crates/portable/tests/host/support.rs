@@ -168,6 +168,7 @@ impl Rig {
             home: self.home.clone(),
             packages: Arc::new(Folder(self.directory.path().join("packages"))),
             log: Arc::new(|_| {}),
+            reason: None,
             cancelled: tokio_util::sync::CancellationToken::new(),
         };
         let plan = self.kind.plan(&change).await.map_err(|problem| Failed {

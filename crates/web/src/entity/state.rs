@@ -16,9 +16,8 @@ pub struct Model {
     pub last_error_at: Option<i64>,
     /// The version that was taken back; nobody tries it again unasked.
     pub failed_version: Option<String>,
-    /// What the application said before a change's migrations, to go back to.
-    #[sea_orm(column_type = "Text", nullable)]
-    pub migration_mark: Option<String>,
+    /// Where migrations stood before each version's: an object from version to what the application said.
+    pub migration_marks: Option<Json>,
     /// The package that came with `offered_code`.
     pub offered_digest: Option<String>,
     /// A secret: becomes `upgrade_code` when that package is in force.

@@ -189,9 +189,10 @@ struct How {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct HowToRemove {
-    /// Keep what the plugin stored for itself.
+    /// Keep what the plugin stored for itself. Unless said otherwise, data of plugins of an application stay,
+    /// and others go.
     #[serde(default)]
-    keep_data: bool,
+    keep_data: Option<bool>,
     /// Say what would be done, and do nothing.
     #[serde(default)]
     dry_run: bool,
@@ -420,8 +421,9 @@ async fn uninstall(
     Query(how): Query<HowToRemove>,
 ) -> ApiResult<Response> {
     let view = current(&app, &plugin, &if_match).await?;
+    let kind = app.platform.kind(&view.plugin.kind)?;
     let change = ChangeRequest::Uninstall {
-        keep_data: how.keep_data,
+        keep_data: how.keep_data.unwrap_or_else(|| kind.keeps_data()),
     };
     begin(
         &app,
