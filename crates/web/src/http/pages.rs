@@ -549,10 +549,19 @@ async fn frame(
     Ok(Json(frames::document(&site, &url, query.client.as_deref())))
 }
 
+/// Who opens a settings page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct SettingsQuery {
+    /// The origin of the client that opens it.
+    client: Option<String>,
+}
+
 /// How to open a plugin's settings page in a frame
 #[utoipa::path(
     get, path = "/v1/web/plugins/{fskey}/settings-frame", tag = "web", operation_id = "web_settings_frame",
-    params(("fskey" = String, Path, description = "The plugin"), ("client" = Option<String>, Query, description = "The origin of the client that opens it")),
+    params(("fskey" = String, Path, description = "The plugin"), SettingsQuery),
     responses(
         (status = 200, description = "Address, attributes of the frame, headers for the page", body = serde_json::Value),
         (status = 404, description = "No such plugin", body = plugyard_http::ProblemBody),
@@ -562,7 +571,7 @@ async fn frame(
 async fn settings_frame(
     State(web): State<Web>,
     Path(fskey): Path<String>,
-    Query(query): Query<FrameQuery>,
+    Query(query): Query<SettingsQuery>,
 ) -> ApiResult<Json<Value>> {
     let row = records::live(database(&web)?.conn(), &fskey).await?;
     let site = web.host.site().await.map_err(Problem::from)?;
