@@ -18,6 +18,7 @@ pub(crate) mod metrics;
 mod pipeline;
 mod queue;
 mod row;
+mod schema;
 mod sink;
 mod source;
 pub(crate) mod status;

@@ -58,6 +58,8 @@ pub(crate) struct Node {
     latency_us: AtomicU64,
     last_invocation: AtomicI64,
     exceptions: AtomicU64,
+    /// Of the exceptions, those that were messages dropped from the queue this node fills.
+    dropped: AtomicU64,
     exception_time: AtomicI64,
     exception: Mutex<Exception>,
     link: Option<Mutex<Link>>,
@@ -90,6 +92,7 @@ impl Node {
             latency_us: AtomicU64::default(),
             last_invocation: AtomicI64::default(),
             exceptions: AtomicU64::default(),
+            dropped: AtomicU64::default(),
             exception_time: AtomicI64::default(),
             exception: Mutex::new(Exception::None),
             link,
@@ -142,9 +145,12 @@ impl Node {
         }
     }
 
-    /// Messages were dropped from the full queue this node fills.
+    /// Messages were dropped from the full queue this node fills. They are exceptions of this node, as in
+    /// eKuiper, and are counted for themselves as well, because they say that the rule is too slow rather
+    /// than that something is wrong.
     pub(crate) fn dropped(&self, dropped: Dropped) {
         if dropped.count > 0 {
+            self.dropped.fetch_add(dropped.count, RELAXED);
             self.count_exception(dropped.count, Exception::Dropped(dropped.last));
         }
     }
@@ -245,6 +251,11 @@ impl Node {
                 link.disconnected_message.as_str().into(),
             );
             add("connection_last_try_time", link.tried_at.into());
+        }
+        // Ours; eKuiper's document has no such key, so that it stands only where it says something.
+        let dropped = self.dropped.load(RELAXED);
+        if dropped > 0 {
+            add("records_dropped_total", dropped.into());
         }
     }
 

@@ -225,6 +225,11 @@ impl Pipeline {
         self.waiting -= 1;
         self.counts.came += 1;
         match outcome {
+            Outcome::Rejected(text) => {
+                // It never got as far as the first operator.
+                self.counts.came -= 1;
+                self.fail(Some(&self.source.clone()), "error in preprocessor", &text);
+            }
             Outcome::Filtered => {}
             Outcome::FilterFailed(text) => {
                 self.fail(self.filter.clone().as_ref(), "run Where error", &text);

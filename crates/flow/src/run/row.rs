@@ -7,6 +7,7 @@ use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
 use plugyard_symbol::{Row, Tuple};
 
+use super::schema::conform;
 use crate::eval::project::{Keep, project};
 use crate::eval::{Scope, Slot, Stop, keeps};
 use crate::plan::Plan;
@@ -14,6 +15,8 @@ use crate::plan::Plan;
 /// What became of a row.
 #[derive(Debug)]
 pub(super) enum Outcome {
+    /// It is not what the stream declares, with the reason.
+    Rejected(String),
     /// The filter did not let it pass.
     Filtered,
     /// The filter failed, with the reason.
@@ -29,7 +32,16 @@ pub(super) enum Outcome {
 /// Takes a row through filter and projection. `slots` must be empty, one for each call.
 pub(super) async fn evaluate(plan: &Plan, tuple: &Tuple, now: i64, slots: &mut [Slot]) -> Outcome {
     let options = &plan.rule.options;
-    let row = columns(plan, tuple);
+    let stream = &plan.stream;
+    let strict = stream.options.strict_validation && !stream.columns.is_empty();
+    let row = if strict {
+        match conform(&stream.columns, &tuple.body.row()) {
+            Ok(row) => Cow::Owned(row),
+            Err(text) => return Outcome::Rejected(text),
+        }
+    } else {
+        columns(plan, tuple)
+    };
     let mut evaluation = Evaluation {
         plan,
         row: &row,
@@ -45,7 +57,11 @@ pub(super) async fn evaluate(plan: &Plan, tuple: &Tuple, now: i64, slots: &mut [
         }
     }
     if plan.select.passes_through() && !options.send_meta {
-        return Outcome::PassedThrough;
+        return if strict {
+            Outcome::Row(row.into_owned())
+        } else {
+            Outcome::PassedThrough
+        };
     }
     let keep = Keep {
         nil: options.send_nil,

@@ -144,6 +144,17 @@ async fn a_stalled_sink_drops_the_oldest_and_every_message_is_accounted_for() {
         app.count("r", "op_2_project_0_buffer_length") == 0 && drops() + held == SENT
     })
     .await;
+    // Every exception here is a drop, and they are counted as such.
+    let told = |node: &str| {
+        // There only where there were some.
+        let status = app.service.rule_status("r").unwrap();
+        let dropped = status.get(&format!("{node}_0_records_dropped_total"));
+        dropped.and_then(serde_json::Value::as_u64).unwrap_or(0)
+    };
+    assert_eq!(
+        told("source_demo") + told("op_gated_0_1_encode"),
+        drops()
+    );
     let last = app.metric("r", "op_gated_0_1_encode_0_last_exception");
     let last = last.as_str().unwrap();
     assert!(
@@ -327,4 +338,44 @@ async fn a_watched_rule_that_is_deleted_ends_the_watching() {
     let mut tail = app.service.tail_rule("r").unwrap();
     app.delete("/rules/r").await.is(200, "Rule r is dropped.");
     assert_eq!(tail.next().await, None);
+}
+
+#[tokio::test]
+async fn with_strict_validation_rows_have_their_declared_types_or_are_dropped() {
+    let app = App::new().await;
+    for (stream, strict) in [("strict", "true"), ("loose", "false")] {
+        let sql = format!(
+            r#"CREATE STREAM {stream} (a bigint, b string) WITH (TYPE="pyjson", DATASOURCE="d", STRICT_VALIDATION="{strict}")"#
+        );
+        app.post("/streams", &json!({ "sql": sql }).to_string())
+            .await
+            .is(201, &format!("Stream {stream} is created."));
+        app.run(
+            json!({"id": stream, "sql": format!("SELECT * FROM {stream}"),
+            "actions": [{"print": {"sendSingle": true}}], "options": {"sendError": true}}),
+        )
+        .await;
+    }
+    app.plugins.emit("strict", r#"{"a":1.0,"b":"x","c":true}"#);
+    app.plugins.emit("strict", r#"{"a":"1","b":"x"}"#);
+    app.plugins.emit("strict", r#"{"a":1}"#);
+    let mismatch =
+        "error in preprocessor: field a type mismatch: cannot convert string(1) to int64";
+    let missing = "error in preprocessor: field b is not found";
+    assert_eq!(
+        app.plugins.until_delivered(3).await,
+        [
+            r#"{"a":1,"b":"x","c":true}"#.to_owned(),
+            json!({ "error": mismatch }).to_string(),
+            json!({ "error": missing }).to_string(),
+        ]
+    );
+    assert_eq!(app.count("strict", "source_strict_0_exceptions_total"), 2);
+    assert_eq!(app.count("strict", "op_2_project_0_records_in_total"), 1);
+    let last = app.metric("strict", "source_strict_0_last_exception");
+    assert_eq!(last, missing);
+    // Without it rows are taken as they come.
+    app.plugins.emit("loose", r#"{"a":"1"}"#);
+    let delivered = app.plugins.until_delivered(4).await;
+    assert_eq!(delivered.last().unwrap(), r#"{"a":"1"}"#);
 }
