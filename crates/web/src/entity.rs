@@ -9,6 +9,8 @@ pub(crate) mod badge;
 pub(crate) mod callback;
 pub(crate) mod delivery;
 pub(crate) mod login;
+pub(crate) mod market;
+pub(crate) mod offer;
 pub(crate) mod plugin;
 pub(crate) mod schedule;
 pub(crate) mod setting;

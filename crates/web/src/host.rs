@@ -27,6 +27,7 @@ pub(crate) struct Inner {
     /// Held while the status file is written, so that the latest state is written last.
     pub(crate) exporting: tokio::sync::Mutex<()>,
     pub(crate) pages: crate::pages::service::Shared,
+    pub(crate) markets: crate::market::Shared,
 }
 
 /// What handlers work with: the state of every router of this kind.
@@ -73,6 +74,7 @@ impl WebHost {
             resolving: tokio::sync::Mutex::default(),
             exporting: tokio::sync::Mutex::default(),
             pages: crate::pages::service::Shared::default(),
+            markets: crate::market::Shared::default(),
         }))
     }
 

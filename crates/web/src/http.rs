@@ -6,6 +6,7 @@
 mod bridge;
 mod callbacks;
 mod import;
+mod market;
 mod pages;
 mod plugins;
 mod url;
@@ -33,6 +34,7 @@ impl WebHost {
         // One line for each file.
         OpenApiRouter::new()
             .merge(plugins::router())
+            .merge(market::router())
             .merge(import::router())
             .merge(viewers::router())
             .merge(usages::router())
@@ -48,9 +50,10 @@ impl WebHost {
 /// Which right each route needs.
 pub fn rights() -> Vec<RouteRight> {
     // One line for each file.
-    let tables: [&[Entry]; 9] = [
+    let tables: [&[Entry]; 10] = [
         import::RIGHTS,
         plugins::RIGHTS,
+        market::RIGHTS,
         viewers::RIGHTS,
         usages::RIGHTS,
         url::RIGHTS,

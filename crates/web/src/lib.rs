@@ -21,6 +21,7 @@ mod host;
 mod http;
 mod import;
 mod kind;
+mod market;
 mod lifecycle;
 mod migrations;
 pub mod package;

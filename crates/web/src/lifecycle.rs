@@ -5,7 +5,7 @@
 //! version to be loadable.
 
 pub(crate) mod commit;
-mod requirements;
+pub(crate) mod requirements;
 mod steps;
 
 use plugyard_model::{Problem, StepName, codes};

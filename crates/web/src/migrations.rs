@@ -13,6 +13,7 @@ pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(Initial),
         Box::new(crate::usages::schema::Usages),
         Box::new(crate::pages::schema::Pages),
+        Box::new(crate::market::schema::Markets),
     ]
 }
 

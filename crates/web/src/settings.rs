@@ -35,6 +35,12 @@ pub struct WebSettings {
     /// The public half of the Ed25519 key that the application signs viewers' tokens with (`EdDSA`), in
     /// base64url. Default: none, and such tokens are refused.
     pub viewer_public_key: Option<String>,
+    /// How long a document of a market, or an answer, may take. Default 30 s.
+    #[serde(with = "span")]
+    pub market_timeout: Duration,
+    /// How long the download of a package from a market may take. Default 1 h.
+    #[serde(with = "span")]
+    pub download_timeout: Duration,
     /// Commands of the application.
     pub hooks: Hooks,
     /// Posts to webhooks and to other addresses of the application.
@@ -52,6 +58,8 @@ impl Default for WebSettings {
             core_version: None,
             viewer_key_file: None,
             viewer_public_key: None,
+            market_timeout: Duration::from_secs(30),
+            download_timeout: Duration::from_hours(1),
             hooks: Hooks::default(),
             webhooks: crate::webhooks::WebhookSettings::default(),
         }

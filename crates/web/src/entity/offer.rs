@@ -14,6 +14,8 @@ pub struct Model {
     pub market_id: Option<i64>,
     /// What that version needs and is not here: a list.
     pub blocked_by: Option<Json>,
+    /// The plugins that that version needs: a list.
+    pub needs: Option<Json>,
     pub changelog_url: Option<String>,
     /// Milliseconds since 1970 (UTC).
     pub checked_at: i64,

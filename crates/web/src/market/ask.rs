@@ -40,7 +40,6 @@ pub(super) struct Found {
     pub(super) code: Option<String>,
     /// The code to send for this one.
     pub(super) send_code: bool,
-    pub(super) plugin_type: Option<u8>,
 }
 
 /// What is installed of plugins, by fskey.
@@ -163,7 +162,6 @@ async fn own_package(
         version: offer.release.version.clone(),
         address: format!("{}/{}", way.base, offer.path),
         send_code: offer.release.entitled,
-        plugin_type: Some(offer.release.plugin_type).filter(|it| *it != 0),
         vouched: Some(offer.clone()),
         code: None,
     }))
@@ -205,12 +203,11 @@ async fn legacy_package(
         vouched: None,
         code: package.upgrade_code.filter(|code| is_code(code)),
         send_code: false,
-        plugin_type: package.plugin_type,
     }))
 }
 
 /// Whether a text can be an upgrade code: 1 to 32 printable ASCII characters without spaces.
-pub(crate) fn is_code(text: &str) -> bool {
+fn is_code(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

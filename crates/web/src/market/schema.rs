@@ -39,6 +39,7 @@ const OFFERS: &str = "CREATE TABLE web_offers (
     origin_id {bigint},
     market_id {bigint},
     blocked_by {json},
+    needs {json},
     changelog_url text,
     checked_at {bigint} NOT NULL
 )";

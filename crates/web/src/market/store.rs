@@ -290,14 +290,6 @@ pub(crate) fn error_document(problem: &Problem) -> Json {
     })
 }
 
-/// What is known of a plugin.
-pub(crate) async fn offer(
-    connection: &impl ConnectionTrait,
-    fskey: &str,
-) -> Result<Option<offer::Model>, StoreError> {
-    Ok(offer::Entity::find_by_id(fskey).one(connection).await?)
-}
-
 /// What is known of all plugins.
 pub(crate) async fn offers(
     connection: &impl ConnectionTrait,
