@@ -50,7 +50,7 @@ impl Platform {
     ///
     /// # Errors
     /// `secret_store_unavailable`, which says what is wrong with the master key; `store_unavailable`.
-    pub(crate) async fn secrets(&self) -> Result<Secrets, Problem> {
+    pub async fn secrets(&self) -> Result<Secrets, Problem> {
         let mut open = self.0.vault.open.lock().await;
         match &*open {
             Opened::Open(secrets) => return Ok(secrets.clone()),

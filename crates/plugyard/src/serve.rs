@@ -69,6 +69,8 @@ async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), 
     // Before anything is written, and to the end.
     let claim = Owner::claim(&database_url(&home, &settings)?, &own_name(), PATIENCE).await?;
     let parts = assemble(&home, &settings).await?;
+    // Operations that are recovered tell their events too.
+    parts.web.begin(&parts.platform);
     let owner = parts.platform.first_start().await?;
     let bound = listen(&home, &settings, &parts)
         .await
@@ -108,6 +110,7 @@ async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), 
     tracing::info!("Stopping");
     follower.abort();
     parts.flow.shutdown().await;
+    parts.web.end().await;
     parts.platform.shut_down().await;
     drop(record);
     tracing::info!("Stopped");

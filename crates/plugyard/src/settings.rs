@@ -501,6 +501,34 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "Version of the application, which `platform.core` of manifests is compared with. Without it nothing is compared.",
     ),
     (
+        "web.webhooks.allow_private",
+        "Whether webhooks and other addresses of the application may be at addresses of this machine and its networks.",
+    ),
+    (
+        "web.webhooks.timeout",
+        "How long a delivery, a command word or a check of an identity may take.",
+    ),
+    (
+        "web.webhooks.deadline",
+        "How long a webhook has to say whether it refuses a change.",
+    ),
+    (
+        "web.webhooks.max_attempts",
+        "How often a delivery is tried before it is a dead letter, 1 to 100.",
+    ),
+    (
+        "web.webhooks.first_wait",
+        "The pause after the first attempt that failed; each further one doubles it.",
+    ),
+    (
+        "web.webhooks.longest_wait",
+        "The longest pause between two attempts.",
+    ),
+    (
+        "web.webhooks.keep",
+        "How long what was delivered stays in the list; dead letters stay four times as long.",
+    ),
+    (
         "web.hooks.directory",
         "Where the commands of the application run; relative to the home directory.",
     ),
