@@ -151,6 +151,7 @@ impl Code {
             web::ALL,
             web_import::ALL,
             web_lifecycle::ALL,
+            pages::ALL,
             web_market::ALL,
             web_usages::ALL,
             app::ALL,
