@@ -2,7 +2,9 @@
 //!
 //! Layers, later wins: the section `default` of the package's `sources/{symbol}.yaml`, the section that
 //! the stream's CONF_KEY names, what the stream itself sets, and the fixed keys that are always there.
-//! Names of sections are found in any case, keys inside keep the author's (HOST-7).
+//! Over each section lies what was set for it over eKuiper's interface. Names of sections are found in any case, keys inside keep the author's (HOST-7).
+
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
@@ -40,6 +42,22 @@ impl Sections {
                 .map(|(name, section)| (name, section.unwrap_or_default()))
                 .collect(),
         ))
+    }
+
+    /// Keys of the same name in any case are laid over a section's; others are sections of their own.
+    pub(crate) fn with(mut self, keys: BTreeMap<String, Map<String, Json>>) -> Self {
+        for (name, properties) in keys {
+            let lower = name.to_lowercase();
+            let found = self.0.keys().find(|key| key.to_lowercase() == lower);
+            let section = found.cloned().unwrap_or(name);
+            self.0.entry(section).or_default().extend(properties);
+        }
+        self
+    }
+
+    /// What a sink's `resourceId` names.
+    pub(crate) fn section(&self, name: &str) -> Option<&Map<String, Json>> {
+        self.get(name)
     }
 
     fn get(&self, name: &str) -> Option<&Map<String, Json>> {

@@ -15,6 +15,7 @@ use tokio::sync::{OnceCell, broadcast, watch};
 
 use crate::environment;
 use crate::function::PortableFunction;
+use crate::kept::Kept;
 use crate::kind::PortableKind;
 use crate::manifest::Manifest;
 use crate::options::{OptionError, PortableOptions};
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) home: Home,
     pub(crate) settings: PortableSettings,
     pub(crate) health: broadcast::Sender<HealthEvent>,
+    /// What eKuiper's interface was told.
+    pub(crate) kept: Arc<Kept>,
     /// Gives each process a token of its plugin's; without it they have none.
     pub(crate) access: OnceLock<PluginAccess>,
     launcher: OnceCell<Launcher>,
@@ -105,6 +108,7 @@ impl PortableHost {
 
     fn with(settings: PortableSettings, home: Home, shim: Option<PathBuf>) -> Self {
         let shared = Shared {
+            kept: Kept::new(&home.data()),
             home,
             settings,
             health: broadcast::Sender::new(EVENTS),

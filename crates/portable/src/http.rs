@@ -6,7 +6,10 @@
 mod metadata;
 mod plugins;
 mod reply;
+mod transfer;
 mod uploads;
+
+pub use transfer::{Carried, Transfer};
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -62,6 +65,13 @@ impl PortableHost {
             .routes(routes!(metadata::source))
             .routes(routes!(metadata::source_yaml))
             .routes(routes!(metadata::source_connection))
+            .routes(routes!(
+                metadata::source_key_set,
+                metadata::source_key_delete
+            ))
+            .routes(routes!(metadata::sink_key_set, metadata::sink_key_delete))
+            .routes(routes!(metadata::resources))
+            .routes(routes!(metadata::operators))
             .routes(routes!(metadata::sinks))
             .routes(routes!(metadata::sink))
             .routes(routes!(metadata::sink_yaml))
@@ -76,7 +86,7 @@ impl PortableHost {
 /// Installing a file of the server's disk that was not uploaded needs [`Right::Admin`] besides, which is
 /// asked for when the request names one.
 pub fn rights() -> Vec<RouteRight> {
-    use Right::{PluginInstall, PluginRead, PluginRemove};
+    use Right::{PluginConfigure, PluginInstall, PluginRead, PluginRemove};
     let right = |method: Method, path, right| RouteRight {
         method,
         path,
@@ -109,6 +119,28 @@ pub fn rights() -> Vec<RouteRight> {
             PluginRead,
         ),
         right(Method::GET, "/metadata/functions", PluginRead),
+        right(
+            Method::PUT,
+            "/metadata/sources/{name}/confKeys/{key}",
+            PluginConfigure,
+        ),
+        right(
+            Method::DELETE,
+            "/metadata/sources/{name}/confKeys/{key}",
+            PluginConfigure,
+        ),
+        right(
+            Method::PUT,
+            "/metadata/sinks/{name}/confKeys/{key}",
+            PluginConfigure,
+        ),
+        right(
+            Method::DELETE,
+            "/metadata/sinks/{name}/confKeys/{key}",
+            PluginConfigure,
+        ),
+        right(Method::GET, "/metadata/resources", PluginRead),
+        right(Method::GET, "/metadata/operators", PluginRead),
         right(Method::GET, "/config/uploads", PluginRead),
         right(Method::POST, "/config/uploads", PluginInstall),
         right(Method::DELETE, "/config/uploads/{name}", PluginInstall),

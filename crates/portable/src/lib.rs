@@ -32,6 +32,7 @@ mod environment;
 mod function;
 mod host;
 mod http;
+mod kept;
 mod kind;
 mod logs;
 pub mod manifest;
@@ -50,7 +51,7 @@ mod token;
 mod versions;
 
 pub use host::PortableHost;
-pub use http::rights;
+pub use http::{Carried, Transfer, rights};
 pub use manifest::Manifest;
 pub use options::PortableOptions;
 pub use settings::{PortableSettings, RestartSettings, Span};

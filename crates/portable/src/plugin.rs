@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::function::FunctionInstance;
 use crate::host::Shared;
+use crate::kept::Kept;
 use crate::logs::Logs;
 use crate::manifest::{Language, word};
 use crate::pool::Pool;
@@ -169,6 +170,11 @@ impl Plugin {
     /// What shall run, if anything.
     pub(crate) fn launch(&self) -> Option<Launch> {
         self.launch.lock().clone()
+    }
+
+    /// What eKuiper's interface was told.
+    pub(crate) fn kept(&self) -> Arc<Kept> {
+        Arc::clone(&self.shared.kept)
     }
 
     pub(crate) fn sink_times(&self) -> SinkTimes {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attach::{Begun, Running, accept, cannot_listen, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
 use crate::config::source_config;
+use crate::kept::Kept;
 use crate::logs::now;
 use crate::manifest::Language;
 use crate::plugin::{InstanceKey, Plugin};
@@ -41,6 +42,7 @@ const GO_RECONNECT: Duration = Duration::from_secs(6);
 pub(crate) struct SourceInstance {
     pub(crate) symbol: String,
     pub(crate) request: SourceRequest,
+    kept: Arc<Kept>,
     pub(crate) inbox: Arc<dyn SourceInbox>,
     attachment: parking_lot::Mutex<Option<SourceAttachment>>,
 }
@@ -72,10 +74,16 @@ impl Drop for SourceAttachment {
 }
 
 impl SourceInstance {
-    pub(crate) fn new(symbol: &str, request: SourceRequest, inbox: Arc<dyn SourceInbox>) -> Self {
+    pub(crate) fn new(
+        symbol: &str,
+        request: SourceRequest,
+        kept: Arc<Kept>,
+        inbox: Arc<dyn SourceInbox>,
+    ) -> Self {
         Self {
             symbol: symbol.to_owned(),
             request,
+            kept,
             inbox,
             attachment: parking_lot::Mutex::default(),
         }
@@ -115,7 +123,11 @@ impl SourceInstance {
         let mut listener = Listener::bind_with(&path, Protocol::Pull, worker.options())
             .map_err(|error| cannot_listen(&self.symbol, &error))?;
         let config = source_config(
-            &worker.sections(&self.symbol),
+            &self.kept.over(
+                SymbolKind::Source,
+                &self.symbol,
+                worker.sections(&self.symbol),
+            ),
             self.request.conf_key.as_deref(),
             &self.request.config,
             &self.request.datasource,
@@ -326,7 +338,7 @@ impl SourceSymbol for PortableSource {
         request: SourceRequest,
         inbox: Arc<dyn SourceInbox>,
     ) -> Result<Box<dyn SourceHandle>, SymbolError> {
-        let instance = SourceInstance::new(&self.symbol, request, inbox);
+        let instance = SourceInstance::new(&self.symbol, request, self.plugin.kept(), inbox);
         let running = Running::start(&self.plugin, instance).await?;
         Ok(Box::new(RunningSource(running)))
     }

@@ -151,10 +151,7 @@ async fn a_stalled_sink_drops_the_oldest_and_every_message_is_accounted_for() {
         let dropped = status.get(&format!("{node}_0_records_dropped_total"));
         dropped.and_then(serde_json::Value::as_u64).unwrap_or(0)
     };
-    assert_eq!(
-        told("source_demo") + told("op_gated_0_1_encode"),
-        drops()
-    );
+    assert_eq!(told("source_demo") + told("op_gated_0_1_encode"), drops());
     let last = app.metric("r", "op_gated_0_1_encode_0_last_exception");
     let last = last.as_str().unwrap();
     assert!(

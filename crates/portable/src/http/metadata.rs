@@ -2,7 +2,8 @@
 //!
 //! Only symbols of plugins are here, and only those whose author wrote metadata, as with eKuiper. Texts in two
 //! languages have the keys `en_US` and `zh_CN` in files and `en` and `zh` in answers. Configuration keys
-//! made over the interface are not kept: `sources/{source}.yaml` is the only place for them.
+//! made over the interface lie over those of `sources/{source}.yaml`; a source takes notice of a change
+//! when it is started next.
 
 use std::path::PathBuf;
 
@@ -10,19 +11,21 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use plugyard_http::ekuiper::failure;
+use plugyard_model::Key;
 use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::Routes;
 use super::reply::{Failure, document};
+use super::transfer::unmasked;
 use crate::config::Sections;
 use crate::manifest::folder;
 
 /// Longest file that is read; inspected packages have none over it.
 const LIMIT: u64 = 1 << 20;
 /// What stands for a secret.
-const MASK: &str = "******";
+pub(super) const MASK: &str = "******";
 /// eKuiper's code for what concerns configuration keys.
 const CODE: u16 = 5000;
 
@@ -134,6 +137,88 @@ pub(super) async fn sink_yaml(
     routes.yaml(SymbolKind::Sink, &name).await
 }
 
+/// Sets a configuration key of a source, over what its file says under that name.
+#[utoipa::path(put, path = "/metadata/sources/{name}/confKeys/{key}", tag = "portable", operation_id = "metadata_source_key_set",
+    params(("name" = String, Path, description = "The source"), ("key" = String, Path, description = "The configuration key")),
+    request_body = Object,
+    responses((status = 200, description = "Set; rules take notice when they are started next"),
+        (status = 400, description = "No such source, no such name, or no object", body = String)))]
+pub(super) async fn source_key_set(
+    State(routes): State<Routes>,
+    Path((name, key)): Path<(String, String)>,
+    body: String,
+) -> Result<StatusCode, Failure> {
+    routes.set(SymbolKind::Source, &name, &key, &body).await
+}
+
+/// Takes a configuration key of a source away; what its file says under that name stays.
+#[utoipa::path(delete, path = "/metadata/sources/{name}/confKeys/{key}", tag = "portable", operation_id = "metadata_source_key_delete",
+    params(("name" = String, Path, description = "The source"), ("key" = String, Path, description = "The configuration key")),
+    responses((status = 200, description = "Not there any more"),
+        (status = 400, description = "No such source", body = String)))]
+pub(super) async fn source_key_delete(
+    State(routes): State<Routes>,
+    Path((name, key)): Path<(String, String)>,
+) -> Result<StatusCode, Failure> {
+    routes.unset(SymbolKind::Source, &name, &key).await
+}
+
+/// Sets a configuration key of a sink, which an action names by `resourceId`.
+#[utoipa::path(put, path = "/metadata/sinks/{name}/confKeys/{key}", tag = "portable", operation_id = "metadata_sink_key_set",
+    params(("name" = String, Path, description = "The sink"), ("key" = String, Path, description = "The configuration key")),
+    request_body = Object,
+    responses((status = 200, description = "Set; rules take notice when they are started next"),
+        (status = 400, description = "No such sink, no such name, or no object", body = String)))]
+pub(super) async fn sink_key_set(
+    State(routes): State<Routes>,
+    Path((name, key)): Path<(String, String)>,
+    body: String,
+) -> Result<StatusCode, Failure> {
+    routes.set(SymbolKind::Sink, &name, &key, &body).await
+}
+
+/// Takes a configuration key of a sink away.
+#[utoipa::path(delete, path = "/metadata/sinks/{name}/confKeys/{key}", tag = "portable", operation_id = "metadata_sink_key_delete",
+    params(("name" = String, Path, description = "The sink"), ("key" = String, Path, description = "The configuration key")),
+    responses((status = 200, description = "Not there any more"),
+        (status = 400, description = "No such sink", body = String)))]
+pub(super) async fn sink_key_delete(
+    State(routes): State<Routes>,
+    Path((name, key)): Path<(String, String)>,
+) -> Result<StatusCode, Failure> {
+    routes.unset(SymbolKind::Sink, &name, &key).await
+}
+
+/// The configuration keys that were made over this interface, each with its symbol.
+#[utoipa::path(get, path = "/metadata/resources", tag = "portable", operation_id = "metadata_resources",
+    responses((status = 200, description = "`sinks` and `sources`: one object for each symbol, key → symbol; null when there are none", body = Object)))]
+pub(super) async fn resources(State(routes): State<Routes>) -> Response {
+    let of = |kind| -> Json {
+        let symbols = routes.host.shared.kept.all_keys(kind).into_iter();
+        let list: Vec<Json> = symbols
+            .map(|(symbol, keys)| {
+                keys.into_keys()
+                    .map(|key| (key, Json::from(symbol.as_str())))
+                    .collect::<Map<_, _>>()
+                    .into()
+            })
+            .collect();
+        if list.is_empty() {
+            Json::Null
+        } else {
+            list.into()
+        }
+    };
+    document(&json!({"sinks": of(SymbolKind::Sink), "sources": of(SymbolKind::Source)}))
+}
+
+/// What operators of graph rules say about themselves; there are no such rules here.
+#[utoipa::path(get, path = "/metadata/operators", tag = "portable", operation_id = "metadata_operators",
+    responses((status = 200, description = "Empty", body = Vec<Object>)))]
+pub(super) async fn operators() -> Response {
+    document(&Vec::<Json>::new())
+}
+
 /// Whether a source could be reached; no plugin can say.
 #[utoipa::path(post, path = "/metadata/sources/connection/{name}", tag = "portable", operation_id = "metadata_source_connection",
     params(("name" = String, Path, description = "The source")),
@@ -182,29 +267,90 @@ impl Routes {
         match self.metadata(kind, name).await {
             Some(Json::Object(metadata)) if metadata.contains_key("about") => Ok(metadata),
             Some(_) => Err(Failure::Bad(format!("not found about of {name}.json"))),
-            None => Err(not_found(name)),
+            None => Err(not_found(kind, name)),
         }
     }
 
     async fn yaml(&self, kind: SymbolKind, name: &str) -> Result<Response, Failure> {
         let path = self
             .file(kind, name, "yaml")
-            .ok_or_else(|| not_found(name))?;
-        let Some(bytes) = read(path).await else {
-            return Err(not_found(name));
+            .ok_or_else(|| not_found(kind, name))?;
+        let keys = self.host.shared.kept.keys(kind, name);
+        let file = match read(path).await {
+            Some(bytes) => Sections::parse(&bytes).map_err(Failure::Bad)?,
+            None if keys.is_empty() => return Err(not_found(kind, name)),
+            None => Sections::default(),
         };
-        let sections = Sections::parse(&bytes).map_err(Failure::Bad)?;
+        let sections = file.with(keys);
         let masked: Map<String, Json> = sections
             .into_iter()
             .map(|(key, section)| (key, masked(Json::Object(section))))
             .collect();
         Ok(document(&masked))
     }
+
+    async fn set(
+        &self,
+        kind: SymbolKind,
+        name: &str,
+        key: &str,
+        body: &str,
+    ) -> Result<StatusCode, Failure> {
+        self.known(kind, name, key)?;
+        let properties = object(body)
+            .map_err(|reason| worded(&format!("Type conversion failed:{name}.{reason}")))?;
+        let kept = &self.host.shared.kept;
+        let before = kept.keys(kind, name);
+        let properties = unmasked(properties, before.get(key)).map_err(|it| worded(&it))?;
+        let set = kept.set_key(kind, name, key, Some(properties)).await;
+        set.map_err(|reason| not_written(kind, name, &reason))?;
+        Ok(StatusCode::OK)
+    }
+
+    async fn unset(&self, kind: SymbolKind, name: &str, key: &str) -> Result<StatusCode, Failure> {
+        self.known(kind, name, key)?;
+        let kept = &self.host.shared.kept;
+        let unset = kept.set_key(kind, name, key, None).await;
+        unset.map_err(|reason| not_written(kind, name, &reason))?;
+        Ok(StatusCode::OK)
+    }
+
+    /// Whether a plugin serves the symbol, and the key can be one.
+    fn known(&self, kind: SymbolKind, name: &str, key: &str) -> Result<(), Failure> {
+        if key.parse::<Key>().is_err() {
+            return Err(Failure::Bad(format!(
+                "id '{key}' contains invalid characters: only alphanumeric, hyphens and underscores are allowed"
+            )));
+        }
+        match self.host.registry.find(kind, name) {
+            Some(_) => Ok(()),
+            None => Err(not_found(kind, name)),
+        }
+    }
 }
 
-fn not_found(name: &str) -> Failure {
-    let message = format!("This plugin was not found:{name}");
-    Failure::Worded(Box::new(failure(StatusCode::BAD_REQUEST, CODE, &message)))
+/// Properties as an object.
+fn object(body: &str) -> Result<Map<String, Json>, String> {
+    serde_json::from_str(body).map_err(|error| error.to_string())
+}
+
+fn not_found(kind: SymbolKind, name: &str) -> Failure {
+    worded(&format!(
+        "This plugin was not found:{}.{name}",
+        folder(kind)
+    ))
+}
+
+fn not_written(kind: SymbolKind, name: &str, reason: &str) -> Failure {
+    let folder = folder(kind);
+    worded(&format!(
+        "Failed to write data to file:{folder}.{name}.{reason}"
+    ))
+}
+
+/// A refusal that concerns configuration keys.
+fn worded(message: &str) -> Failure {
+    Failure::Worded(Box::new(failure(StatusCode::BAD_REQUEST, CODE, message)))
 }
 
 async fn read(path: PathBuf) -> Option<Vec<u8>> {
@@ -267,7 +413,7 @@ fn translated(properties: &Json) -> Json {
 }
 
 /// With what sounds like a secret covered.
-fn masked(value: Json) -> Json {
+pub(super) fn masked(value: Json) -> Json {
     match value {
         Json::Object(members) => members
             .into_iter()

@@ -20,6 +20,7 @@ use super::reply::{Failure, cause, document, is_ours, text};
 use super::uploads::{is_multipart, save};
 use super::{Routes, shown};
 use crate::host::shown_directory;
+use crate::kept::Request as KeptRequest;
 use crate::manifest::Manifest;
 use crate::package::{KIND, upstream_text};
 
@@ -45,7 +46,7 @@ pub(super) struct PluginObject {
 #[derive(Debug, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct InstallRequest {
-    name: String,
+    pub(super) name: String,
     /// `http`, `https` or `file`; ends with `.zip`.
     file: String,
     /// Arguments of `install.sh`.
@@ -53,37 +54,33 @@ pub(super) struct InstallRequest {
 }
 
 /// A request with where its package is.
-struct Wanted {
+pub(super) struct Wanted {
     name: PluginName,
     source: Source,
     /// For people: the address, or what it is instead.
     uri: String,
     shell_paras: Vec<String>,
     /// The file that an upload was written to; goes with this.
-    _file: Option<tempfile::TempPath>,
+    file: Option<tempfile::TempPath>,
+}
+
+impl Wanted {
+    /// The request again, where its package can be fetched by it once more.
+    fn request(&self) -> Option<String> {
+        let paras = (!self.shell_paras.is_empty()).then_some(&self.shell_paras);
+        self.file.is_none().then(|| {
+            json!({"name": self.name.key, "file": self.uri, "shellParas": paras}).to_string()
+        })
+    }
 }
 
 /// All portable plugins.
 #[utoipa::path(get, path = "/plugins/portables", tag = "portable", operation_id = "portables_list",
     responses((status = 200, description = "By name", body = Vec<PluginObject>)))]
 pub(super) async fn list(State(routes): State<Routes>) -> Result<Response, Failure> {
-    let filter = InstallationFilter {
-        kind: Some(KIND),
-        health: None,
-    };
-    let mut page = PageQuery {
-        cursor: None,
-        limit: Some(PageQuery::MAX_LIMIT),
-    };
-    let mut objects = Vec::new();
-    loop {
-        let found = routes.platform.installations(&filter, &page).await?;
-        objects.extend(found.items.iter().filter_map(|view| routes.object(view)));
-        match found.next {
-            Some(next) => page.cursor = Some(next),
-            None => return Ok(document(&objects)),
-        }
-    }
+    let all = routes.all().await?;
+    let objects: Vec<PluginObject> = all.iter().filter_map(|it| routes.object(it)).collect();
+    Ok(document(&objects))
 }
 
 /// Installs a plugin and waits until it works.
@@ -266,7 +263,7 @@ pub(super) async fn function(
 }
 
 /// Why something is not done: eKuiper's cause, or a problem that it has no words for.
-enum Refusal {
+pub(super) enum Refusal {
     Text(String),
     Problem(Problem),
 }
@@ -291,9 +288,9 @@ impl From<Problem> for Refusal {
 }
 
 /// What was sent, before it is looked at.
-struct Asked {
-    request: InstallRequest,
-    upload: Option<tempfile::TempPath>,
+pub(super) struct Asked {
+    pub(super) request: InstallRequest,
+    pub(super) upload: Option<tempfile::TempPath>,
 }
 
 impl Asked {
@@ -375,7 +372,7 @@ impl Routes {
     }
 
     /// eKuiper's own checks of a request, in its order.
-    async fn check(&self, who: &Principal, asked: Asked) -> Result<Wanted, Refusal> {
+    pub(super) async fn check(&self, who: &Principal, asked: Asked) -> Result<Wanted, Refusal> {
         let Asked { request, upload } = asked;
         let name = request.name.trim();
         if name.is_empty() {
@@ -408,7 +405,7 @@ impl Routes {
             source,
             uri: request.file,
             shell_paras,
-            _file: upload,
+            file: upload,
         })
     }
 
@@ -446,7 +443,7 @@ impl Routes {
             expected_key: Some(wanted.name.key.to_string()),
             options,
         };
-        let uri = wanted.uri;
+        let (uri, _file) = (wanted.uri, wanted.file);
         self.platform
             .take_in(wanted.source, options)
             .await
@@ -469,15 +466,17 @@ impl Routes {
             })
     }
 
-    async fn install(&self, who: &Principal, wanted: Wanted) -> Result<(), Refusal> {
-        let name = wanted.name.clone();
+    pub(super) async fn install(&self, who: &Principal, wanted: Wanted) -> Result<(), Refusal> {
+        let (name, request) = (wanted.name.clone(), wanted.request());
         let intake = self.take_in(wanted, Json::Null).await?;
         let options = InstallOptions::default();
         let begun = self
             .platform
             .install(who, &name, intake.version.id, options)
             .await;
-        self.finish(begun).await
+        self.finish(begun).await?;
+        self.remember(&name, &intake, request).await;
+        Ok(())
     }
 
     async fn upgrade(
@@ -486,12 +485,13 @@ impl Routes {
         wanted: Wanted,
         view: InstallationView,
     ) -> Result<(), Refusal> {
-        let name = wanted.name.clone();
+        let (name, request) = (wanted.name.clone(), wanted.request());
         let on = view.wanted.is_on();
         let set = view.current.map_or(Json::Null, |version| version.options);
         let intake = self.take_in(wanted, set).await?;
         let begun = self.platform.upgrade(who, &name, intake.version.id).await;
         self.finish(begun).await?;
+        self.remember(&name, &intake, request).await;
         if on {
             return Ok(());
         }
@@ -500,10 +500,23 @@ impl Routes {
         self.finish(begun).await
     }
 
+    /// Keeps the request for an export, or forgets an earlier one.
+    async fn remember(&self, name: &PluginName, intake: &Intake, request: Option<String>) {
+        let request = request.map(|text| KeptRequest {
+            digest: intake.digest.to_string(),
+            text,
+        });
+        let kept = &self.host.shared.kept;
+        kept.set_request(name.key.as_str(), request).await;
+    }
+
     async fn uninstall(&self, who: &Principal, name: &PluginName) -> Result<(), Refusal> {
         let operation = self.platform.uninstall(who, name, false).await?;
         let outcome = self.platform.wait(operation).await?;
-        outcome.into_result().map_err(Refusal::from)
+        outcome.into_result().map_err(Refusal::from)?;
+        let kept = &self.host.shared.kept;
+        kept.set_request(name.key.as_str(), None).await;
+        Ok(())
     }
 
     /// Waits for a change and words its failure as eKuiper does: by the text of the step that failed.
@@ -524,8 +537,32 @@ impl Routes {
         ))
     }
 
+    /// All installations of this kind.
+    pub(super) async fn all(&self) -> Result<Vec<InstallationView>, Problem> {
+        let filter = InstallationFilter {
+            kind: Some(KIND),
+            health: None,
+        };
+        let mut page = PageQuery {
+            cursor: None,
+            limit: Some(PageQuery::MAX_LIMIT),
+        };
+        let mut all = Vec::new();
+        loop {
+            let found = self.platform.installations(&filter, &page).await?;
+            all.extend(found.items);
+            match found.next {
+                Some(next) => page.cursor = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
     /// The installation of that name, when it has a version in force.
-    async fn installed(&self, name: &PluginName) -> Result<Option<InstallationView>, Problem> {
+    pub(super) async fn installed(
+        &self,
+        name: &PluginName,
+    ) -> Result<Option<InstallationView>, Problem> {
         match self.platform.installation(&name.to_string()).await {
             Ok(view) => Ok(Some(view).filter(|view| view.current.is_some())),
             Err(problem) if problem.code == codes::PLUGIN_NOT_FOUND => Ok(None),

@@ -1,0 +1,266 @@
+//! eKuiper's `GET /data/export` and `POST /data/import`: streams, rules, plugins and configuration keys as
+//! one document, out and in again.
+//!
+//! What the document may hold besides, and this server has not (tables, native plugins, connections,
+//! schemas, services, scripts, uploads), is empty on the way out, and answered with a reason for each
+//! entry on the way in.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use plugyard_flow::FlowService;
+use plugyard_http::{ApiResult, Caller, Envelope, Principal, RouteRight, Unhurried, ekuiper};
+use plugyard_model::Problem;
+use plugyard_model::rights::Right;
+use plugyard_portable::{Carried, Transfer};
+use plugyard_symbol::SymbolKind;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Larger documents are refused.
+const LIMIT: usize = 32 * 1024 * 1024;
+/// Said of what this server has not.
+const NOT_HERE: &str = "not supported by this server";
+
+/// What the document is made of and goes into.
+#[derive(Clone)]
+pub(super) struct Data {
+    pub(super) flow: FlowService,
+    pub(super) plugins: Transfer,
+}
+
+pub(super) fn routes(data: Data) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(export))
+        .routes(routes!(import))
+        .layer(axum::extract::DefaultBodyLimit::max(LIMIT))
+        .with_state(data)
+}
+
+/// Both concern everything there is.
+pub(super) fn rights() -> Vec<RouteRight> {
+    let right = |method, path| RouteRight {
+        method,
+        path,
+        right: Right::Admin,
+        envelope: Envelope::Ekuiper,
+    };
+    vec![
+        right(Method::GET, "/data/export"),
+        right(Method::POST, "/data/import"),
+    ]
+}
+
+/// Everything by name, each as text; in an answer to an import, why an entry was not taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schema(as = DataDocument)]
+struct Document {
+    /// Statements.
+    streams: Carried,
+    tables: Carried,
+    /// JSON of rules.
+    rules: Carried,
+    native_plugins: Carried,
+    /// Requests to install, as JSON.
+    portable_plugins: Carried,
+    /// Configuration keys of a source, as JSON.
+    source_config: Carried,
+    /// Configuration keys of a sink, as JSON.
+    sink_config: Carried,
+    connection_config: Carried,
+    #[serde(rename = "Service")]
+    service: Carried,
+    #[serde(rename = "Schema")]
+    schema: Carried,
+    uploads: Carried,
+    scripts: Carried,
+}
+
+/// What an import was answered.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[schema(as = DataImported)]
+struct Imported {
+    error_msg: String,
+    config_response: Document,
+}
+
+/// Where the document to import is.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+#[schema(as = DataImport)]
+struct Asked {
+    /// The document as text.
+    content: String,
+    /// An address; not supported, send the content.
+    file: String,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Manner {
+    /// `1`: add to what is there, instead of taking its place.
+    #[serde(default)]
+    partial: String,
+}
+
+/// Streams, rules, plugins and configuration keys as one document.
+#[utoipa::path(get, path = "/data/export", tag = "server", operation_id = "data_export",
+    responses((status = 200, description = "The document", body = Document)))]
+async fn export(State(data): State<Data>) -> ApiResult<Response> {
+    let document = Document {
+        streams: data.streams(),
+        rules: data.rules(),
+        portable_plugins: data.plugins.plugins().await?,
+        source_config: data.plugins.keys(SymbolKind::Source),
+        sink_config: data.plugins.keys(SymbolKind::Sink),
+        ..Document::default()
+    };
+    let mut response = ekuiper::document(&document);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CONTENT_DISPOSITION, "Attachment"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+/// Puts a document in the place of all streams, rules, plugins and configuration keys, or beside them.
+///
+/// A plugin that is installed by the very request in the document goes on as it is.
+#[utoipa::path(post, path = "/data/import", tag = "server", operation_id = "data_import",
+    params(Manner), request_body = Asked,
+    responses((status = 200, description = "All of it was taken", body = Imported),
+        (status = 400, description = "What was not taken, and why; the rest was", body = String)))]
+async fn import(
+    State(data): State<Data>,
+    Query(manner): Query<Manner>,
+    _: Unhurried,
+    Caller(who): Caller,
+    body: String,
+) -> ApiResult<Response> {
+    let refused = |text: String| Ok(ekuiper::failure(StatusCode::BAD_REQUEST, 1001, &text));
+    let asked: Asked = match serde_json::from_str(&body) {
+        Ok(asked) => asked,
+        Err(error) => return refused(format!("Invalid body: Error decoding json: {error}")),
+    };
+    match (asked.content.is_empty(), asked.file.is_empty()) {
+        (false, false) => {
+            return refused("Invalid body: Cannot specify both content and file".to_owned());
+        }
+        (true, true) => return refused("Invalid body: must specify content or file".to_owned()),
+        (true, false) => return refused(format!("file: {NOT_HERE}, send the content")),
+        (false, true) => {}
+    }
+    // Read as a whole before anything is taken away.
+    let document: Document = match serde_json::from_str(&asked.content) {
+        Ok(document) => document,
+        Err(error) => return refused(format!("configuration unmarshal with error {error}")),
+    };
+    // A client that goes away does not leave half of it behind.
+    let partial = manner.partial == "1";
+    let done = tokio::spawn(async move { data.take(&who, document, partial).await });
+    let failed = match done.await {
+        Ok(failed) => failed?,
+        Err(error) => return refused(error.to_string()),
+    };
+    if failed == Document::default() {
+        let imported = Imported {
+            error_msg: String::new(),
+            config_response: failed,
+        };
+        return Ok(ekuiper::document(&imported).into_response());
+    }
+    refused(serde_json::to_string(&failed).unwrap_or_default())
+}
+
+impl Data {
+    fn streams(&self) -> Carried {
+        let statement = |name: String| {
+            let described = self.flow.describe_stream(&name).ok()?;
+            let statement = described.get("Statement")?.as_str()?.to_owned();
+            Some((name, statement))
+        };
+        let names = self.flow.streams().into_iter().map(|stream| stream.name);
+        names.filter_map(statement).collect()
+    }
+
+    fn rules(&self) -> Carried {
+        let json = |id: String| Some((id.clone(), self.flow.rule_json(&id).ok()?.to_string()));
+        let ids = self.flow.rules().into_iter().map(|rule| rule.id);
+        ids.filter_map(json).collect()
+    }
+
+    /// Takes a document in; what was not taken, and why.
+    async fn take(
+        &self,
+        who: &Principal,
+        wanted: Document,
+        partial: bool,
+    ) -> Result<Document, Problem> {
+        if !partial {
+            for id in self.rules().into_keys() {
+                // Another client may have been faster.
+                let _ = self.flow.delete_rule(&id).await;
+            }
+            for name in self.streams().into_keys() {
+                let _ = self.flow.drop_stream(&name, true).await;
+            }
+            self.plugins
+                .keep_only(who, &wanted.portable_plugins)
+                .await?;
+        }
+        let not_here = |entries: Carried| -> Carried {
+            let names = entries.into_keys();
+            names.map(|name| (name, NOT_HERE.to_owned())).collect()
+        };
+        let keys = |kind, wanted| self.plugins.set_keys(kind, wanted, partial);
+        Ok(Document {
+            // Before what is started with them.
+            source_config: keys(SymbolKind::Source, &wanted.source_config).await,
+            sink_config: keys(SymbolKind::Sink, &wanted.sink_config).await,
+            portable_plugins: self.plugins.install(who, &wanted.portable_plugins).await,
+            streams: self.take_streams(wanted.streams).await,
+            rules: self.take_rules(wanted.rules).await,
+            tables: not_here(wanted.tables),
+            native_plugins: not_here(wanted.native_plugins),
+            connection_config: not_here(wanted.connection_config),
+            service: not_here(wanted.service),
+            schema: not_here(wanted.schema),
+            uploads: not_here(wanted.uploads),
+            scripts: not_here(wanted.scripts),
+        })
+    }
+
+    async fn take_streams(&self, wanted: Carried) -> Carried {
+        let there = self.streams();
+        let mut failed = BTreeMap::new();
+        for (name, sql) in wanted {
+            let done = if there.contains_key(&name) {
+                self.flow.replace_stream(&name, &sql).await
+            } else {
+                self.flow.create_stream(&sql).await.map(drop)
+            };
+            if let Err(error) = done {
+                failed.insert(name, error.to_string());
+            }
+        }
+        failed
+    }
+
+    async fn take_rules(&self, wanted: Carried) -> Carried {
+        let mut failed = BTreeMap::new();
+        for (id, json) in wanted {
+            if let Err(error) = self.flow.put_rule(&id, &json).await {
+                failed.insert(id, error.to_string());
+            }
+        }
+        failed
+    }
+}
