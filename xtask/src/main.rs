@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod bridge;
 mod conformance;
 mod demo;
 mod docs;
@@ -48,6 +49,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Write the reference pages that follow from the code.
     Docs(docs::Arguments),
+    /// Build the script for messages of plugin pages from its TypeScript source.
+    Bridge,
     /// Feed hostile bytes to whatever reads foreign ones.
     Fuzz(fuzz::Arguments),
     /// Check the rules of the workspace that no compiler checks.
@@ -65,6 +68,7 @@ fn main() -> std::process::ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Docs(arguments) => docs::run(&arguments),
+        Chore::Bridge => bridge::run(),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Tidy => tidy::run(),
     };

@@ -137,6 +137,18 @@ pub(crate) fn install_missing(allowed: bool) -> Result<()> {
     if !process::capture(command("ip").arg("-V")).is_ok_and(|answer| answer.status.success()) {
         missing.push("iproute2");
     }
+    // The client for pages and the example application run in it.
+    if !process::capture(command("node").arg("--version"))
+        .is_ok_and(|answer| answer.status.success())
+    {
+        missing.push("nodejs");
+    }
+    // Plugin pages are opened in a real browser.
+    if !process::capture(command("chromium").arg("--version"))
+        .is_ok_and(|answer| answer.status.success())
+    {
+        missing.push("chromium");
+    }
     if missing.is_empty() || !allowed {
         return Ok(());
     }
