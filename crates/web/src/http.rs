@@ -3,12 +3,14 @@
 //! Bodies are those of the registry: camelCase, times in RFC 3339. Refusals are problems like everywhere
 //! under `/v1`.
 
+mod assets;
 mod bridge;
 mod callbacks;
 mod import;
 mod market;
 mod pages;
 mod plugins;
+mod settings;
 mod url;
 mod usages;
 mod viewers;
@@ -33,7 +35,9 @@ impl WebHost {
         };
         // One line for each file.
         OpenApiRouter::new()
+            .merge(assets::router())
             .merge(plugins::router())
+            .merge(settings::router())
             .merge(market::router())
             .merge(import::router())
             .merge(viewers::router())
@@ -50,9 +54,11 @@ impl WebHost {
 /// Which right each route needs.
 pub fn rights() -> Vec<RouteRight> {
     // One line for each file.
-    let tables: [&[Entry]; 10] = [
+    let tables: [&[Entry]; 12] = [
         import::RIGHTS,
+        assets::RIGHTS,
         plugins::RIGHTS,
+        settings::RIGHTS,
         market::RIGHTS,
         viewers::RIGHTS,
         usages::RIGHTS,

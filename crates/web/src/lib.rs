@@ -13,6 +13,7 @@
 mod assets;
 pub mod columns;
 pub mod composer;
+mod doctor;
 mod entity;
 pub mod events;
 mod health;
@@ -30,6 +31,7 @@ mod records;
 mod settings;
 pub mod signature;
 mod site;
+mod site_rules;
 mod states;
 mod status_file;
 pub mod url;

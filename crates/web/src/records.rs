@@ -1,5 +1,8 @@
 //! Records: rows of `plugins`. They stay when a plugin is uninstalled, and live again when it comes back.
 
+mod draft;
+mod write;
+
 use plugyard_model::{Problem, codes};
 use plugyard_store::StoreError;
 use sea_orm::ActiveValue::Unchanged;

@@ -17,8 +17,6 @@ pub(crate) const SYSTEM_URL: &str = "system_url";
 pub(crate) const ACCESS_PATH_MAX: &str = "plugins.access_path_max";
 /// What to do about dependencies that no hook resolves: `warn`, `require`, `ignore`.
 pub(crate) const FOREIGN_DEPENDENCIES: &str = "plugins.foreign_dependencies";
-/// How many former versions stay.
-pub(crate) const BACKUPS_KEPT: &str = "plugins.backups_kept";
 /// How `{parameter}` is put in.
 pub(crate) const PARAMETER_ENCODING: &str = "plugin_usages.parameter_encoding";
 

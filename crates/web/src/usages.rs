@@ -11,6 +11,8 @@ pub(crate) mod listing;
 pub(crate) mod schema;
 pub(crate) mod sources;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
 use crate::site::Site;
 

@@ -53,6 +53,10 @@ super::codes! {
     IDEMPOTENCY_KEY_UNSETTLED = "idempotency_key_unsettled", 409, Conflict,
         en: ["Outcome not known", "The server ended while it worked on the first request with this `Idempotency-Key`, so nobody knows whether it had an effect", "look at what is there (`plugyard operation list`), then send the request with a new key if it is still needed"],
         zh: ["结果未知", "服务器在处理使用此 `Idempotency-Key` 的首个请求时结束，无法得知其是否生效", "请先查看现状（`plugyard operation list`），如仍需要，请用新的键重新发送"];
+    /// The first request with an `Idempotency-Key` had its effect, and its answer told a secret, which nobody keeps.
+    IDEMPOTENCY_ANSWER_TOLD = "idempotency_answer_told", 409, Conflict,
+        en: ["Done before", "The first request with this `Idempotency-Key` was carried out; its answer held a secret, which is told only once", "if the secret is lost, take back what was made and make another with a new key"],
+        zh: ["此前已完成", "使用此 `Idempotency-Key` 的首个请求已执行；其响应包含只告知一次的机密", "如机密已丢失，请撤销所创建的内容，并用新的键重新创建"];
     /// An `Idempotency-Key` that stands for another request.
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", 409, Conflict,
         en: ["Idempotency key in use", "The request's `Idempotency-Key` cannot be used: {reason}", "send a new key with a new request"],

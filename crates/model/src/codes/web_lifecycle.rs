@@ -1,10 +1,6 @@
 //! Codes of what happens to web plugins: install, upgrade, activation, removal, and the site's settings.
 
 super::codes! {
-    /// A record whose fields have several errors; the findings name each.
-    RECORD_INVALID = "record_invalid", 422, PackageErrors,
-        en: ["Record has errors", "The record of `{fskey}` has {count} errors", ""],
-        zh: ["记录有错误", "`{fskey}` 的记录有 {count} 处错误", ""];
     /// An fskey that a record has already, deleted ones and other cases of letters included.
     E_FSKEY_DUPLICATE = "E_FSKEY_DUPLICATE", 409, Conflict,
         en: ["fskey exists already", "There is `{existing}` already, and letters of another case make no other plugin", "choose another fskey, or install the package of `{existing}` again"],
@@ -81,10 +77,6 @@ super::codes! {
     SETTING_INVALID = "setting_invalid", 422, PackageErrors,
         en: ["Value not accepted", "`{key}` is {expected}", ""],
         zh: ["值不被接受", "`{key}` 应为：{expected}", ""];
-    /// Several settings that cannot be set as they were sent.
-    SETTINGS_INVALID = "settings_invalid", 422, PackageErrors,
-        en: ["Settings have errors", "{count} of the settings have errors; none was changed", ""],
-        zh: ["设置有错误", "{count} 项设置有错误，均未更改", ""];
     /// Nothing resolves what a plugin requires of PHP.
     W_FOREIGN_DEPENDENCIES_NOT_RESOLVED = "W_FOREIGN_DEPENDENCIES_NOT_RESOLVED", 422, PackageErrors,
         en: ["Dependencies not resolved", "`composer.json` of `{fskey}` requires {packages}, and no command resolves it", "set `web.hooks.dependencies`, or see to it in the application"],

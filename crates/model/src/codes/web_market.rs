@@ -61,4 +61,16 @@ super::codes! {
     E_MARKET_INVALID = "E_MARKET_INVALID", 422, Usage,
         en: ["Market not possible", "`{field}` cannot be used: {reason}", ""],
         zh: ["插件市场无效", "`{field}` 无法使用：{reason}", ""];
+    /// A directory that is no market, or something that is not published there.
+    E_MARKET_NOT_THERE = "E_MARKET_NOT_THERE", 404, NotFound,
+        en: ["Not there", "{reason}", "make a market with `plugyard market init`, or name its directory with `--in`"],
+        zh: ["不存在", "{reason}", "请用 `plugyard market init` 创建市场，或用 `--in` 指定其目录"];
+    /// A directory that is a market already, or a version that is published with other bytes.
+    E_MARKET_TAKEN = "E_MARKET_TAKEN", 409, Conflict,
+        en: ["Taken", "{reason}", "a version is published once: raise the version"],
+        zh: ["已被占用", "{reason}", "同一版本只能发布一次：请提高版本号"];
+    /// A market's own directory that cannot be used as it is.
+    E_MARKET_UNUSABLE = "E_MARKET_UNUSABLE", 500, Failed,
+        en: ["Market not usable", "{reason}", ""],
+        zh: ["市场无法使用", "{reason}", ""];
 }

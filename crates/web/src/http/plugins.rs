@@ -1,65 +1,615 @@
-//! `/v1/web/plugins`: records.
+//! `/v1/web/plugins`: records, what is loaded, and whether all agrees.
 
-use axum::extract::{RawQuery, State};
-use axum::http::Method;
-use plugyard_http::{ApiResult, Json, Path};
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use plugyard_http::{ApiResult, Caller, Cursor, Json, Language, PageQuery, Path, Query, Unhurried};
 use plugyard_model::rights::Right;
-use serde_json::{Value, json};
+use plugyard_model::{Finding, Lang, PluginName, Problem, codes};
+use plugyard_platform::config::{ConfigChange, ConfigInput};
+use plugyard_platform::kind::Action;
+use plugyard_platform::{ChangeRequest, InstallationView, Outcome};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Entry;
-use crate::host::Web;
-use crate::records;
+use crate::entity::plugin::Model;
+use crate::host::{Web, now};
+use crate::lifecycle::dependants_in_order;
+use crate::package::KIND;
+use crate::{records, states};
 
 pub(super) const RIGHTS: &[Entry] = &[
     (Method::GET, "/v1/web/plugins", Right::PluginRead),
+    (Method::POST, "/v1/web/plugins", Right::PluginInstall),
     (Method::GET, "/v1/web/plugins/{fskey}", Right::PluginRead),
+    (Method::PATCH, "/v1/web/plugins/{fskey}", Right::PluginConfigure),
+    (Method::DELETE, "/v1/web/plugins/{fskey}", Right::PluginRemove),
+    (Method::POST, "/v1/web/plugins/{fskey}/activate", Right::PluginOperate),
+    (Method::POST, "/v1/web/plugins/{fskey}/deactivate", Right::PluginOperate),
+    (Method::POST, "/v1/web/plugins/{fskey}/rollback", Right::PluginInstall),
+    (Method::POST, "/v1/web/plugins/{fskey}/purge", Right::PluginRemove),
+    (Method::POST, "/v1/web/plugins/{fskey}/crash", Right::PluginOperate),
+    (Method::GET, "/v1/web/plugins/{fskey}/verify", Right::PluginRead),
+    (Method::GET, "/v1/web/doctor", Right::PluginRead),
+    (Method::POST, "/v1/web/sync-status", Right::PluginOperate),
 ];
+
+/// Within so many milliseconds a second crash counts.
+const CRASHES_WITHIN: i64 = 5 * 60 * 1000;
 
 pub(super) fn router() -> OpenApiRouter<Web> {
     OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show))
+        .routes(routes!(list, create))
+        .routes(routes!(show, change, delete))
+        .routes(routes!(activate))
+        .routes(routes!(deactivate))
+        .routes(routes!(rollback))
+        .routes(routes!(purge))
+        .routes(routes!(crash))
+        .routes(routes!(verify))
+        .routes(routes!(doctor))
+        .routes(routes!(sync_status))
+}
+
+/// Which plugins.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Only those of this type, 1 to 5.
+    #[param(minimum = 1, maximum = 5)]
+    r#type: Option<i16>,
+    /// Only those that can be selected there, e.g. `sendEmail`.
+    scene: Option<String>,
+    /// Only those that are enabled, or only those that are not.
+    enabled: Option<bool>,
+    /// Only those the market has a newer version of, or only the others.
+    upgrade: Option<bool>,
+    /// Only those with this text in fskey or name, in whatever case.
+    search: Option<String>,
+    /// `deleted`: those that were uninstalled too.
+    include: Option<String>,
+    /// Where to go on: `next` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// How many at most, 1 to 500; 50 unless said otherwise.
+    limit: Option<u32>,
+}
+
+/// Whether records of what was uninstalled are shown.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ShowQuery {
+    /// `deleted`: also one that was uninstalled.
+    include: Option<String>,
 }
 
 /// The plugins of the application, by fskey
 #[utoipa::path(
-    get, path = "/v1/web/plugins", tag = "web", operation_id = "web_plugin_list",
-    responses((status = 200, description = "The records", body = serde_json::Value)),
+    get, path = "/v1/web/plugins", tag = "web", operation_id = "web_plugin_list", params(ListQuery),
+    responses((status = 200, description = "A page of records", body = serde_json::Value)),
 )]
-async fn list(State(web): State<Web>, RawQuery(query): RawQuery) -> ApiResult<Json<Value>> {
-    let database = web.host.database().map_err(plugyard_model::Problem::from)?;
-    let with_deleted = query.is_some_and(|query| query.contains("include=deleted"));
-    let rows = records::all(database.conn())
+async fn list(State(web): State<Web>, Query(query): Query<ListQuery>) -> ApiResult<Json<Value>> {
+    let deleted = with_deleted(query.include.as_deref())?;
+    let page = PageQuery {
+        cursor: query.cursor,
+        limit: query.limit,
+    };
+    let limit = page.limit()? as usize;
+    let after: Option<String> = page.cursor.as_ref().map(Cursor::position).transpose()?;
+    let search = query.search.map(|text| text.to_lowercase());
+    let liked = |row: &&Model| {
+        (deleted || row.deleted_at.is_none())
+            && query.r#type.is_none_or(|it| row.plugin_type == it)
+            && query.enabled.is_none_or(|it| (row.is_enabled == 1) == it)
+            && query.upgrade.is_none_or(|it| (row.is_upgrade == 1) == it)
+            && query
+                .scene
+                .as_ref()
+                .is_none_or(|scene| records::scene(row).contains(scene))
+            && search.as_ref().is_none_or(|text| {
+                row.fskey.to_lowercase().contains(text) || row.name.to_lowercase().contains(text)
+            })
+            && after.as_ref().is_none_or(|after| row.fskey > *after)
+    };
+    let rows = records::all(web.host.database().map_err(Problem::from)?.conn())
         .await
-        .map_err(plugyard_model::Problem::from)?;
-    let site = web
-        .host
-        .site()
-        .await
-        .map_err(plugyard_model::Problem::from)?;
-    let items: Vec<Value> = rows
-        .iter()
-        .filter(|row| with_deleted || row.deleted_at.is_none())
-        .map(|row| records::document(row, &site))
-        .collect();
-    Ok(Json(json!({ "items": items })))
+        .map_err(Problem::from)?;
+    let mut page: Vec<&Model> = rows.iter().filter(liked).take(limit + 1).collect();
+    let more = page.len() > limit;
+    page.truncate(limit);
+    let next = page.last().filter(|_| more).map(|row| Cursor::at(&row.fskey));
+    let views = web.platform.installations_of(&KIND).await?;
+    let site = web.host.site().await.map_err(Problem::from)?;
+    let mut items = Vec::with_capacity(page.len());
+    for row in page {
+        let view = views.iter().find(|it| it.plugin.key.as_str() == row.fskey);
+        let mut document = records::document(row, &site);
+        document["state"] = json!(web.state(row, view).await?);
+        items.push(document);
+    }
+    Ok(Json(json!({ "items": items, "next": next })))
+}
+
+/// Register a plugin that has no package
+///
+/// One that comes as a package is installed with `POST /v1/installations`.
+#[utoipa::path(
+    post, path = "/v1/web/plugins", tag = "web", operation_id = "web_plugin_create",
+    request_body = serde_json::Value,
+    responses(
+        (status = 201, description = "The record; `findings` are warnings", body = serde_json::Value),
+        (status = 422, description = "Everything that is wrong, at once"),
+    ),
+)]
+async fn create(
+    State(web): State<Web>,
+    Language(lang): Language,
+    Json(body): Json<Map<String, Value>>,
+) -> ApiResult<Response> {
+    let (row, findings) = web.host.create_record(&body).await?;
+    let answer = web.with_findings(&row, &findings, lang).await?;
+    let mut response = (StatusCode::CREATED, Json(answer)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/web/plugins/{}", row.fskey)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
 }
 
 /// One plugin of the application
 #[utoipa::path(
     get, path = "/v1/web/plugins/{fskey}", tag = "web", operation_id = "web_plugin_show",
-    params(("fskey" = String, Path, description = "The plugin")),
-    responses((status = 200, description = "The record", body = serde_json::Value)),
+    params(("fskey" = String, Path, description = "The plugin"), ShowQuery),
+    responses((status = 200, description = "The record and what is known beside it", body = serde_json::Value)),
 )]
-async fn show(State(web): State<Web>, Path(fskey): Path<String>) -> ApiResult<Json<Value>> {
-    let database = web.host.database().map_err(plugyard_model::Problem::from)?;
-    let row = records::live(database.conn(), &fskey).await?;
-    let site = web
-        .host
-        .site()
+async fn show(
+    State(web): State<Web>,
+    Path(fskey): Path<String>,
+    Query(query): Query<ShowQuery>,
+) -> ApiResult<Json<Value>> {
+    let deleted = with_deleted(query.include.as_deref())?;
+    let connection = web.host.database().map_err(Problem::from)?.conn();
+    let row = records::find(connection, &fskey)
         .await
-        .map_err(plugyard_model::Problem::from)?;
-    Ok(Json(records::document(&row, &site)))
+        .map_err(Problem::from)?
+        .filter(|row| deleted || row.deleted_at.is_none())
+        .ok_or_else(|| records::not_found(&fskey))?;
+    Ok(Json(web.document(&row).await?))
+}
+
+/// Change a plugin's record
+///
+/// Of a plugin that came as a package `pluginHost` and `upgradeCode` are written here; the rest is its manifest's.
+#[utoipa::path(
+    patch, path = "/v1/web/plugins/{fskey}", tag = "web", operation_id = "web_plugin_change",
+    params(("fskey" = String, Path, description = "The plugin")),
+    request_body = serde_json::Value,
+    responses(
+        (status = 200, description = "The record; `findings` are warnings", body = serde_json::Value),
+        (status = 422, description = "Everything that is wrong, at once"),
+    ),
+)]
+async fn change(
+    State(web): State<Web>,
+    Language(lang): Language,
+    Path(fskey): Path<String>,
+    Json(body): Json<Map<String, Value>>,
+) -> ApiResult<Json<Value>> {
+    let packaged = web.installation(&fskey).await?.is_some();
+    let (row, findings) = web.host.change_record(&fskey, &body, packaged).await?;
+    Ok(Json(web.with_findings(&row, &findings, lang).await?))
+}
+
+/// How to uninstall.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RemoveQuery {
+    /// `true`, `1`, `yes`: the plugin's data go too; `false`, `0`, `no`: they stay, as when nothing is said.
+    cleardata: Option<String>,
+    /// Take a theme away although a slot uses it: the slot becomes empty.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Uninstall a plugin, and wait for it
+///
+/// The record stays, hidden, and lives again when the plugin is installed again.
+#[utoipa::path(
+    delete, path = "/v1/web/plugins/{fskey}", tag = "web", operation_id = "web_plugin_delete",
+    params(("fskey" = String, Path, description = "The plugin"), RemoveQuery),
+    responses((status = 200, description = "The record as it is now", body = serde_json::Value)),
+)]
+async fn delete(
+    State(web): State<Web>,
+    Caller(who): Caller,
+    _: Unhurried,
+    Path(fskey): Path<String>,
+    Query(query): Query<RemoveQuery>,
+) -> ApiResult<Json<Value>> {
+    let clear = match query.cleardata.as_deref() {
+        None | Some("false" | "0" | "no") => false,
+        Some("true" | "1" | "yes") => true,
+        Some(_) => {
+            let reason = "`cleardata` is `true`, `1`, `yes`, `false`, `0` or `no`";
+            return Err(Problem::new(codes::REQUEST_INVALID).with("reason", reason).into());
+        }
+    };
+    match web.installation(&fskey).await? {
+        Some(view) => {
+            let request = ChangeRequest::Uninstall { keep_data: !clear };
+            web.carry_out(&who, &view.plugin, request, query.force).await?;
+        }
+        None => web.host.delete_record(&fskey, query.force).await?,
+    }
+    let connection = web.host.database().map_err(Problem::from)?.conn();
+    let row = records::find(connection, &fskey)
+        .await
+        .map_err(Problem::from)?
+        .ok_or_else(|| records::not_found(&fskey))?;
+    Ok(Json(web.document(&row).await?))
+}
+
+/// Let the application load a plugin, and wait for it
+#[utoipa::path(
+    post, path = "/v1/web/plugins/{fskey}/activate", tag = "web", operation_id = "web_plugin_activate",
+    params(("fskey" = String, Path, description = "The plugin")),
+    responses((status = 200, description = "The record as it is now", body = serde_json::Value)),
+)]
+async fn activate(
+    State(web): State<Web>,
+    Caller(who): Caller,
+    _: Unhurried,
+    Path(fskey): Path<String>,
+) -> ApiResult<Json<Value>> {
+    web.switch(&who, &fskey, true).await?;
+    Ok(Json(web.shown(&fskey).await?))
+}
+
+/// How to deactivate.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Deactivate {
+    /// Deactivate also what depends on it, that first.
+    #[serde(default)]
+    cascade: bool,
+}
+
+/// Let the application load a plugin no longer, and wait for it
+#[utoipa::path(
+    post, path = "/v1/web/plugins/{fskey}/deactivate", tag = "web", operation_id = "web_plugin_deactivate",
+    params(("fskey" = String, Path, description = "The plugin")),
+    request_body = Option<Deactivate>,
+    responses((status = 200, description = "The record as it is now; `cascaded` went before it", body = serde_json::Value)),
+)]
+async fn deactivate(
+    State(web): State<Web>,
+    Caller(who): Caller,
+    _: Unhurried,
+    Path(fskey): Path<String>,
+    body: Option<Json<Deactivate>>,
+) -> ApiResult<Json<Value>> {
+    let cascade = body.is_some_and(|Json(body)| body.cascade);
+    let mut cascaded = Vec::new();
+    if cascade {
+        let connection = web.host.database().map_err(Problem::from)?.conn();
+        records::live(connection, &fskey).await?;
+        let rows = records::all(connection).await.map_err(Problem::from)?;
+        let all = states::all(connection).await.map_err(Problem::from)?;
+        cascaded = dependants_in_order(&rows, &all, &fskey);
+        for dependant in &cascaded {
+            web.switch(&who, dependant, false).await?;
+        }
+    }
+    web.switch(&who, &fskey, false).await?;
+    let mut document = web.shown(&fskey).await?;
+    document["cascaded"] = json!(cascaded);
+    Ok(Json(document))
+}
+
+/// Where to go back to.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    /// The version, e.g. `1.5.7`; the one before unless said otherwise.
+    to: Option<String>,
+    /// Go also to a version that the data may not fit.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Go back to a version by its name, and wait for it
+#[utoipa::path(
+    post, path = "/v1/web/plugins/{fskey}/rollback", tag = "web", operation_id = "web_plugin_rollback",
+    params(("fskey" = String, Path, description = "The plugin")),
+    request_body = Option<Rollback>,
+    responses((status = 200, description = "The record as it is now", body = serde_json::Value)),
+)]
+async fn rollback(
+    State(web): State<Web>,
+    Caller(who): Caller,
+    _: Unhurried,
+    Path(fskey): Path<String>,
+    body: Option<Json<Rollback>>,
+) -> ApiResult<Json<Value>> {
+    let Rollback { to, force } = body.map(|Json(body)| body).unwrap_or_default();
+    let view = web
+        .installation(&fskey)
+        .await?
+        .ok_or_else(|| records::not_found(&fskey))?;
+    let to = match to {
+        None => None,
+        Some(label) => {
+            let versions = web.platform.versions(&view.plugin).await?;
+            let named = versions.iter().find(|it| it.version.label == label);
+            let named = named.ok_or_else(|| {
+                Problem::new(codes::VERSION_NOT_FOUND)
+                    .about(&view.plugin)
+                    .with("version", &label)
+            })?;
+            Some(named.version.id)
+        }
+    };
+    let request = ChangeRequest::Rollback { to };
+    web.carry_out(&who, &view.plugin, request, force).await?;
+    Ok(Json(web.shown(&fskey).await?))
+}
+
+/// Forget a plugin that was uninstalled, for good
+#[utoipa::path(
+    post, path = "/v1/web/plugins/{fskey}/purge", tag = "web", operation_id = "web_plugin_purge",
+    params(("fskey" = String, Path, description = "The plugin")),
+    responses(
+        (status = 204, description = "Its row is gone; its number is not used again"),
+        (status = 409, description = "Files, assets or usages remain"),
+    ),
+)]
+async fn purge(State(web): State<Web>, Path(fskey): Path<String>) -> ApiResult<StatusCode> {
+    web.host.purge(&fskey).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the application says of a crash.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Crash {
+    /// What it met, for people.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    reason: String,
+}
+
+/// Say that loading a plugin ended the application
+///
+/// The second time within 5 minutes the plugin is quarantined: deactivated, with the reason.
+#[utoipa::path(
+    post, path = "/v1/web/plugins/{fskey}/crash", tag = "web", operation_id = "web_plugin_crash",
+    params(("fskey" = String, Path, description = "The plugin")),
+    request_body = Crash,
+    responses((status = 200, description = "Whether it is quarantined now", body = serde_json::Value)),
+)]
+async fn crash(
+    State(web): State<Web>,
+    Caller(who): Caller,
+    _: Unhurried,
+    Path(fskey): Path<String>,
+    Json(body): Json<Crash>,
+) -> ApiResult<Json<Value>> {
+    let count = web.host.crashed(&fskey, now() - CRASHES_WITHIN).await?;
+    let quarantined = count >= 2;
+    if quarantined {
+        let reason: String = body.reason.chars().take(2000).collect();
+        tracing::warn!(%fskey, %reason, "Loading `{fskey}` ended the application twice; it is deactivated");
+        web.switch(&who, &fskey, false).await?;
+        let reason = format!("quarantined: loading it ended the application twice: {reason}");
+        web.host.quarantined(&fskey, &reason).await.map_err(Problem::from)?;
+    }
+    Ok(Json(json!({ "crashes": count, "quarantined": quarantined })))
+}
+
+/// Compare the files of a plugin with its package
+#[utoipa::path(
+    get, path = "/v1/web/plugins/{fskey}/verify", tag = "web", operation_id = "web_plugin_verify",
+    params(("fskey" = String, Path, description = "The plugin")),
+    responses((status = 200, description = "Files that differ", body = serde_json::Value)),
+)]
+async fn verify(
+    State(web): State<Web>,
+    _: Unhurried,
+    Path(fskey): Path<String>,
+) -> ApiResult<Json<Value>> {
+    let view = web.installation(&fskey).await?;
+    let installation = view
+        .as_ref()
+        .and_then(InstallationView::installed)
+        .ok_or_else(|| records::not_found(&fskey))?;
+    let files = web.verify(&installation).await?;
+    Ok(Json(json!({
+        "fskey": fskey,
+        "version": installation.current.label,
+        "sha256": installation.current.digest,
+        "whole": files.is_empty(),
+        "files": files,
+    })))
+}
+
+/// Say where table, files, assets and status file disagree
+#[utoipa::path(
+    get, path = "/v1/web/doctor", tag = "web", operation_id = "web_doctor",
+    responses((status = 200, description = "What disagrees", body = serde_json::Value)),
+)]
+async fn doctor(State(web): State<Web>, _: Unhurried) -> ApiResult<Json<Value>> {
+    let found = web.examine().await?;
+    Ok(Json(json!({ "ok": found.is_empty(), "items": found })))
+}
+
+/// Which way the states go.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct SyncStatus {
+    /// Take what is enabled from the file; a plugin that it does not name is disabled. Otherwise the file is
+    /// written.
+    #[serde(default)]
+    from_file: bool,
+}
+
+/// Write the status file, or take over once what it says
+#[utoipa::path(
+    post, path = "/v1/web/sync-status", tag = "web", operation_id = "web_sync_status",
+    request_body = Option<SyncStatus>,
+    responses((status = 200, description = "What the file says, and what changed", body = serde_json::Value)),
+)]
+async fn sync_status(
+    State(web): State<Web>,
+    Caller(who): Caller,
+    _: Unhurried,
+    body: Option<Json<SyncStatus>>,
+) -> ApiResult<Json<Value>> {
+    let unusable = |error: crate::status_file::StatusFileError| {
+        Problem::new(codes::REQUEST_INVALID).with("reason", error)
+    };
+    let (mut changed, mut failed) = (Vec::new(), Vec::new());
+    if body.is_some_and(|Json(body)| body.from_file) {
+        let said = web.host.status().await.map_err(unusable)?;
+        let connection = web.host.database().map_err(Problem::from)?.conn();
+        let rows = records::all(connection).await.map_err(Problem::from)?;
+        for row in rows.iter().filter(|row| crate::status_file::is_listed(row)) {
+            let on = said.get(&row.fskey).copied().unwrap_or(false);
+            if (row.is_enabled == 1) == on {
+                continue;
+            }
+            match web.switch(&who, &row.fskey, on).await {
+                Ok(()) => changed.push(json!({ "fskey": row.fskey, "isEnabled": on })),
+                Err(problem) => failed.push(json!({
+                    "fskey": row.fskey,
+                    "code": problem.code.as_str(),
+                    "reason": problem.to_string(),
+                })),
+            }
+        }
+    }
+    web.host.export_status().await.map_err(unusable)?;
+    let plugins = web.host.status().await.map_err(unusable)?;
+    Ok(Json(json!({
+        "file": web.host.status_path().display().to_string(),
+        "plugins": plugins,
+        "changed": changed,
+        "failed": failed,
+    })))
+}
+
+impl Web {
+    /// A record with what is known beside it.
+    async fn document(&self, row: &Model) -> Result<Value, Problem> {
+        let site = self.host.site().await?;
+        let state = states::find(self.host.database()?.conn(), &row.fskey).await?;
+        let view = self.installation(&row.fskey).await?;
+        let mut document = records::document(row, &site);
+        document["state"] = json!(self.state(row, view.as_ref()).await?);
+        document["lastError"] = json!(state.last_error);
+        document["failedVersion"] = json!(state.failed_version);
+        document["hasPackage"] = json!(view.is_some());
+        document["manifest"] = json!(state.manifest);
+        Ok(document)
+    }
+
+    async fn shown(&self, fskey: &str) -> Result<Value, Problem> {
+        let row = records::live(self.host.database()?.conn(), fskey).await?;
+        self.document(&row).await
+    }
+
+    async fn with_findings(
+        &self,
+        row: &Model,
+        findings: &[Finding],
+        lang: Lang,
+    ) -> Result<Value, Problem> {
+        let mut answer = self.document(row).await?;
+        answer["findings"] = findings.iter().map(|it| json!(it.document(lang))).collect();
+        Ok(answer)
+    }
+
+    /// The word for where a plugin is.
+    async fn state(
+        &self,
+        row: &Model,
+        view: Option<&InstallationView>,
+    ) -> Result<&'static str, Problem> {
+        if let Some(id) = view.and_then(|view| view.operation) {
+            let operation = self.platform.operation(id).await?;
+            return Ok(match operation.action {
+                Action::Install => "installing",
+                Action::Upgrade | Action::Restart => "upgrading",
+                Action::Rollback => "rolling_back",
+                Action::Enable => "activating",
+                Action::Disable => "deactivating",
+                Action::Uninstall => "uninstalling",
+            });
+        }
+        if let Some(view) = view
+            && let Some(Outcome::UndoFailed(_)) = self.last_outcome(&view.plugin).await?
+        {
+            return Ok("broken");
+        }
+        Ok(match (row.deleted_at, row.is_enabled) {
+            (Some(_), _) => "removed",
+            (None, 1) => "enabled",
+            (None, _) => "installed",
+        })
+    }
+
+    /// Activates or deactivates; nothing happens when it is so already.
+    async fn switch(
+        &self,
+        who: &plugyard_http::Principal,
+        fskey: &str,
+        on: bool,
+    ) -> Result<(), Problem> {
+        let Some(view) = self.installation(fskey).await? else {
+            return self.host.switch_record(fskey, on).await;
+        };
+        let row = records::live(self.host.database()?.conn(), fskey).await?;
+        let switched = crate::status_file::is_listed(&row);
+        if switched && view.wanted.is_on() == on && (row.is_enabled == 1) == on {
+            return Ok(());
+        }
+        let request = if on {
+            ChangeRequest::Enable
+        } else {
+            ChangeRequest::Disable
+        };
+        self.carry_out(who, &view.plugin, request, false).await
+    }
+
+    async fn carry_out(
+        &self,
+        who: &plugyard_http::Principal,
+        plugin: &PluginName,
+        request: ChangeRequest,
+        force: bool,
+    ) -> Result<(), Problem> {
+        let input = ConfigInput {
+            change: ConfigChange {
+                force,
+                ..ConfigChange::default()
+            },
+            values: None,
+        };
+        let begun = self.platform.change_with(who, plugin, request, input).await?;
+        self.platform.wait(begun).await?.into_result()
+    }
+}
+
+fn with_deleted(include: Option<&str>) -> Result<bool, Problem> {
+    match include {
+        None | Some("") => Ok(false),
+        Some("deleted") => Ok(true),
+        Some(_) => Err(Problem::new(codes::REQUEST_INVALID)
+            .with("reason", "`include` is `deleted` or nothing")),
+    }
 }
