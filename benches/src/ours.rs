@@ -172,6 +172,7 @@ impl Ours {
             packages: Arc::new(OnePackage(zip.clone())),
             log: Arc::new(|_| {}),
             cancelled: tokio_util::sync::CancellationToken::new(),
+            reason: None,
         };
         for step in &plan.steps {
             self.kind
