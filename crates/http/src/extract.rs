@@ -41,6 +41,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|rejection| unreadable(&rejection, limit))?;
+        if holds_nul(&bytes) {
+            let reason = "a text cannot hold the character NUL";
+            return Err(Problem::new(codes::REQUEST_INVALID)
+                .with("reason", reason)
+                .into());
+        }
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Problem::new(codes::REQUEST_INVALID)
                 .with("reason", &error)
@@ -69,6 +75,22 @@ impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
     }
+}
+
+/// Whether a text in a JSON document holds NUL, which no database of ours stores.
+fn holds_nul(json: &[u8]) -> bool {
+    const ESCAPED: &[u8] = br"\u0000";
+    json.windows(ESCAPED.len()).enumerate().any(|(at, window)| {
+        // After an even number of backslashes the one that is here begins an escape.
+        window == ESCAPED
+            && json[..at]
+                .iter()
+                .rev()
+                .take_while(|&&byte| byte == b'\\')
+                .count()
+                % 2
+                == 0
+    })
 }
 
 /// Whether a media type is JSON: `application/json` or `…+json`.

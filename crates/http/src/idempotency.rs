@@ -3,7 +3,8 @@
 //! The layer [`replay`] goes around native POST routes with JSON bodies. A key belongs to the caller
 //! who sent it, for the route and body it came with first; the answer is kept by an
 //! [`AnswerStore`]. Problems are not kept, because such a request had no effect and may simply be
-//! repeated; nor are answers that tell a secret (`Cache-Control: no-store`).
+//! repeated. Of an answer that tells a secret (`Cache-Control: no-store`) only is kept that there was one:
+//! whoever repeats such a request learns that it was carried out, and nothing is made twice.
 
 use std::sync::Arc;
 
@@ -99,6 +100,9 @@ pub async fn replay(
     let fingerprint = digest([parts.method.as_str().as_bytes(), target.as_bytes(), &body]);
     let problem = match store.claim(key, fingerprint).await {
         Ok(Known::Claimed) => None,
+        Ok(Known::Answered(answer)) if answer.told_a_secret() => {
+            Some(Problem::new(codes::IDEMPOTENCY_ANSWER_TOLD))
+        }
         Ok(Known::Answered(answer)) => return answer.into_response(),
         Ok(Known::Pending) => Some(Problem::new(codes::IDEMPOTENCY_KEY_PENDING)),
         Ok(Known::Unsettled) => Some(Problem::new(codes::IDEMPOTENCY_KEY_UNSETTLED)),
@@ -136,7 +140,15 @@ impl Claim {
             .extensions()
             .get::<crate::problem::Pending>()
             .is_some();
-        if secret || is_problem || response.status().is_server_error() {
+        if is_problem || response.status().is_server_error() {
+            return response;
+        }
+        if secret {
+            if let Some(store) = self.store.take() {
+                store
+                    .keep(self.key, Answer::secret(response.status()))
+                    .await;
+            }
             return response;
         }
         let (parts, body) = response.into_parts();
@@ -174,6 +186,22 @@ impl Drop for Claim {
             let key = self.key;
             runtime.spawn(async move { store.release(key).await });
         }
+    }
+}
+
+impl Answer {
+    /// What is kept of an answer that told a secret.
+    fn secret(status: StatusCode) -> Self {
+        Self {
+            status: status.as_u16(),
+            headers: vec![(header::CACHE_CONTROL.to_string(), "no-store".to_owned())],
+            body: Bytes::new(),
+        }
+    }
+
+    fn told_a_secret(&self) -> bool {
+        let name = header::CACHE_CONTROL.as_str();
+        self.headers.iter().any(|(it, _)| it == name)
     }
 }
 

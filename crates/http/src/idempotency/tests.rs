@@ -65,15 +65,15 @@ async fn a_key_belongs_to_its_caller_and_its_request() {
 }
 
 #[tokio::test]
-async fn secrets_and_failures_are_not_kept() {
+async fn failures_are_repeated_and_what_told_a_secret_is_neither_done_nor_told_again() {
     let app = app();
     assert_eq!(send(&app, "/secret", "ann", "k", "{}").await.1, "0");
     tokio::task::yield_now().await;
     assert_eq!(send(&app, "/broken", "ann", "l", "{}").await.1, "1");
     tokio::task::yield_now().await;
-    assert_eq!(send(&app, "/secret", "ann", "k", "{}").await.1, "2");
-    tokio::task::yield_now().await;
-    assert_eq!(send(&app, "/broken", "ann", "l", "{}").await.1, "3");
+    assert_eq!(send(&app, "/secret", "ann", "k", "{}").await.0, 409);
+    assert_eq!(send(&app, "/broken", "ann", "l", "{}").await.1, "2");
+    assert_eq!(send(&app, "/secret", "ann", "m", "{}").await.1, "3");
 }
 
 /// A second request while the first one runs; and one whose first one's server ended.
