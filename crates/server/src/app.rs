@@ -199,9 +199,13 @@ async fn harden(request: Request, next: Next) -> Response {
     response
 }
 
-/// Lets a bounded number of requests in, none but probes before recovery is done, and no body that
-/// stands still.
+/// Lets a bounded number of requests in, none but probes before recovery is done, none that is not sound, and
+/// no body that stands still.
 async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
+    if let Some(reason) = unsound(&request) {
+        let problem = Problem::new(codes::REQUEST_INVALID).with("reason", reason);
+        return ProblemResponse(problem).into_response();
+    }
     let path = request.uri().path();
     let probe = matches!(path, "/healthz" | "/readyz" | "/metrics" | "/ping");
     if !probe && !app.recovered.load(Ordering::Acquire) {
@@ -213,6 +217,20 @@ async fn admit(State(app): State<App>, request: Request, next: Next) -> Response
     let timeout = app.settings.limits.body_timeout;
     next.run(request.map(|body| Body::new(TimeoutBody::new(timeout, body))))
         .await
+}
+
+/// What no route could make sense of, whatever it is.
+fn unsound(request: &Request) -> Option<&'static str> {
+    let uri = request.uri();
+    // No database of ours stores that character, and PostgreSQL fails when it is asked for it.
+    if uri.path().contains("%00") || uri.query().is_some_and(|query| query.contains("%00")) {
+        return Some("an address cannot hold the character NUL");
+    }
+    // RFC 9112, 3.2: who stands between us and the client might read another one of several.
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        return Some("there is more than one header `Host`");
+    }
+    None
 }
 
 fn try_again(code: plugyard_model::Code) -> Response {

@@ -9,13 +9,16 @@ mod transfer;
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::Method;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use plugyard_config::{
     Body, ConfigIssue, Definition, FieldView, GroupView, UpgradeDocument, ValuesView,
 };
-use plugyard_http::{ApiResult, Caller, Concerns, ETag, IfMatch, Json, Language, Path};
+use plugyard_http::{
+    ApiResult, Caller, Concerns, ETag, IfMatch, Json, Language, Path, Principal, ProblemResponse,
+};
 use plugyard_model::rights::Right;
 use plugyard_model::{Digest, Lang, PluginName, Problem, VersionId, codes};
 use plugyard_platform::config::{ConfigRefusal, StoredConfig, Written};
@@ -209,22 +212,14 @@ async fn values(State(app): State<App>, Path(plugin): Path<String>) -> ApiResult
     request_body = BTreeMap<String, Value>,
     responses((status = 200, description = "Done", body = ConfigWritten)),
 )]
-async fn put(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Language(lang): Language,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
-    body: Bytes,
-) -> ApiResult<Response> {
-    let (plugin, config) = registered(&app, &plugin).await?;
-    let expected = expected(&plugin, &config, &if_match)?;
-    let body = Body::read(&body, &config.definition).map_err(|error| Problem::from(&error))?;
-    let written = app
-        .platform
-        .config_put(&who, &plugin, &body, expected)
+async fn put(writing: Writing, body: Bytes) -> ApiResult<Response> {
+    let body = Body::read(&body, &writing.config.definition);
+    let body = body.map_err(|error| Problem::from(&error))?;
+    let (platform, to) = (&writing.app.platform, &writing);
+    let written = platform
+        .config_put(&to.who, &to.plugin, &body, to.expected)
         .await;
-    answer(&app, plugin, written, expected.is_some(), lang)
+    writing.answer(written)
 }
 
 /// Give fields their initial values back
@@ -234,22 +229,13 @@ async fn put(
     request_body = Option<ResetRequest>,
     responses((status = 200, description = "Done", body = ConfigWritten)),
 )]
-async fn reset(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Language(lang): Language,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
-    request: Option<Json<ResetRequest>>,
-) -> ApiResult<Response> {
-    let (plugin, config) = registered(&app, &plugin).await?;
-    let expected = expected(&plugin, &config, &if_match)?;
+async fn reset(writing: Writing, request: Option<Json<ResetRequest>>) -> ApiResult<Response> {
     let keys = request.and_then(|Json(request)| request.keys);
-    let written = app
-        .platform
-        .config_reset(&who, &plugin, keys.as_deref(), expected)
+    let (platform, to) = (&writing.app.platform, &writing);
+    let written = platform
+        .config_reset(&to.who, &to.plugin, keys.as_deref(), to.expected)
         .await;
-    answer(&app, plugin, written, expected.is_some(), lang)
+    writing.answer(written)
 }
 
 /// Take the configuration away
@@ -353,36 +339,65 @@ fn tag(plugin: &PluginName, config: &StoredConfig) -> ETag {
     ETag::of(format!("config/{plugin}/{}", config.revision))
 }
 
-/// Answers with what was written, or why not.
-fn answer(
-    app: &App,
-    plugin: PluginName,
-    written: Result<Written, ConfigRefusal>,
-    conditional: bool,
+/// Somebody who writes the configuration of a plugin that has one.
+struct Writing {
+    app: App,
+    who: Principal,
     lang: Lang,
-) -> ApiResult<Response> {
-    let written = written.map_err(|refusal| {
-        let problem = refusal.into_problem(&plugin);
-        // Another came in between our look and our write.
-        if conditional && problem.code == codes::REVISION_CONFLICT {
-            Problem::new(codes::PRECONDITION_FAILED)
-        } else {
-            problem
-        }
-    })?;
-    let config = written.config;
-    let failures = (config.definition).completeness(&config.values, seconds(app));
-    let document = ConfigWritten {
-        updated: written.updated,
-        unchanged: written.unchanged,
-        revision: config.revision,
-        values: config.definition.masked(&config.values),
-        complete: failures.is_empty(),
-        issues: failures.iter().map(|it| it.issue(lang)).collect(),
-    };
-    let tag = tag(&plugin, &config);
-    let concerns = Extension(Concerns(plugin));
-    Ok((tag, concerns, Json(document)).into_response())
+    plugin: PluginName,
+    /// As it is now.
+    config: StoredConfig,
+    /// The revision that it must still have, when the client says so.
+    expected: Option<u64>,
+}
+
+impl FromRequestParts<App> for Writing {
+    type Rejection = ProblemResponse;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ProblemResponse> {
+        let Caller(who) = Caller::from_request_parts(parts, app).await?;
+        let Ok(Language(lang)) = Language::from_request_parts(parts, app).await;
+        let Ok(if_match) = IfMatch::from_request_parts(parts, app).await;
+        let Path(plugin) = Path::<String>::from_request_parts(parts, app).await?;
+        let (plugin, config) = registered(app, &plugin).await?;
+        let expected = expected(&plugin, &config, &if_match)?;
+        Ok(Self {
+            app: app.clone(),
+            who,
+            lang,
+            plugin,
+            config,
+            expected,
+        })
+    }
+}
+
+impl Writing {
+    /// Answers with what was written, or why not.
+    fn answer(self, written: Result<Written, ConfigRefusal>) -> ApiResult<Response> {
+        let written = written.map_err(|refusal| {
+            let problem = refusal.into_problem(&self.plugin);
+            // Another came in between our look and our write.
+            if self.expected.is_some() && problem.code == codes::REVISION_CONFLICT {
+                Problem::new(codes::PRECONDITION_FAILED)
+            } else {
+                problem
+            }
+        })?;
+        let config = written.config;
+        let failures = (config.definition).completeness(&config.values, seconds(&self.app));
+        let document = ConfigWritten {
+            updated: written.updated,
+            unchanged: written.unchanged,
+            revision: config.revision,
+            values: config.definition.masked(&config.values),
+            complete: failures.is_empty(),
+            issues: failures.iter().map(|it| it.issue(self.lang)).collect(),
+        };
+        let tag = tag(&self.plugin, &config);
+        let concerns = Extension(Concerns(self.plugin));
+        Ok((tag, concerns, Json(document)).into_response())
+    }
 }
 
 /// Seconds since 1970 (UTC), as rules about dates take them.

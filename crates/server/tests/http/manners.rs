@@ -5,7 +5,7 @@ use axum::http::Method;
 use plugyard_model::Code;
 use serde_json::json;
 
-use crate::support::{World, logged};
+use crate::support::{World, logged, raw};
 
 #[tokio::test]
 async fn problems_speak_the_readers_language() {
@@ -230,4 +230,50 @@ async fn a_request_is_one_line_in_the_log_without_its_secrets() {
         assert!(line.contains(part), "{part}: {line}");
     }
     assert!(!text.contains(secret) && !text.contains(&new));
+}
+
+#[tokio::test]
+async fn what_no_database_can_store_is_a_mistake_of_the_request() {
+    for world in World::everywhere().await {
+        let owner = world.owner().await;
+        for path in [
+            "/v1/installations/a%00b",
+            "/v1/installations?kind=%00",
+            "/v1/operations?plugin=fake%3Aa%00",
+            "/v1/audit?user=%00",
+            "/v1/accounts/a%00",
+        ] {
+            let answer = owner.get(path).await;
+            assert_eq!(
+                answer.status,
+                400,
+                "{} {path}: {}",
+                world.sort(),
+                answer.text()
+            );
+            assert_eq!(answer.code(), "request_invalid", "{path}");
+        }
+        for (name, status) in [
+            ("a\0b", 400),
+            ("a\u{1b}[31m", 400),
+            (r"a\u0000", 201),
+            ("名称", 201),
+        ] {
+            let body = json!({ "name": name, "roles": ["viewer"] });
+            let answer = owner.post("/v1/tokens", &body).await;
+            assert_eq!(answer.status, status, "{name:?}: {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_two_hosts_is_refused() {
+    let world = World::start(|_| {}).await;
+    let ask = async |hosts: &str| {
+        let request = format!("GET /healthz HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        let answer = raw(world.address, request.as_bytes()).await;
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(ask("Host: a\r\n").await, "200");
+    assert_eq!(ask("Host: a\r\nHost: b\r\n").await, "400");
 }

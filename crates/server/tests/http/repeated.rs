@@ -90,3 +90,24 @@ async fn of_two_who_saw_the_same_state_one_changes_it() {
         assert_ne!(now, seen);
     }
 }
+
+#[tokio::test]
+async fn a_token_is_made_once_however_often_it_is_asked_for_with_one_key() {
+    for world in World::everywhere().await {
+        let owner = world.owner().await;
+        let keyed = owner.header("idempotency-key", "k");
+        let body = json!({ "name": "once", "roles": ["viewer"] });
+        let first = keyed.post("/v1/tokens", &body).await;
+        assert_eq!(first.status, 201, "{}", first.text());
+        for _ in 0..2 {
+            let again = keyed.post("/v1/tokens", &body).await;
+            assert_eq!(
+                (again.status.as_u16(), again.code()),
+                (409, "idempotency_answer_told".into())
+            );
+        }
+        let tokens = owner.get("/v1/tokens").await.json()["items"].clone();
+        let named = |token: &&Value| token["name"] == "once";
+        assert_eq!(tokens.as_array().unwrap().iter().filter(named).count(), 1);
+    }
+}

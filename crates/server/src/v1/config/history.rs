@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::Response;
-use plugyard_http::{ApiResult, Caller, IfMatch, Json, Language, Page, PageQuery, Path, Query};
+use plugyard_http::{ApiResult, Json, Page, PageQuery, Path, Query};
 use plugyard_model::VersionId;
 use plugyard_model::rights::Right;
 use plugyard_platform::config::{ConfigDifference, HistoryEntry};
@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{ConfigWritten, answer, expected, registered};
+use super::{ConfigWritten, Writing, registered};
 use crate::app::App;
 use crate::v1::Entry;
 
@@ -173,19 +173,10 @@ async fn diff(
     request_body = RestoreRequest,
     responses((status = 200, description = "Done", body = ConfigWritten)),
 )]
-async fn restore(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Language(lang): Language,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
-    Json(request): Json<RestoreRequest>,
-) -> ApiResult<Response> {
-    let (plugin, config) = registered(&app, &plugin).await?;
-    let expected = expected(&plugin, &config, &if_match)?;
-    let written = app
-        .platform
-        .config_restore(&who, &plugin, request.revision, expected)
+async fn restore(writing: Writing, Json(request): Json<RestoreRequest>) -> ApiResult<Response> {
+    let (platform, to) = (&writing.app.platform, &writing);
+    let written = platform
+        .config_restore(&to.who, &to.plugin, request.revision, to.expected)
         .await;
-    answer(&app, plugin, written, expected.is_some(), lang)
+    writing.answer(written)
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::Response;
-use plugyard_http::{ApiResult, Caller, IfMatch, Json, Language, Path};
+use plugyard_http::{ApiResult, Json, Path};
 use plugyard_model::rights::Right;
 use plugyard_model::{Problem, codes};
 use plugyard_platform::config::{Export, Recipient};
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{ConfigWritten, answer, expected, registered};
+use super::{ConfigWritten, Writing, registered};
 use crate::app::App;
 use crate::v1::Entry;
 
@@ -153,21 +153,12 @@ async fn export_sealed(
     request_body = ExportDocument,
     responses((status = 200, description = "Done", body = ConfigWritten)),
 )]
-async fn import(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Language(lang): Language,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
-    Json(request): Json<ExportDocument>,
-) -> ApiResult<Response> {
-    let (plugin, config) = registered(&app, &plugin).await?;
-    let expected = expected(&plugin, &config, &if_match)?;
-    let written = app
-        .platform
-        .config_import(&who, &plugin, request.into(), expected)
+async fn import(writing: Writing, Json(request): Json<ExportDocument>) -> ApiResult<Response> {
+    let (platform, to) = (&writing.app.platform, &writing);
+    let written = platform
+        .config_import(&to.who, &to.plugin, request.into(), to.expected)
         .await;
-    answer(&app, plugin, written, expected.is_some(), lang)
+    writing.answer(written)
 }
 
 /// For whom others seal secrets that this server is to read

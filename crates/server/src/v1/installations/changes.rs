@@ -1,12 +1,14 @@
 //! Every change to an installation: begun here, carried out as an operation.
 
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use plugyard_config::{Definition, UpgradeDocument};
 use plugyard_http::{
-    ApiResult, Caller, Concerns, IfMatch, Json, Language, Path, Principal, Query, Unhurried,
+    ApiResult, Caller, Concerns, IfMatch, Json, Language, Path, Principal, ProblemResponse, Query,
+    Unhurried,
 };
 use plugyard_model::rights::Right;
 use plugyard_model::{Digest, Lang, OperationId, PluginName, Problem, VersionId, Wanted, codes};
@@ -242,27 +244,25 @@ async fn install(
         (status = 200, description = "With `dry_run`: what would be done", body = Planned),
     ),
 )]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each of them is a part of the request"
-)]
 async fn upgrade(
-    State(app): State<App>,
-    Caller(who): Caller,
+    changing: Changing,
     _: Unhurried,
     Language(lang): Language,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
     Query(how): Query<How>,
     Json(request): Json<Upgrade>,
 ) -> ApiResult<Response> {
-    let view = current(&app, &plugin, &if_match).await?;
+    let Changing { app, view, .. } = &changing;
     let options = request
         .options
         .or_else(|| Some(view.current.as_ref()?.options.clone()))
         .unwrap_or_else(no_options);
-    let (_, version) = version_of(&app, request.package, options, Some(&view.plugin)).await?;
+    let (_, version) = version_of(app, request.package, options, Some(&view.plugin)).await?;
     let change = ChangeRequest::Upgrade { version };
+    if how.dry_run {
+        let config = planned_config(app, &view.plugin, version, lang).await?;
+        let planned = planned(app, &view.plugin, change, config).await?;
+        return Ok(Json(planned).into_response());
+    }
     let config = ConfigInput {
         change: ConfigChange {
             update_definitions: request.update_definitions.unwrap_or(true),
@@ -270,22 +270,7 @@ async fn upgrade(
         },
         values: None,
     };
-    let plugin = &view.plugin;
-    if how.dry_run {
-        let config = planned_config(&app, plugin, version, lang).await?;
-        let planned = planned(&app, plugin, change, config).await?;
-        return Ok(Json(planned).into_response());
-    }
-    begin_with(
-        &app,
-        &who,
-        plugin,
-        change,
-        config,
-        Some(if_match),
-        how.dry_run,
-    )
-    .await
+    changing.begin_with(change, config, how.dry_run).await
 }
 
 /// Go back to an earlier version
@@ -299,25 +284,14 @@ async fn upgrade(
     ),
 )]
 async fn rollback(
-    State(app): State<App>,
-    Caller(who): Caller,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
+    changing: Changing,
     Query(how): Query<How>,
     request: Option<Json<Rollback>>,
 ) -> ApiResult<Response> {
-    let view = current(&app, &plugin, &if_match).await?;
     let to = request.and_then(|Json(request)| request.to);
-    let change = ChangeRequest::Rollback { to };
-    begin(
-        &app,
-        &who,
-        &view.plugin,
-        change,
-        Some(if_match),
-        how.dry_run,
-    )
-    .await
+    changing
+        .begin(ChangeRequest::Rollback { to }, how.dry_run)
+        .await
 }
 
 /// Let a plugin work
@@ -329,23 +303,8 @@ async fn rollback(
         (status = 200, description = "With `dry_run`: what would be done", body = Planned),
     ),
 )]
-async fn enable(
-    State(app): State<App>,
-    Caller(who): Caller,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
-    Query(how): Query<How>,
-) -> ApiResult<Response> {
-    let view = current(&app, &plugin, &if_match).await?;
-    begin(
-        &app,
-        &who,
-        &view.plugin,
-        ChangeRequest::Enable,
-        Some(if_match),
-        how.dry_run,
-    )
-    .await
+async fn enable(changing: Changing, Query(how): Query<How>) -> ApiResult<Response> {
+    changing.begin(ChangeRequest::Enable, how.dry_run).await
 }
 
 /// Let a plugin rest, but keep it
@@ -357,23 +316,8 @@ async fn enable(
         (status = 200, description = "With `dry_run`: what would be done", body = Planned),
     ),
 )]
-async fn disable(
-    State(app): State<App>,
-    Caller(who): Caller,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
-    Query(how): Query<How>,
-) -> ApiResult<Response> {
-    let view = current(&app, &plugin, &if_match).await?;
-    begin(
-        &app,
-        &who,
-        &view.plugin,
-        ChangeRequest::Disable,
-        Some(if_match),
-        how.dry_run,
-    )
-    .await
+async fn disable(changing: Changing, Query(how): Query<How>) -> ApiResult<Response> {
+    changing.begin(ChangeRequest::Disable, how.dry_run).await
 }
 
 /// End and start the same version
@@ -385,23 +329,8 @@ async fn disable(
         (status = 200, description = "With `dry_run`: what would be done", body = Planned),
     ),
 )]
-async fn restart(
-    State(app): State<App>,
-    Caller(who): Caller,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
-    Query(how): Query<How>,
-) -> ApiResult<Response> {
-    let view = current(&app, &plugin, &if_match).await?;
-    begin(
-        &app,
-        &who,
-        &view.plugin,
-        ChangeRequest::Restart,
-        Some(if_match),
-        how.dry_run,
-    )
-    .await
+async fn restart(changing: Changing, Query(how): Query<How>) -> ApiResult<Response> {
+    changing.begin(ChangeRequest::Restart, how.dry_run).await
 }
 
 /// Take a plugin away
@@ -413,27 +342,11 @@ async fn restart(
         (status = 200, description = "With `dry_run`: what would be done", body = Planned),
     ),
 )]
-async fn uninstall(
-    State(app): State<App>,
-    Caller(who): Caller,
-    if_match: IfMatch,
-    Path(plugin): Path<String>,
-    Query(how): Query<HowToRemove>,
-) -> ApiResult<Response> {
-    let view = current(&app, &plugin, &if_match).await?;
-    let kind = app.platform.kind(&view.plugin.kind)?;
-    let change = ChangeRequest::Uninstall {
-        keep_data: how.keep_data.unwrap_or_else(|| kind.keeps_data()),
-    };
-    begin(
-        &app,
-        &who,
-        &view.plugin,
-        change,
-        Some(if_match),
-        how.dry_run,
-    )
-    .await
+async fn uninstall(changing: Changing, Query(how): Query<HowToRemove>) -> ApiResult<Response> {
+    let kind = changing.app.platform.kind(&changing.view.plugin.kind)?;
+    let keep_data = how.keep_data.unwrap_or_else(|| kind.keeps_data());
+    let change = ChangeRequest::Uninstall { keep_data };
+    changing.begin(change, how.dry_run).await
 }
 
 /// What the client holds, to be compared in the transaction that begins the change.
@@ -444,25 +357,53 @@ fn expected(if_match: IfMatch) -> Expected {
     })
 }
 
-/// The installation as it is, if it is as the client last saw it. So a plan is refused too, and a package is
-/// not looked at in vain; what counts is [`expected`].
-async fn current(app: &App, plugin: &str, if_match: &IfMatch) -> Result<InstallationView, Problem> {
-    let view = app.platform.installation(plugin).await?;
-    if_match.check(&etag(&view))?;
-    Ok(view)
+/// Somebody who changes an installation that is there.
+struct Changing {
+    app: App,
+    who: Principal,
+    /// As it is now.
+    view: InstallationView,
+    if_match: IfMatch,
 }
 
-/// Begins a change that has nothing to say about the configuration, or says what it would do.
-async fn begin(
-    app: &App,
-    who: &Principal,
-    plugin: &PluginName,
-    change: ChangeRequest,
-    if_match: Option<IfMatch>,
-    dry_run: bool,
-) -> ApiResult<Response> {
-    let config = ConfigInput::default();
-    begin_with(app, who, plugin, change, config, if_match, dry_run).await
+impl FromRequestParts<App> for Changing {
+    type Rejection = ProblemResponse;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ProblemResponse> {
+        let Caller(who) = Caller::from_request_parts(parts, app).await?;
+        let Ok(if_match) = IfMatch::from_request_parts(parts, app).await;
+        let Path(plugin) = Path::<String>::from_request_parts(parts, app).await?;
+        let view = app.platform.installation(&plugin).await?;
+        // So a plan is refused too, and a package is not looked at in vain; what counts is `expected`.
+        if_match.check(&etag(&view))?;
+        Ok(Self {
+            app: app.clone(),
+            who,
+            view,
+            if_match,
+        })
+    }
+}
+
+impl Changing {
+    /// Begins a change that has nothing to say about the configuration, or says what it would do.
+    async fn begin(self, change: ChangeRequest, dry_run: bool) -> ApiResult<Response> {
+        let config = ConfigInput::default();
+        self.begin_with(change, config, dry_run).await
+    }
+
+    async fn begin_with(
+        self,
+        change: ChangeRequest,
+        config: ConfigInput,
+        dry_run: bool,
+    ) -> ApiResult<Response> {
+        let (plugin, if_match) = (&self.view.plugin, Some(self.if_match));
+        begin_with(
+            &self.app, &self.who, plugin, change, config, if_match, dry_run,
+        )
+        .await
+    }
 }
 
 /// Begins a change, or says what it would do.
