@@ -94,6 +94,9 @@ impl Platform {
         if request.name.is_empty() || request.name.chars().count() > 200 {
             return invalid("a token's name has 1 to 200 characters");
         }
+        if request.name.chars().any(char::is_control) {
+            return invalid("a token's name has no control characters");
+        }
         if request.expires_at.is_some_and(|at| at <= self.now()) {
             return invalid("the token would have expired already");
         }
