@@ -74,46 +74,22 @@ impl Default for Limits {
 #[serde(default, deny_unknown_fields)]
 pub struct PartialLimits {
     /// [`Limits::cpu`].
-    #[serde(
-        serialize_with = "or_none::serialize_some",
-        deserialize_with = "or_none::some",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "or_none::said", skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Option<f64>>,
     /// [`Limits::memory`].
-    #[serde(
-        serialize_with = "or_none::serialize_some",
-        deserialize_with = "or_none::some_bytes",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "or_none::said_bytes", skip_serializing_if = "Option::is_none")]
     pub memory: Option<Option<u64>>,
     /// [`Limits::pids`].
-    #[serde(
-        serialize_with = "or_none::serialize_some",
-        deserialize_with = "or_none::some",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "or_none::said", skip_serializing_if = "Option::is_none")]
     pub pids: Option<Option<u64>>,
     /// [`Limits::files`].
-    #[serde(
-        serialize_with = "or_none::serialize_some",
-        deserialize_with = "or_none::some",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "or_none::said", skip_serializing_if = "Option::is_none")]
     pub files: Option<Option<u64>>,
     /// [`Limits::disk`].
-    #[serde(
-        serialize_with = "or_none::serialize_some",
-        deserialize_with = "or_none::some_bytes",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "or_none::said_bytes", skip_serializing_if = "Option::is_none")]
     pub disk: Option<Option<u64>>,
     /// [`Limits::log`].
-    #[serde(
-        serialize_with = "or_none::serialize_some",
-        deserialize_with = "or_none::some_bytes",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "or_none::said_bytes", skip_serializing_if = "Option::is_none")]
     pub log: Option<Option<u64>>,
 }
 
@@ -292,21 +268,6 @@ mod or_none {
         }
     }
 
-    #[expect(
-        clippy::ref_option,
-        clippy::option_option,
-        reason = "the signature that serde asks for; not said, said to be none, said to be so much"
-    )]
-    pub(super) fn serialize_some<T: Serialize, S: Serializer>(
-        limit: &Option<Option<T>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match limit {
-            Some(limit) => serialize(limit, serializer),
-            None => serializer.serialize_none(),
-        }
-    }
-
     pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<T>, D::Error> {
@@ -321,25 +282,50 @@ mod or_none {
         Ok(size.figure().map(|size| size.0))
     }
 
+    /// A limit that may not be said at all: a number.
     #[expect(
+        clippy::ref_option,
         clippy::option_option,
-        reason = "not said, said to be none, said to be so much"
+        reason = "the signature that serde asks for; not said, said to be none, said to be so much"
     )]
-    pub(super) fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Option<T>>, D::Error> {
-        let figure = bounded::<Either<T>, D>(deserializer, "a number, or `none`")?;
-        Ok(Some(figure.figure()))
+    pub(super) mod said {
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        use super::{Either, bounded};
+
+        pub(in super::super) fn serialize<T: Serialize, S: Serializer>(
+            limit: &Option<Option<T>>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match limit {
+                Some(limit) => super::serialize(limit, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Option<T>>, D::Error> {
+            let figure = bounded::<Either<T>, D>(deserializer, "a number, or `none`")?;
+            Ok(Some(figure.figure()))
+        }
     }
 
+    /// The same of bytes.
     #[expect(
         clippy::option_option,
         reason = "not said, said to be none, said to be so much"
     )]
-    pub(super) fn some_bytes<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Option<u64>>, D::Error> {
-        bytes(deserializer).map(Some)
+    pub(super) mod said_bytes {
+        use serde::Deserializer;
+
+        pub(in super::super) use super::said::serialize;
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Option<u64>>, D::Error> {
+            super::bytes(deserializer).map(Some)
+        }
     }
 }
 
