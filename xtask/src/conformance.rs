@@ -43,6 +43,13 @@ const FORMATS: &[Format] = &[
                 show it here. A scenario without a test counts as not held, whatever the code does.",
         families: &[("scenario", "Scenarios", "scenario")],
     },
+    Format {
+        name: "web",
+        title: "Web plugins: which scenarios hold",
+        about: "What a registry of web plugins must do, scenario by scenario, and the tests that show it here. A scenario without a\n\
+                test counts as not held, whatever the code does.",
+        families: &[("web", "Scenarios", "scenario")],
+    },
 ];
 
 /// The rules of one format as their file lists them.

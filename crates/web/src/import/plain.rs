@@ -29,13 +29,13 @@ pub(super) fn csv(text: &str, file: &str) -> Dump {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                let line = error.position().map_or(1, csv::Position::line);
+                let line = line_of(text, error.position());
                 dump.unreadable += 1;
                 dump.findings.push(broken(file, line, "csv"));
                 continue;
             }
         };
-        let line = record.position().map_or(1, csv::Position::line);
+        let line = line_of(text, record.position());
         if record.len() != headers.len() {
             dump.unreadable += 1;
             dump.findings.push(
@@ -59,6 +59,17 @@ pub(super) fn csv(text: &str, file: &str) -> Dump {
         });
     }
     dump
+}
+
+/// The reader's own count falls behind where lines end in two characters.
+fn line_of(text: &str, position: Option<&csv::Position>) -> u64 {
+    let begins = position.map_or(0, csv::Position::byte);
+    let begins = usize::try_from(begins)
+        .unwrap_or(text.len())
+        .min(text.len());
+    let (before, after) = text.as_bytes().split_at(begins);
+    let ended = before.iter().filter(|byte| **byte == b'\n').count();
+    1 + ended as u64 + u64::from(after.first() == Some(&b'\n'))
 }
 
 /// An object with a list of rows for each table, or one list.
