@@ -31,7 +31,7 @@ impl MigrationTrait for Usages {
 }
 
 const BADGES: &str = "CREATE TABLE plugin_badges (
-    id {id},
+    id {bigid},
     plugin_fskey varchar(64) NOT NULL,
     user_id {bigint} NOT NULL CHECK (user_id >= 0),
     display_type {tinyint} NOT NULL DEFAULT 1 CHECK (display_type BETWEEN 0 AND 255),

@@ -49,13 +49,23 @@ fn row() -> impl Strategy<Value = Row> {
         1 => Just("Text"),
         1 => Just("Nowhere"),
     ];
-    let scene = proptest::option::of(proptest::sample::select(&["1", "2", "1,2", "3", "1, 2"][..]));
+    let scene = proptest::option::of(proptest::sample::select(
+        &["1", "2", "1,2", "3", "1, 2"][..],
+    ));
     let roles = proptest::option::of(proptest::sample::select(
         &["", "3", "37", "3,7", "3, 7", "unreadable"][..],
     ));
-    let tags = proptest::collection::btree_set(proptest::sample::select(&["en", "zh-Hans"][..]), 0..3);
+    let tags =
+        proptest::collection::btree_set(proptest::sample::select(&["en", "zh-Hans"][..]), 0..3);
     (
-        (3..10_u8, fskey, scene, any::<bool>(), proptest::option::of(5..7_u32), roles),
+        (
+            3..10_u8,
+            fskey,
+            scene,
+            any::<bool>(),
+            proptest::option::of(5..7_u32),
+            roles,
+        ),
         (
             proptest::option::of("[a-z{}%&=0-9]{0,4}"),
             0..4_u16,
@@ -83,7 +93,7 @@ fn row() -> impl Strategy<Value = Row> {
 fn asked() -> impl Strategy<Value = Asked> {
     (
         3..10_u8,
-        proptest::option::of(1..4_u8),
+        proptest::option::weighted(0.3, 1..4_u8),
         proptest::option::of(5..7_u32),
         proptest::option::of(proptest::collection::btree_set(
             proptest::sample::select(&[3_u32, 7, 37][..]),
@@ -92,14 +102,20 @@ fn asked() -> impl Strategy<Value = Asked> {
         proptest::collection::btree_set(5..7_u32, 0..2),
         proptest::sample::select(&["en", "zh-Hans", "fr"][..]),
     )
-        .prop_map(|(usage_type, scene, group, roles, administers, language)| Asked {
-            usage_type,
-            scene,
-            group,
-            administers: if roles.is_some() { administers } else { BTreeSet::new() },
-            roles,
-            language,
-        })
+        .prop_map(
+            |(usage_type, scene, group, roles, administers, language)| Asked {
+                usage_type,
+                scene,
+                group,
+                administers: if roles.is_some() {
+                    administers
+                } else {
+                    BTreeSet::new()
+                },
+                roles,
+                language,
+            },
+        )
 }
 
 /// What is shown, by the rules as they are written, one after the other: number, name and address.
@@ -109,7 +125,9 @@ fn model(rows: &[Row], asked: &Asked) -> Vec<(usize, String, Option<String>)> {
         let built_in = row.usage_type == 4 && row.fskey == "Text";
         let numbers = |text: Option<&str>| -> Vec<u32> {
             let text = text.unwrap_or_default();
-            text.split(',').filter_map(|part| part.trim().parse().ok()).collect()
+            text.split(',')
+                .filter_map(|part| part.trim().parse().ok())
+                .collect()
         };
         // 1. Type, not deleted, enabled; so is the plugin.
         if row.usage_type != asked.usage_type || row.is_deleted || !row.is_enabled {
@@ -154,7 +172,9 @@ fn model(rows: &[Row], asked: &Asked) -> Vec<(usize, String, Option<String>)> {
         .into_iter()
         .map(|(_, index)| {
             let row = &rows[index];
-            let tag = [asked.language, "en"].into_iter().find(|tag| row.translated.contains(tag));
+            let tag = [asked.language, "en"]
+                .into_iter()
+                .find(|tag| row.translated.contains(tag));
             let name = tag.map_or_else(|| format!("name {index}"), |tag| format!("{tag} {index}"));
             let url = match row.fskey {
                 "Mall" => Some(format!("{SYSTEM}/mall?id={{parameter}}&u={{uid}}")),
@@ -186,7 +206,8 @@ async fn store(database: &Database, rows: &[Row]) {
             row.fskey,
             text(row.scene),
             u8::from(row.is_group_admin),
-            row.group.map_or("NULL".to_owned(), |group| group.to_string()),
+            row.group
+                .map_or("NULL".to_owned(), |group| group.to_string()),
             text(row.roles),
             text(row.parameter.as_deref()),
             row.rating,
@@ -218,7 +239,7 @@ async fn the_listing_is_that_of_a_plain_model() {
         let mut runner = TestRunner::deterministic();
         let mut seen = 0;
         for _ in 0..40 {
-            let rows = proptest::collection::vec(row(), 0..40)
+            let rows = proptest::collection::vec(row(), 0..100)
                 .new_tree(&mut runner)
                 .unwrap()
                 .current();

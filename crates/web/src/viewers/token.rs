@@ -2,7 +2,8 @@
 //!
 //! `HS256` with a secret that the application shares with this server, or `EdDSA` with a key of which
 //! this server knows the public half only. Which algorithm is right is decided by the keys that are
-//! configured, never by the token alone. Claims: `sub` (the user's number) and `exp` are mandatory; `nbf`,
+//! configured, never by the token alone. Claims: `sub` (the user's number, as a
+//! text) and `exp` are mandatory; `nbf`,
 //! `roles`, `groups`, `administeredGroups` and `language` are optional.
 
 use std::collections::BTreeSet;
@@ -45,7 +46,7 @@ pub(crate) struct Keys {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Claims {
-    sub: Subject,
+    sub: String,
     #[serde(rename = "exp")]
     _exp: i64,
     #[serde(rename = "nbf", default)]
@@ -58,13 +59,6 @@ struct Claims {
     administered_groups: BTreeSet<u32>,
     #[serde(default)]
     language: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Subject {
-    Number(i64),
-    Text(String),
 }
 
 impl Keys {
@@ -121,10 +115,7 @@ impl Keys {
 
 impl Claims {
     fn viewer(self) -> Option<Known> {
-        let user = match self.sub {
-            Subject::Number(number) => number,
-            Subject::Text(text) => text.parse().ok()?,
-        };
+        let user: i64 = self.sub.parse().ok()?;
         let language = self.language.filter(|tag| !tag.is_empty());
         let is_fine = user > 0
             && language.as_deref().is_none_or(is_language_tag)
