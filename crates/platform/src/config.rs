@@ -252,19 +252,29 @@ impl Platform {
 
     /// Tells of every write from now on, and first of the revision there is. Ends with the platform.
     ///
+    /// Who has `seen` a revision is first told which keys were written since: nothing when none was, and
+    /// no keys, which means all, when that is not known any more.
+    ///
     /// # Errors
     /// As [`config`](Self::config).
     pub async fn config_changes(
         &self,
         plugin: &PluginName,
+        seen: Option<u64>,
     ) -> Result<BoxStream<'static, ConfigChanged>, Problem> {
         // Before reading: what is written meanwhile is told twice rather than never.
         let news = self.0.config_news.subscribe();
-        let now = ConfigChanged {
-            revision: self.config_plain(plugin).await?.revision,
-            keys: Vec::new(),
+        let now = self.config_plain(plugin).await?.revision;
+        let first = match seen {
+            Some(seen) if seen == now => None,
+            Some(seen) if seen < now => Some(self.config_written_since(plugin, seen, now).await),
+            _ => Some(Vec::new()),
         };
-        let follower = (news, plugin.clone(), self.clone(), now.revision);
+        let first = first.map(|keys| ConfigChanged {
+            revision: now,
+            keys,
+        });
+        let follower = (news, plugin.clone(), self.clone(), now);
         let rest = stream::unfold(follower, |(mut news, plugin, platform, last)| async move {
             loop {
                 let change = match news.recv().await {
@@ -284,7 +294,7 @@ impl Platform {
             }
         });
         let closing = self.0.closing.clone().cancelled_owned();
-        let all = stream::once(std::future::ready(now)).chain(rest);
+        let all = stream::iter(first).chain(rest);
         Ok(all.take_until(closing).boxed())
     }
 

@@ -16,6 +16,9 @@ use super::write::{Decision, Written};
 use crate::Platform;
 use crate::entity::config_history;
 
+/// How many writes are looked at for what a plugin missed.
+const KEPT: u32 = 100;
+
 /// One write.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HistoryEntry {
@@ -101,6 +104,34 @@ impl Platform {
             (content(before) != content(after)).then(|| difference(key, before, after))
         });
         Ok(differences.collect())
+    }
+
+    /// The keys that were written after a revision, up to another; none when that is not remembered.
+    pub(super) async fn config_written_since(
+        &self,
+        plugin: &PluginName,
+        seen: u64,
+        now: u64,
+    ) -> Vec<String> {
+        let page = PageQuery {
+            limit: Some(KEPT),
+            ..PageQuery::default()
+        };
+        // What cannot be told is as good as everything: the plugin then reads all of it again.
+        let Ok(page) = self.config_history(plugin, &page).await else {
+            return Vec::new();
+        };
+        let writes: Vec<_> = page
+            .items
+            .into_iter()
+            .filter(|it| (seen + 1..=now).contains(&it.revision))
+            .collect();
+        if writes.len() as u64 != now - seen {
+            return Vec::new();
+        }
+        let changes = writes.into_iter().flat_map(|it| it.changes);
+        let keys: std::collections::BTreeSet<_> = changes.map(|it| it.key).collect();
+        keys.into_iter().collect()
     }
 
     /// Brings the values of a revision back, secrets too, under the definition that is in force: as an

@@ -673,7 +673,8 @@ async fn listeners_are_told_every_revision_in_order() {
     for bench in benches().await {
         configured(&bench).await;
         let platform = &bench.platform;
-        let mut changes = platform.config_changes(&plugin(KEY)).await.unwrap();
+        let name = plugin(KEY);
+        let mut changes = platform.config_changes(&name, None).await.unwrap();
         assert_eq!(changes.next().await.unwrap().revision, 1);
         let writers = (0..10).map(|n| put(platform, json!({ "NOTE": format!("{n}") }), None));
         for written in futures::future::join_all(writers).await {
@@ -686,6 +687,18 @@ async fn listeners_are_told_every_revision_in_order() {
                 (revision, vec!["NOTE".to_owned()])
             );
         }
+        // Who comes back is told what was missed, and nothing when nothing was.
+        put(platform, json!({ "TIMEOUT": 61 }), None).await.unwrap();
+        let mut missed = platform.config_changes(&name, Some(10)).await.unwrap();
+        let missed = missed.next().await.unwrap();
+        assert_eq!(missed.revision, 12);
+        assert_eq!(missed.keys, ["NOTE", "TIMEOUT"]);
+        let mut nothing = platform.config_changes(&name, Some(12)).await.unwrap();
+        put(platform, json!({ "TIMEOUT": 62 }), None).await.unwrap();
+        assert_eq!(nothing.next().await.unwrap().revision, 13);
+        // A revision that never was: read everything.
+        let mut other = platform.config_changes(&name, Some(99)).await.unwrap();
+        assert!(other.next().await.unwrap().keys.is_empty());
     }
 }
 

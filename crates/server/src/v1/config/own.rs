@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
-use plugyard_http::sse::{Closing, SseEvent, events};
+use plugyard_http::sse::{Closing, LastEventId, SseEvent, events};
 use plugyard_http::{ApiResult, ETag, Json, OwnPlugin};
 use plugyard_model::rights::Right;
 use plugyard_platform::config::PlainConfig;
@@ -68,7 +68,8 @@ async fn show(State(app): State<App>, OwnPlugin(plugin): OwnPlugin) -> ApiResult
 /// Watch my values
 ///
 /// Server-sent events named `config` with `{revision, keys}`, never values: first the revision there is, then
-/// each write in order. No keys means: read everything again.
+/// each write in order. No keys means: read everything again. With `Last-Event-ID` the first event tells which
+/// keys were written since that revision, and there is none when there was no write.
 #[utoipa::path(
     get, path = "/v1/self/config/events", tag = "self", operation_id = "self_config_events",
     responses((status = 200, description = "The events", content_type = "text/event-stream", body = String)),
@@ -76,9 +77,10 @@ async fn show(State(app): State<App>, OwnPlugin(plugin): OwnPlugin) -> ApiResult
 async fn watch(
     State(app): State<App>,
     OwnPlugin(plugin): OwnPlugin,
+    LastEventId(seen): LastEventId,
     closing: Closing,
 ) -> ApiResult<Response> {
-    let changes = app.platform.config_changes(&plugin).await?;
+    let changes = app.platform.config_changes(&plugin, seen).await?;
     let source = changes.map(|it| SseEvent::new(Some(it.revision), "config", &it));
     Ok(events(closing, source))
 }
