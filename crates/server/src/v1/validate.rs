@@ -1,10 +1,11 @@
 //! `/v1/validate`: Laravel rules on values, for forms that check while one types.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::Method;
-use plugyard_http::{Json, Language};
-use plugyard_model::Lang;
+use plugyard_http::{ApiResult, Json, Language};
 use plugyard_model::rights::Right;
+use plugyard_model::{Lang, Problem, codes};
 use plugyard_validation::{Lang as RuleLang, cases};
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
@@ -35,8 +36,11 @@ pub(super) fn router() -> OpenApiRouter<App> {
 async fn validate(
     State(app): State<App>,
     Language(lang): Language,
-    Json(body): Json<Value>,
-) -> Json<Value> {
+    body: Bytes,
+) -> ApiResult<Json<Value>> {
+    // Not as other bodies are read: any text may be judged, also one that no database can hold.
+    let body: Value = serde_json::from_slice(&body)
+        .map_err(|error| Problem::new(codes::REQUEST_INVALID).with("reason", error))?;
     let now = app.platform.settings().clock.now() / 1000;
     let lang = match lang {
         Lang::En => RuleLang::En,
@@ -57,5 +61,5 @@ async fn validate(
             .collect(),
         case => cases::answer(case, lang, now),
     });
-    Json(answered.await.unwrap_or(Value::Null))
+    Ok(Json(answered.await.unwrap_or(Value::Null)))
 }
