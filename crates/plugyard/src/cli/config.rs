@@ -45,8 +45,8 @@ pub(crate) enum Config {
     Plan {
         /// The plugin, as `kind:key` or its key
         plugin: String,
-        /// A package: a zip or a directory
-        package: PathBuf,
+        /// A package: a zip, a directory, an `https://` address, or the SHA-256 of one that was sent before
+        package: String,
         /// End with 1 for this
         #[arg(long, value_enum, value_name = "WHAT")]
         fail_on: Option<FailOn>,

@@ -336,11 +336,22 @@ fn plan_text(plan: &Json, context: &Context) -> String {
             users.join(", ")
         );
     }
+    if let Some(configuration) = plan.get("config").filter(|it| it.is_object()) {
+        let _ = write!(
+            text,
+            "\n{} {}",
+            match context.lang {
+                Lang::En => "configuration:",
+                Lang::ZhCn => "配置：",
+            },
+            config::planned(configuration)
+        );
+    }
     text
 }
 
 /// Brings a package to the server and gives what it says about it. Warnings are shown.
-async fn send_package(
+pub(super) async fn send_package(
     source: &str,
     kind: Option<&str>,
     key: Option<&str>,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cli::{Config, FailOn, Seen};
 use crate::client::{Client, segment};
-use crate::commands::{Context, check};
+use crate::commands::{Context, change, check};
 use crate::failure::Failure;
 use crate::output::{note, text_at, time_at};
 
@@ -296,20 +296,37 @@ async fn edit(plugin: &str, client: &Client, context: &Context) -> Result<(), Fa
 
 async fn plan(
     plugin: &str,
-    package: &Path,
+    package: &str,
     fail_on: Option<FailOn>,
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let reader = check::open(package, context)?;
-    let found = FILES.iter().find_map(|file| reader.read(file, LIMIT).ok());
-    let definition = match found {
-        Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        None => r#"{"fields":{}}"#.to_owned(),
+    let asked = match source(package) {
+        Source::Digest => json!({ "package": package }),
+        Source::Address => {
+            // The server fetches it, as for an upgrade to it.
+            let installation = client.get(&change::path(plugin)).await?;
+            let (kind, key) = (
+                text_at(&installation, "/kind"),
+                text_at(&installation, "/key"),
+            );
+            let sent =
+                change::send_package(package, Some(&kind), Some(&key), client, context).await?;
+            json!({ "package": sent["sha256"] })
+        }
+        Source::Here => {
+            let reader = check::open(Path::new(package), context)?;
+            let found = FILES.iter().find_map(|file| reader.read(file, LIMIT).ok());
+            let definition = match found {
+                Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                None => r#"{"fields":{}}"#.to_owned(),
+            };
+            json!({ "definition": definition })
+        }
     };
     let request = client
         .request(Method::POST, &path(plugin, "/plan"))
-        .json(&json!({ "definition": definition }));
+        .json(&asked);
     let body = client.json(request).await?;
     context.printer.one(&body, plugin, || planned(&body));
     let invalid = ["issues", "reset"]
@@ -322,7 +339,30 @@ async fn plan(
     })
 }
 
-fn planned(body: &Json) -> String {
+/// Where a package is.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// On the server already.
+    Digest,
+    /// Where the server can fetch it.
+    Address,
+    /// On this machine.
+    Here,
+}
+
+fn source(package: &str) -> Source {
+    let is_digest = package.len() == 64 && package.bytes().all(|it| it.is_ascii_hexdigit());
+    if package.starts_with("http://") || package.starts_with("https://") {
+        Source::Address
+    } else if is_digest && !Path::new(package).exists() {
+        Source::Digest
+    } else {
+        Source::Here
+    }
+}
+
+/// What would become of every field, a line each.
+pub(super) fn planned(body: &Json) -> String {
     let mut lines = vec![format!(
         "{} -> {}",
         text_at(body, "/from"),
@@ -455,6 +495,14 @@ fn words(list: &Json) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_is_known_by_its_form() {
+        assert_eq!(source(&"0aF".repeat(22)[..64]), Source::Digest);
+        assert_eq!(source("https://example.com/a.zip"), Source::Address);
+        assert_eq!(source("./https"), Source::Here);
+        assert_eq!(source(&"0".repeat(63)), Source::Here);
+    }
 
     #[test]
     fn a_plan_is_told_line_by_line() {

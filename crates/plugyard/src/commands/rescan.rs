@@ -1,8 +1,11 @@
 //! `rescan`: plugins that were put into the home by hand.
+//!
+//! Packages left there are installed. Directories of the kind `app` are only looked at, as their own system
+//! does: a record is made of each, and installing it is another step.
 
 use plugyard_model::{ExitCode, ProblemDocument};
 use reqwest::Method;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::cli::{Format, Rescan};
 use crate::client::Client;
@@ -16,7 +19,7 @@ pub(super) async fn run(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let request = client.request(Method::POST, "/v1/rescan");
-    let body = client.json(request).await?;
+    let mut body = client.json(request).await?;
     let items = body.get("items").and_then(Json::as_array);
     let items = items.cloned().unwrap_or_default();
     let mut worst = ExitCode::Done;
@@ -28,6 +31,13 @@ pub(super) async fn run(
         row["result"] = result.into();
         rows.push(row);
     }
+    let looked_at = client.request(Method::POST, "/api/admin/plugins/rescan");
+    let apps = apps(&client.json(looked_at).await?);
+    if apps.iter().any(|row| row["result"] == "broken") {
+        worst = worst.worst(ExitCode::Failed);
+    }
+    rows.extend(apps);
+    body["items"] = rows.clone().into();
     match context.printer.format {
         Format::Name => rows
             .iter()
@@ -46,6 +56,31 @@ pub(super) async fn run(
         ),
     }
     Ok(worst)
+}
+
+/// A row for each directory of the kind `app`. What is wrong with one goes to standard error.
+fn apps(answer: &Json) -> Vec<Json> {
+    let results = answer.pointer("/data/results").and_then(Json::as_object);
+    let rows = results.into_iter().flatten().map(|(name, found)| {
+        let path = format!("plugins/{name}");
+        for error in found["errors"].as_array().into_iter().flatten() {
+            let place = text_at(error, "/path");
+            note(&format!(
+                "{path}/config.json{place}: {}",
+                text_at(error, "/message")
+            ));
+        }
+        let valid = found["success"] == true;
+        json!({
+            "path": path,
+            "kind": "app",
+            "key": name,
+            "plugin": format!("app:{name}"),
+            "result": if valid { "discovered" } else { "broken" },
+            "findings": found["errors"].as_array().cloned().unwrap_or_default(),
+        })
+    });
+    rows.collect()
 }
 
 /// What became of a directory, in a word; what is wrong with it goes to standard error.
