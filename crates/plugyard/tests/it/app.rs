@@ -15,7 +15,7 @@ use reqwest::Method;
 use reqwest::blocking::RequestBuilder;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Server, wait_for};
+use crate::support::{Server, leaks, wait_for};
 
 /// The simple example of an API.
 pub(super) fn s1() -> Json {
@@ -295,7 +295,9 @@ pub(super) fn answer(request: RequestBuilder) -> (u16, Json) {
     let response = request.send().expect("an answer");
     let status = response.status().as_u16();
     let media = response.headers()["content-type"].clone();
-    let body: Json = response.json().expect("JSON");
+    let body = response.text().expect("text");
+    leaks::note_answer(&body);
+    let body: Json = serde_json::from_str(&body).expect("JSON");
     assert_eq!(media, "application/json; charset=utf-8");
     assert_eq!(body["code"], status, "{body:#}");
     assert!(

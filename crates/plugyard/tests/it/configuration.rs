@@ -1,10 +1,13 @@
 //! A real plugin is configured: over HTTP, by the command line, and read by itself.
 
+mod commands;
+mod rules;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use crate::support::{Server, plugins, plugyard, python, run, sign_in_needed, wait_for};
+use crate::support::{Server, leaks, plugins, plugyard, python, run, sign_in_needed, wait_for};
 
 const SECRET: &str = "sk-hush-0123456789";
 
@@ -127,6 +130,7 @@ fn a_plugin_reads_its_values_and_follows_their_changes() {
         sign_in_needed(command);
         command.env("PLUGYARD_LOG", "debug,plugyard=trace");
     });
+    leaks::secret(SECRET);
     let plugin = installed(&server, directory.path());
     let first = read(&server, 1, "TIMEOUT", &json!(30));
     assert_eq!(first["file"], first["told"]);

@@ -89,8 +89,10 @@ pub(crate) fn run(command: &mut Command) -> Ended {
         stdout: String::from_utf8(output.stdout).expect("output is UTF-8"),
         stderr: String::from_utf8(output.stderr).expect("output is UTF-8"),
     };
-    leaks::note(&ended.stdout);
-    leaks::note(&ended.stderr);
+    for printed in [&ended.stdout, &ended.stderr] {
+        leaks::note(printed);
+        leaks::forbid_in(printed);
+    }
     ended
 }
 

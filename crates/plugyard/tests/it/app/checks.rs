@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 
+use plugyard_store::testing::databases;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 
@@ -217,7 +218,7 @@ fn scenario_61_actions_need_a_handler_and_an_enabled_plugin() {
         example(app);
         app.set(
             "Notices",
-            json!({ "PREFIX": "!", "TOKEN": "tk-0123456789" }),
+            json!({ "PREFIX": "!", "TOKEN": crate::support::leaks::secret("tk-0123456789-of-61") }),
         );
         let path = "/Notices/config/actions";
         let action =
@@ -292,15 +293,26 @@ const ROUTES: [(&str, &str); 18] = [
 
 #[test]
 fn scenario_63_nothing_is_told_without_a_token() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let home = directory.path().join("home");
-    fs::create_dir_all(home.join("plugins/DemoPlugin")).unwrap();
-    fs::write(
-        home.join("plugins/DemoPlugin/config.json"),
-        s1().to_string(),
-    )
-    .unwrap();
-    let server = Server::start_in(&home, sign_in_needed);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    for database in runtime.block_on(databases()) {
+        println!("on {}", database.sort);
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = directory.path().join("home");
+        fs::create_dir_all(home.join("plugins/DemoPlugin")).unwrap();
+        let config = home.join("plugins/DemoPlugin/config.json");
+        fs::write(config, s1().to_string()).unwrap();
+        let server = Server::start_in(&home, |command| {
+            sign_in_needed(command);
+            command.env("PLUGYARD__DATABASE__URL", &database.address);
+        });
+        walk_without_rights(&server);
+        drop(server);
+        let _entered = runtime.enter();
+        drop(database);
+    }
+}
+
+fn walk_without_rights(server: &Server) {
     let viewer = server.cli_ok(&["token", "create", "look", "--role", "viewer", "-o", "json"]);
     let viewer: Json = serde_json::from_str(&viewer.stdout).expect("JSON");
     let viewer = viewer["secret"].as_str().expect("a token");
@@ -372,6 +384,44 @@ fn scenario_64_the_language_is_the_readers() {
         let wrong = app.request(Method::PATCH, "/DemoPlugin/config");
         assert_eq!(answer(wrong).0, 405);
     });
+}
+
+/// A handler that never answers, and one that takes no questions.
+const SILENT: &str = "import sys, time\nfor line in sys.stdin:\n    time.sleep(600)\n";
+const DEAF: &str = "import time\ntime.sleep(600)\n";
+
+#[test]
+fn a_handler_that_takes_too_long_is_ended_at_its_limit() {
+    let server = Server::start_with(|command| {
+        command.env("PLUGYARD__APP__HANDLER_TIMEOUT", "1");
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    });
+    for (name, script) in [("Silent", SILENT), ("Deaf", DEAF)] {
+        let directory = server.home.join("plugins").join(name);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("config.json"), s1().to_string()).unwrap();
+        fs::write(directory.join("handler.py"), script).unwrap();
+        let handler = json!({ "command": ["python3", "handler.py"] });
+        let manifest = json!({ "tables": ["T"], "handler": handler });
+        fs::write(directory.join("plugyard.app.json"), manifest.to_string()).unwrap();
+        for step in ["install", "enable"] {
+            let path = format!("/api/admin/plugins/{name}/{step}");
+            assert_eq!(answer(server.post(&path)).0, 200);
+        }
+        // The second question gets a new process, which is not better.
+        for _ in 0..2 {
+            let actions = format!("/api/admin/plugins/{name}/config/actions");
+            let action = json!({ "action": "a", "config_key": "API_KEY" });
+            let (status, body) = answer(server.post(&actions).json(&action));
+            assert_eq!(
+                (status, &body["error"]),
+                (504, &"handler_timeout".into()),
+                "{body:#}"
+            );
+        }
+        let table = format!("/api/admin/plugins/{name}/config/data-tables/T");
+        assert_eq!(answer(server.get(&table)).0, 504);
+    }
 }
 
 #[test]

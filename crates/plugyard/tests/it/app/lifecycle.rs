@@ -186,7 +186,7 @@ fn scenario_55_a_value_that_breaks_a_new_rule_stays_and_is_told() {
         app.install("DemoPlugin", &s1());
         app.set(
             "DemoPlugin",
-            json!({ "API_TIMEOUT": 60, "API_KEY": "sk-0123456789" }),
+            json!({ "API_TIMEOUT": 60, "API_KEY": crate::support::leaks::secret("sk-0123456789-of-54") }),
         );
         app.ok(Method::POST, "/DemoPlugin/enable", None);
         app.put(

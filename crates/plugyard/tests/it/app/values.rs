@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value as Json, json};
 
 use super::{answer, on_each, s1, s2};
+use crate::support::leaks;
 
 #[test]
 fn scenario_31_a_hostile_pattern_over_http_returns_soon() {
@@ -254,7 +255,8 @@ fn scenario_44_a_secret_is_only_ever_seen_by_its_plugin() {
         app.install("DemoPlugin", &s1());
         let body = app.set_refused("DemoPlugin", json!({ "API_KEY": "shorty" }), &["min"]);
         assert!(!body.to_string().contains("shorty"), "{body:#}");
-        let secret = "sk-0123456789";
+        let secret = leaks::secret("sk-0123456789-of-44");
+        let secret = secret.as_str();
         let saved = app.set("DemoPlugin", json!({ "API_KEY": secret }));
         assert_eq!(saved["values"]["API_KEY"], "********");
         assert_eq!(saved["config_complete"], true);
@@ -273,7 +275,8 @@ fn scenario_44_a_secret_is_only_ever_seen_by_its_plugin() {
 fn scenario_45_the_mask_keeps_a_secret() {
     on_each(|app| {
         app.install("DemoPlugin", &s1());
-        let secret = "sk-0123456789";
+        let secret = leaks::secret("sk-0123456789-of-45");
+        let secret = secret.as_str();
         app.set("DemoPlugin", json!({ "API_KEY": secret }));
         app.set(
             "DemoPlugin",
@@ -347,7 +350,9 @@ fn scenario_47_a_hundred_writers_lose_nothing() {
 fn scenario_48_a_reset_gives_initial_values_back() {
     on_each(|app| {
         app.install("DemoPlugin", &s1());
-        let changed = json!({ "API_TIMEOUT": 99, "API_KEY": "sk-0123456789", "API_BASE_URL": "https://b.example" });
+        let secret = leaks::secret("sk-0123456789-of-48");
+        let changed =
+            json!({ "API_TIMEOUT": 99, "API_KEY": secret, "API_BASE_URL": "https://b.example" });
         app.set("DemoPlugin", changed.clone());
         let reset = app.post(
             "/DemoPlugin/config/reset",

@@ -2,23 +2,38 @@
 //!
 //! Every token that any answer, command or log of a test shows is remembered here, and every other secret that a
 //! test declares with [`secret`]. When a server ends, none of them may stand in a file of its home, the database
-//! among them, nor in its log, except for the one line that shows the owner's token.
+//! among them, nor in its log, except for the one line that shows the owner's token. What a test declared must
+//! not stand in any answer or event either, nor in what a command prints. Only the plugin itself may have it:
+//! the directories `plugin-config` and `plugin-data` are its own.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// The parts that matter: what all tokens have in common is not secret.
 static SEEN: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
 /// Those that an answer has told.
 static TOLD: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
+/// Those that a test declared.
+static DECLARED: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
 /// Larger files are none in which anything is written down.
 const LARGEST: u64 = 64 << 20;
 
 /// A secret of the caller's own, which no server may write down in clear.
 pub(crate) fn secret(text: &str) -> String {
-    remember(text);
+    let mut declared = DECLARED.lock().unwrap_or_else(PoisonError::into_inner);
+    declared.insert(text.to_owned());
     text.to_owned()
+}
+
+/// Fails when a declared secret stands in what somebody is told.
+#[track_caller]
+pub(crate) fn forbid_in(told: &str) {
+    let declared = DECLARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = declared
+        .iter()
+        .find(|secret| told.contains(secret.as_str()));
+    assert!(found.is_none(), "a secret is told: {told}");
 }
 
 /// Remembers the tokens in a text.
@@ -31,6 +46,7 @@ pub(crate) fn note(text: &str) {
 /// Remembers the tokens in an answer of a server, events among them: each is told once, when it is made.
 #[track_caller]
 pub(crate) fn note_answer(body: &str) {
+    forbid_in(body);
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     for token in tokens(body) {
         remember(token);
@@ -67,18 +83,27 @@ pub(crate) fn search(home: &Path, log: &str) -> Vec<String> {
             found.push("the log".to_owned());
         }
     }
-    walk(home, &seen, &mut found);
+    walk(home, &seen, &[], &mut found);
+    let declared = DECLARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if declared.iter().any(|secret| log.contains(secret.as_str())) {
+        found.push("the log".to_owned());
+    }
+    let own = ["plugin-config", "plugin-data"].map(|name| home.join(name));
+    walk(home, &declared, &own, &mut found);
     found
 }
 
-fn walk(directory: &Path, seen: &BTreeSet<String>, found: &mut Vec<String>) {
+fn walk(directory: &Path, seen: &BTreeSet<String>, but: &[PathBuf], found: &mut Vec<String>) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
+        if but.contains(&path) {
+            continue;
+        }
         let Ok(about) = path.symlink_metadata() else {
             continue;
         };
         if about.is_dir() {
-            walk(&path, seen, found);
+            walk(&path, seen, but, found);
         } else if about.is_file() && about.len() <= LARGEST {
             let bytes = std::fs::read(&path).unwrap_or_default();
             let text = String::from_utf8_lossy(&bytes);
@@ -107,6 +132,15 @@ fn a_token_in_a_second_answer_is_found() {
 }
 
 #[test]
+#[should_panic(expected = "a secret is told")]
+fn a_declared_secret_in_an_answer_is_found() {
+    note_answer(&format!(
+        "{{\"value\":\"{}\"}}",
+        secret("told by the test of leaks")
+    ));
+}
+
+#[test]
 fn a_secret_in_a_home_or_twice_in_a_log_is_found() {
     let token = format!(
         "plugyard_{}_{}",
@@ -123,4 +157,12 @@ fn a_secret_in_a_home_or_twice_in_a_log_is_found() {
     assert_eq!(search(home.path(), ""), [file.display().to_string()]);
     std::fs::write(&file, secret("hunter2 of the test of leaks")).expect("a file");
     assert_eq!(search(home.path(), ""), [file.display().to_string()]);
+    assert_eq!(
+        search(home.path(), "x hunter2 of the test of leaks")[0],
+        "the log"
+    );
+    // The plugin itself has it.
+    std::fs::create_dir(home.path().join("plugin-data")).expect("a directory");
+    std::fs::rename(&file, home.path().join("plugin-data/x")).expect("a file");
+    assert_eq!(search(home.path(), ""), [""; 0]);
 }
