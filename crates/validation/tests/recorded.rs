@@ -55,11 +55,12 @@ fn check(lines: &str) {
     let mut disagreeing = String::new();
     let mut count = 0;
     for (number, line) in lines.lines().enumerate() {
-        let case: Json = serde_json::from_str(line).unwrap();
+        let case: Json = serde_json::from_str(line).expect("every line is JSON");
         let (ours, theirs) = (verdict(&case), recorded(&case));
         if ours != theirs {
             count += 1;
-            writeln!(disagreeing, "{}: {line}\n    ours {ours}", number + 1).unwrap();
+            writeln!(disagreeing, "{}: {line}\n    ours {ours}", number + 1)
+                .expect("a String takes text");
         }
     }
     assert!(disagreeing.is_empty(), "{count} disagree:\n{disagreeing}");
