@@ -14,7 +14,19 @@ use plugyard_platform::{Home, Platform, Settings};
 use plugyard_store::{Database, DatabaseUrl};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
+
+use crate::works::{Effort, Row};
+
+/// Few plugins, many, and how many are many enough to see that it works.
+const FEW: usize = 10;
+const MANY: usize = 10_000;
+const FEWER: usize = 500;
+/// A shorter measurement is not meant to be compared.
+const MEANT: Duration = Duration::from_millis(900);
+/// What is left of the rate with many plugins, at least: all but what measurements scatter.
+const UNCHANGED: f64 = 0.8;
 
 /// Installs under way at once.
 const TOGETHER: usize = 8;
@@ -139,6 +151,64 @@ impl Configured {
         ensure!(status.is_success(), "{path} answered {status} {length:?}");
         Ok(())
     }
+}
+
+/// The rows of reading and of writing: with many plugins installed, beside the same with few.
+///
+/// # Errors
+/// When a plugin cannot be installed or a request is refused.
+pub fn rows(runtime: &Runtime, effort: Effort) -> Result<Vec<Row>> {
+    let many = if effort.span < MEANT { FEWER } else { MANY };
+    let turns = effort.turns.max(1);
+    let (few, many) = runtime.block_on(async {
+        let mut configured = Configured::new().await?;
+        let mut measured = Vec::new();
+        for plugins in [FEW, many] {
+            configured.install(plugins).await?;
+            let mut rows = Vec::with_capacity(turns);
+            for _ in 0..turns {
+                rows.push(configured.measure(effort.span).await?);
+            }
+            measured.push(rows);
+        }
+        configured.end().await;
+        let many = measured.pop().unwrap_or_default();
+        anyhow::Ok((measured.pop().unwrap_or_default(), many))
+    })?;
+    type Rate = fn(&ConfigRow) -> f64;
+    let works: [(&str, Rate); 2] = [
+        ("GET", |row| row.get_per_second),
+        ("PUT", |row| row.put_per_second),
+    ];
+    Ok(works
+        .into_iter()
+        .map(|(method, rate)| {
+            let rates = |rows: &[ConfigRow]| {
+                let mut rates: Vec<f64> = rows.iter().map(rate).collect();
+                rates.sort_by(f64::total_cmp);
+                rates
+            };
+            let (ours, limit) = (rates(&many), rates(&few));
+            let middle = |rates: &[f64]| rates.get(rates.len() / 2).copied().unwrap_or_default();
+            Row {
+                work: format!(
+                    "configuration: {method} with {} plugins",
+                    many.first().map_or(0, |row| row.plugins)
+                ),
+                cores: 1,
+                unit: "requests/s",
+                ours: middle(&ours),
+                limit: middle(&limit),
+                ratio: middle(&ours) / middle(&limit),
+                ratios: ours.iter().map(|it| it / middle(&limit)).collect(),
+                target: Some(UNCHANGED),
+                against: "the same with 10 plugins",
+                established: None,
+                ours_cpu: 0.0,
+                limit_cpu: 0.0,
+            }
+        })
+        .collect())
 }
 
 async fn per_second(span: Duration, mut act: impl AsyncFnMut(u32) -> Result<()>) -> Result<f64> {

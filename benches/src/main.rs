@@ -128,6 +128,10 @@ fn main() -> Result<ExitCode> {
             effort.span,
         ));
     }
+    if wanted("configuration") && arguments.cores == 1 {
+        eprintln!("{} core(s): configuration", arguments.cores);
+        rows.extend(bench.configurations()?);
+    }
     if wanted("fsync") {
         rows.push(bench.durable()?);
     }

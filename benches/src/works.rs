@@ -201,6 +201,14 @@ impl Bench {
         crate::spine::rows(&self.runtime, self.effort, self.cores, wanted)
     }
 
+    /// Reads and writes a configuration with few and with many plugins installed.
+    ///
+    /// # Errors
+    /// When a plugin cannot be installed or a request is refused.
+    pub fn configurations(&self) -> Result<Vec<Row>> {
+        crate::app::rows(&self.runtime, self.effort)
+    }
+
     fn plugin(&self, maker: Maker) -> &Plugin {
         match maker {
             Maker::Python => &self.python,
