@@ -38,7 +38,7 @@ impl MigrationTrait for Pages {
 }
 
 const CALLBACKS: &str = "CREATE TABLE plugin_callbacks (
-    id {id},
+    id {bigid},
     plugin_fskey varchar(64) NOT NULL,
     account_id {bigint} CHECK (account_id >= 0),
     user_id {bigint} CHECK (user_id >= 0),
@@ -116,7 +116,7 @@ const WEBHOOKS: &str = "CREATE TABLE web_webhooks (
 )";
 
 const DELIVERIES: &str = "CREATE TABLE web_webhook_deliveries (
-    seq {id},
+    seq {bigid},
     id {uuid} NOT NULL UNIQUE,
     webhook_id {uuid} NOT NULL,
     event_id varchar(255) NOT NULL,
