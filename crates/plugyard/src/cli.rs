@@ -8,8 +8,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::environment;
 
 mod config;
+mod market;
+mod web;
+mod webhook;
 
 pub(crate) use config::{Config, FailOn, Secrets, Seen};
+pub(crate) use market::{
+    AddMarket, InitMarket, KeyRole, Market, Place, Publish, ServeMarket, WebInstall, WebUpgrade,
+};
+pub(crate) use web::{Columns, DumpFormat, Import, Listed, Page, Url, UrlCommand, Usage, Web};
+pub(crate) use webhook::Webhook;
 
 /// Self-hosted plugin platform: packages in, supervised plugins and flowing rows out.
 #[derive(Debug, Parser)]
@@ -130,6 +138,14 @@ pub(crate) enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Config(Config),
 
+    /// Plugins of a web application: where they are offered, and their addresses
+    #[command(subcommand, arg_required_else_help = true)]
+    Web(Web),
+
+    /// Markets: where plugins of a web application come from, and running one
+    #[command(subcommand, arg_required_else_help = true)]
+    Market(Market),
+
     /// Streams: where rules take rows from
     #[command(subcommand, arg_required_else_help = true)]
     Stream(Stream),
@@ -142,6 +158,10 @@ pub(crate) enum Command {
     /// Accounts: who may sign in, and what they may
     #[command(subcommand, arg_required_else_help = true)]
     User(User),
+    /// Webhooks: who is told what happens to web plugins, and may refuse it
+    #[command(subcommand, arg_required_else_help = true)]
+    Webhook(Webhook),
+
     /// Tokens: how others sign in
     #[command(subcommand, arg_required_else_help = true)]
     Token(Token),

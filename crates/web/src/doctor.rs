@@ -38,7 +38,10 @@ pub(crate) struct Differing {
 
 impl Web {
     /// The platform's installation of a plugin, when it came as a package.
-    pub(crate) async fn installation(&self, fskey: &str) -> Result<Option<InstallationView>, Problem> {
+    pub(crate) async fn installation(
+        &self,
+        fskey: &str,
+    ) -> Result<Option<InstallationView>, Problem> {
         match self.platform.installation(&format!("{KIND}:{fskey}")).await {
             Ok(view) => Ok(Some(view)),
             Err(problem) if problem.code == plugyard_model::codes::PLUGIN_NOT_FOUND => Ok(None),
@@ -62,7 +65,11 @@ impl Web {
             }
             let last = self.last_outcome(&view.plugin).await?;
             if let Some(Outcome::UndoFailed(problem)) = last {
-                found.push(drift(view.plugin.key.as_str(), "operation", problem.to_string()));
+                found.push(drift(
+                    view.plugin.key.as_str(),
+                    "operation",
+                    problem.to_string(),
+                ));
             }
         }
         let installed: BTreeSet<&str> = views.iter().map(|it| it.plugin.key.as_str()).collect();
@@ -75,8 +82,13 @@ impl Web {
         }
         let home = self.platform.home().clone();
         let (live_keys, installed) = (
-            live.keys().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>(),
-            installed.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(),
+            live.keys()
+                .map(|key| (*key).to_owned())
+                .collect::<BTreeSet<_>>(),
+            installed
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<BTreeSet<_>>(),
         );
         let strays = tokio::task::spawn_blocking(move || strays(&home, &live_keys, &installed));
         found.extend(strays.await.unwrap_or_default());
@@ -88,7 +100,8 @@ impl Web {
                 for key in keys {
                     let (should, does) = (expected.get(key), said.get(key));
                     if should != does {
-                        let word = |it: Option<&bool>| it.map_or("absent".to_owned(), bool::to_string);
+                        let word =
+                            |it: Option<&bool>| it.map_or("absent".to_owned(), bool::to_string);
                         let reason = format!("it says {}, not {}", word(does), word(should));
                         found.push(drift(key, "status_file", reason));
                     }
@@ -135,7 +148,10 @@ impl Web {
     }
 
     /// How the latest change of a plugin ended.
-    pub(crate) async fn last_outcome(&self, plugin: &PluginName) -> Result<Option<Outcome>, Problem> {
+    pub(crate) async fn last_outcome(
+        &self,
+        plugin: &PluginName,
+    ) -> Result<Option<Outcome>, Problem> {
         let filter = plugyard_platform::operations::OperationFilter {
             plugin: Some(plugin.clone()),
         };
@@ -148,22 +164,29 @@ impl Web {
     }
 
     /// In what the files of a plugin differ from its package.
-    pub(crate) async fn verify(&self, installation: &Installation) -> Result<Vec<Differing>, Problem> {
+    pub(crate) async fn verify(
+        &self,
+        installation: &Installation,
+    ) -> Result<Vec<Differing>, Problem> {
         let facts = Facts::now(installation);
         if facts.is_standalone() {
             return Ok(Vec::new());
         }
         let digest: Digest = installation.current.digest;
-        let package = self.platform.file(&digest).await.map_err(|error| {
-            Problem::new(error.code).about(&installation.plugin)
-        })?;
+        let package = self
+            .platform
+            .file(&digest)
+            .await
+            .map_err(|error| Problem::new(error.code).about(&installation.plugin))?;
         let shown = self.host.shown_at(&facts.fskey, facts.is_theme());
         let compared = tokio::task::spawn_blocking(move || {
             let zip = files::open_package(&package).map_err(|error| error.to_string())?;
             let directory = std::fs::canonicalize(&shown).unwrap_or(shown);
             files::differences(&Inside::of(&zip), &directory)
         });
-        let compared = compared.await.unwrap_or_else(|error| Err(error.to_string()));
+        let compared = compared
+            .await
+            .unwrap_or_else(|error| Err(error.to_string()));
         let differences = compared.map_err(|reason| {
             Problem::new(plugyard_model::codes::E_FILES)
                 .with("fskey", &facts.fskey)
@@ -212,8 +235,7 @@ fn strays(
     for directory in [home.plugins(), home.themes()] {
         for (name, path) in names(&directory) {
             let ours = MANIFESTS.iter().any(|file| path.join(file).is_file())
-                || std::fs::read_link(&path)
-                    .is_ok_and(|to| to.starts_with("../versions/web"));
+                || std::fs::read_link(&path).is_ok_and(|to| to.starts_with("../versions/web"));
             if ours && !installed.contains(&name) {
                 let reason = format!("{} was copied there and is not installed", path.display());
                 found.push(drift(&name, "files", reason));

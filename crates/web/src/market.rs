@@ -76,9 +76,7 @@ impl WebHost {
         self.set_market_words(Arc::new(words::Words(web.clone())));
         let closing = self.0.markets.closing.clone();
         self.0.markets.tasks.spawn(async move {
-            closing
-                .run_until_cancelled(schedule::follow(&web))
-                .await;
+            closing.run_until_cancelled(schedule::follow(&web)).await;
         });
     }
 
@@ -98,8 +96,7 @@ impl WebHost {
     /// Remembers a market. One of our protocol is asked first, so that what is remembered is a root that was
     /// seen and is trusted.
     pub(crate) async fn market_add(&self, adding: Adding) -> Result<Json, Problem> {
-        let mut url =
-            settings::address(&adding.url).map_err(|reason| invalid("url", reason))?;
+        let mut url = settings::address(&adding.url).map_err(|reason| invalid("url", reason))?;
         let parsed =
             reqwest::Url::parse(&url).map_err(|error| invalid("url", error.to_string()))?;
         if adding.protocol == Protocol::Own && matches!(parsed.path(), "" | "/") {
@@ -142,8 +139,7 @@ impl WebHost {
                     headers: reqwest::header::HeaderMap::new(),
                     patience: self.market_patience(),
                 };
-                let mut trust =
-                    trust(&name, &way, &adding.keys, adding.root.as_ref()).await?;
+                let mut trust = trust(&name, &way, &adding.keys, adding.root.as_ref()).await?;
                 client::refresh(&mut trust, &way, Timestamp::now())
                     .await
                     .map_err(|refusal| problem(&name, &refusal))?;
@@ -190,8 +186,7 @@ async fn trust(
 ) -> Result<Trust, Problem> {
     if let Some(root) = root {
         let bytes = serde_json::to_vec(root).unwrap_or_default();
-        return Trust::from_root(&bytes)
-            .map_err(|refusal| invalid("trust", refusal.to_string()));
+        return Trust::from_root(&bytes).map_err(|refusal| invalid("trust", refusal.to_string()));
     }
     let keys: Result<Vec<PublicKey>, _> = keys.iter().map(|key| key.parse()).collect();
     let keys = keys.map_err(|error| invalid("trust", error.to_string()))?;

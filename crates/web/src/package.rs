@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plugyard_archive::{Listing, PackageReader};
 use plugyard_model::json::{self, Document, Node, Object};
-use plugyard_model::{Finding, Inspection, KindId, Place, codes, sort_findings};
+use plugyard_model::{Finding, Inspection, KindId, Place, Severity, codes, sort_findings};
 use plugyard_platform::kind::Likeness;
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +148,12 @@ pub fn recognise(names: &Listing) -> Likeness {
 pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspection {
     let names = package.listing();
     let mut findings = package.findings().to_vec();
+    // Directories of an application may not tell letters' cases apart.
+    for finding in &mut findings {
+        if finding.code == codes::ARCHIVE_CASE_COLLISION {
+            finding.severity = Severity::Error;
+        }
+    }
     let Some(file) = manifest_file(names, &mut findings) else {
         return Inspection::failed(Some(KIND), findings);
     };
@@ -363,7 +369,7 @@ impl<'a> Reader<'a> {
         if self
             .findings
             .iter()
-            .any(|finding| finding.severity == plugyard_model::Severity::Error)
+            .any(|finding| finding.severity == Severity::Error)
         {
             return None;
         }

@@ -7,6 +7,8 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::columns::{self, Issue, PATH_MAX, PATH_MAX_LIMIT, PluginType, closest};
 use crate::entity::{plugin, state};
+use crate::market::settings as market;
+use crate::pages::settings as pages;
 use crate::site::{self, SLOTS, Site, THEMES};
 use crate::usages::fields::{Fields, pointer, refused};
 use crate::{records, states};
@@ -59,8 +61,6 @@ enum Form {
     Number(u64, u64),
     /// One of these words.
     Word(&'static [&'static str]),
-    /// True or false.
-    Flag,
     /// Text of at most so many characters.
     Text(usize),
 }
@@ -87,20 +87,23 @@ fn known() -> Vec<(&'static str, Form, Json)> {
         ),
         ("plugin_usages.file_url", Form::Text(255), Json::Null),
         ("default_language", Form::Text(16), json!("en")),
-        ("market.base_url", Form::Address, Json::Null),
-        ("market.channel", Form::Word(&["stable", "beta"]), json!("stable")),
-        ("market.proxy", Form::Text(255), Json::Null),
-        ("market.send_site_headers", Form::Flag, json!(true)),
-        ("market.check_interval_hours", Form::Number(1, 168), json!(8)),
-        ("legacy_page_credentials", Form::Flag, json!(true)),
     ]
 }
 
 /// The defaults of what is always there.
 pub(crate) fn defaults() -> BTreeMap<String, Json> {
+    // Those whose values other parts judge.
+    let others = [
+        (market::CHANNEL, json!("stable")),
+        (market::SEND_SITE_HEADERS, json!(true)),
+        (market::CHECK_INTERVAL, json!(8)),
+        (pages::LEGACY_CREDENTIALS, json!(true)),
+    ];
     known()
         .into_iter()
-        .map(|(key, _, default)| (key.to_owned(), default))
+        .map(|(key, _, default)| (key, default))
+        .chain(others)
+        .map(|(key, default)| (key.to_owned(), default))
         .collect()
 }
 
@@ -154,6 +157,7 @@ fn tagged(
     if own.iter().any(|(known, ..)| *known == key)
         || PROVIDERS.iter().any(|(known, _)| *known == key)
         || key == CONNECTIONS
+        || judged(key, &Json::Null).is_some()
     {
         return Ok(None);
     }
@@ -181,6 +185,11 @@ fn tagged(
     })
 }
 
+/// What another part says of one of its settings.
+fn judged(key: &str, value: &Json) -> Option<Result<(), String>> {
+    market::check(key, value).or_else(|| pages::check(key, value))
+}
+
 /// The value as it is stored.
 fn checked(key: &str, value: &Json, rows: &[plugin::Model]) -> Result<Json, Issue> {
     if value.is_null() {
@@ -191,10 +200,15 @@ fn checked(key: &str, value: &Json, rows: &[plugin::Model]) -> Result<Json, Issu
             .with("key", key)
             .with("expected", expected)
     };
+    if let Some(verdict) = judged(key, value) {
+        return verdict.map(|()| value.clone()).map_err(wrong);
+    }
     if let Some((_, form, _)) = known().into_iter().find(|(known, ..)| *known == key) {
         return match form {
             Form::Address => {
-                let text = value.as_str().ok_or_else(|| wrong("an address".to_owned()))?;
+                let text = value
+                    .as_str()
+                    .ok_or_else(|| wrong("an address".to_owned()))?;
                 Ok(columns::system_url(text)?.map_or(Json::Null, Json::from))
             }
             Form::Number(min, max) => value
@@ -207,11 +221,6 @@ fn checked(key: &str, value: &Json, rows: &[plugin::Model]) -> Result<Json, Issu
                 .filter(|word| words.contains(word))
                 .map(Json::from)
                 .ok_or_else(|| wrong(words.join(" | "))),
-            Form::Flag => match (value.as_bool(), value.as_u64()) {
-                (Some(flag), _) => Ok(Json::from(flag)),
-                (None, Some(number @ 0..=1)) => Ok(Json::from(number == 1)),
-                _ => Err(wrong("true | false".to_owned())),
-            },
             Form::Text(limit) => value
                 .as_str()
                 .filter(|text| text.chars().count() <= limit && !text.contains(char::is_control))

@@ -32,8 +32,11 @@ pub(super) async fn install(
     let mut body = json!({
         "package": package["sha256"],
         "options": options(Map::new(), &arguments.options, &arguments.running),
-        "wanted": if arguments.stopped { "stopped" } else { "running" },
     });
+    // Whether it works at once unless said otherwise is its kind's to say.
+    if arguments.stopped {
+        body["wanted"] = json!("stopped");
+    }
     if !arguments.values.is_empty() {
         body["values"] = config::values(&arguments.values, context)?.into();
     }
@@ -99,7 +102,9 @@ pub(super) async fn uninstall(
 ) -> Result<ExitCode, Failure> {
     if !arguments.change.dry_run {
         let names = arguments.plugins.join(", ");
-        let mut what = match (context.lang, arguments.keep_data) {
+        // Data of plugins of an application stay unless said otherwise.
+        let keeps = arguments.plugins.iter().all(|it| it.starts_with("web:"));
+        let mut what = match (context.lang, arguments.keep_data || keeps) {
             (Lang::En, true) => format!("uninstall {names} and keep its data"),
             (Lang::En, false) => format!("uninstall {names} and delete its data"),
             (Lang::ZhCn, true) => format!("卸载 {names}（保留数据）"),
@@ -122,9 +127,10 @@ pub(super) async fn uninstall(
     }
     let mut worst = ExitCode::Done;
     for plugin in &arguments.plugins {
-        let request = client
-            .request(Method::DELETE, &path(plugin))
-            .query(&[("keep_data", arguments.keep_data)]);
+        let mut request = client.request(Method::DELETE, &path(plugin));
+        if arguments.keep_data {
+            request = request.query(&[("keep_data", true)]);
+        }
         worst = worst.worst(told(
             carry_out(request, &arguments.change, client, context).await,
             context,

@@ -38,19 +38,29 @@ async fn serve(State(web): State<Web>, Path(path): Path<String>) -> ApiResult<Re
     let kind = assets::content_type(&file);
     let opened = tokio::fs::File::open(&file).await.map_err(|_| missing())?;
     let size = opened.metadata().await.map_err(|_| missing())?.len();
-    let mut response = (StatusCode::OK, Body::from_stream(ReaderStream::new(opened))).into_response();
+    let mut response =
+        (StatusCode::OK, Body::from_stream(ReaderStream::new(opened))).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     // Opened on its own, a file of a plugin runs nothing in this server's name.
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox"),
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=300"),
+    );
     if kind == "application/octet-stream" {
-        headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+        headers.insert(
+            header::CONTENT_DISPOSITION,
+            HeaderValue::from_static("attachment"),
+        );
     }
     Ok(response)
 }

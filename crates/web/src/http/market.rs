@@ -20,13 +20,25 @@ pub(super) const RIGHTS: &[Entry] = &[
     (Method::GET, "/v1/web/markets", Right::PluginRead),
     (Method::POST, "/v1/web/markets", Right::PluginConfigure),
     (Method::GET, "/v1/web/markets/{name}", Right::PluginRead),
-    (Method::DELETE, "/v1/web/markets/{name}", Right::PluginConfigure),
+    (
+        Method::DELETE,
+        "/v1/web/markets/{name}",
+        Right::PluginConfigure,
+    ),
     (Method::GET, "/v1/web/check", Right::PluginRead),
     (Method::POST, "/v1/web/check", Right::PluginOperate),
     (Method::GET, "/v1/web/upgrades", Right::PluginRead),
     (Method::POST, "/v1/web/upgrades", Right::PluginInstall),
-    (Method::POST, "/v1/web/upgrades/{fskey}", Right::PluginInstall),
-    (Method::POST, "/v1/web/downloads/{fskey}", Right::PluginInstall),
+    (
+        Method::POST,
+        "/v1/web/upgrades/{fskey}",
+        Right::PluginInstall,
+    ),
+    (
+        Method::POST,
+        "/v1/web/downloads/{fskey}",
+        Right::PluginInstall,
+    ),
 ];
 
 pub(super) fn router() -> OpenApiRouter<Web> {
@@ -87,7 +99,9 @@ struct WebMarketChoice {
 )]
 async fn list(State(web): State<Web>) -> ApiResult<Json<Value>> {
     let database = web.host.database().map_err(Problem::from)?;
-    let items = store::documents(database.conn()).await.map_err(Problem::from)?;
+    let items = store::documents(database.conn())
+        .await
+        .map_err(Problem::from)?;
     Ok(Json(json!({ "items": items })))
 }
 
@@ -126,7 +140,10 @@ async fn add(
         send_site_headers: body.send_site_headers,
     };
     let market = web.host.market_add(adding).await?;
-    let location = format!("/v1/web/markets/{}", market["name"].as_str().unwrap_or_default());
+    let location = format!(
+        "/v1/web/markets/{}",
+        market["name"].as_str().unwrap_or_default()
+    );
     let mut response = (StatusCode::CREATED, Json(market)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);

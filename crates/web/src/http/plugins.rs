@@ -26,14 +26,46 @@ pub(super) const RIGHTS: &[Entry] = &[
     (Method::GET, "/v1/web/plugins", Right::PluginRead),
     (Method::POST, "/v1/web/plugins", Right::PluginInstall),
     (Method::GET, "/v1/web/plugins/{fskey}", Right::PluginRead),
-    (Method::PATCH, "/v1/web/plugins/{fskey}", Right::PluginConfigure),
-    (Method::DELETE, "/v1/web/plugins/{fskey}", Right::PluginRemove),
-    (Method::POST, "/v1/web/plugins/{fskey}/activate", Right::PluginOperate),
-    (Method::POST, "/v1/web/plugins/{fskey}/deactivate", Right::PluginOperate),
-    (Method::POST, "/v1/web/plugins/{fskey}/rollback", Right::PluginInstall),
-    (Method::POST, "/v1/web/plugins/{fskey}/purge", Right::PluginRemove),
-    (Method::POST, "/v1/web/plugins/{fskey}/crash", Right::PluginOperate),
-    (Method::GET, "/v1/web/plugins/{fskey}/verify", Right::PluginRead),
+    (
+        Method::PATCH,
+        "/v1/web/plugins/{fskey}",
+        Right::PluginConfigure,
+    ),
+    (
+        Method::DELETE,
+        "/v1/web/plugins/{fskey}",
+        Right::PluginRemove,
+    ),
+    (
+        Method::POST,
+        "/v1/web/plugins/{fskey}/activate",
+        Right::PluginOperate,
+    ),
+    (
+        Method::POST,
+        "/v1/web/plugins/{fskey}/deactivate",
+        Right::PluginOperate,
+    ),
+    (
+        Method::POST,
+        "/v1/web/plugins/{fskey}/rollback",
+        Right::PluginInstall,
+    ),
+    (
+        Method::POST,
+        "/v1/web/plugins/{fskey}/purge",
+        Right::PluginRemove,
+    ),
+    (
+        Method::POST,
+        "/v1/web/plugins/{fskey}/crash",
+        Right::PluginOperate,
+    ),
+    (
+        Method::GET,
+        "/v1/web/plugins/{fskey}/verify",
+        Right::PluginRead,
+    ),
     (Method::GET, "/v1/web/doctor", Right::PluginRead),
     (Method::POST, "/v1/web/sync-status", Right::PluginOperate),
 ];
@@ -123,7 +155,10 @@ async fn list(State(web): State<Web>, Query(query): Query<ListQuery>) -> ApiResu
     let mut page: Vec<&Model> = rows.iter().filter(liked).take(limit + 1).collect();
     let more = page.len() > limit;
     page.truncate(limit);
-    let next = page.last().filter(|_| more).map(|row| Cursor::at(&row.fskey));
+    let next = page
+        .last()
+        .filter(|_| more)
+        .map(|row| Cursor::at(&row.fskey));
     let views = web.platform.installations_of(&KIND).await?;
     let site = web.host.site().await.map_err(Problem::from)?;
     let mut items = Vec::with_capacity(page.len());
@@ -237,13 +272,16 @@ async fn delete(
         Some("true" | "1" | "yes") => true,
         Some(_) => {
             let reason = "`cleardata` is `true`, `1`, `yes`, `false`, `0` or `no`";
-            return Err(Problem::new(codes::REQUEST_INVALID).with("reason", reason).into());
+            return Err(Problem::new(codes::REQUEST_INVALID)
+                .with("reason", reason)
+                .into());
         }
     };
     match web.installation(&fskey).await? {
         Some(view) => {
             let request = ChangeRequest::Uninstall { keep_data: !clear };
-            web.carry_out(&who, &view.plugin, request, query.force).await?;
+            web.carry_out(&who, &view.plugin, request, query.force)
+                .await?;
         }
         None => web.host.delete_record(&fskey, query.force).await?,
     }
@@ -315,6 +353,7 @@ async fn deactivate(
 /// Where to go back to.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WebRollback)]
 struct Rollback {
     /// The version, e.g. `1.5.7`; the one before unless said otherwise.
     to: Option<String>,
@@ -407,9 +446,14 @@ async fn crash(
         tracing::warn!(%fskey, %reason, "Loading `{fskey}` ended the application twice; it is deactivated");
         web.switch(&who, &fskey, false).await?;
         let reason = format!("quarantined: loading it ended the application twice: {reason}");
-        web.host.quarantined(&fskey, &reason).await.map_err(Problem::from)?;
+        web.host
+            .quarantined(&fskey, &reason)
+            .await
+            .map_err(Problem::from)?;
     }
-    Ok(Json(json!({ "crashes": count, "quarantined": quarantined })))
+    Ok(Json(
+        json!({ "crashes": count, "quarantined": quarantined }),
+    ))
 }
 
 /// Compare the files of a plugin with its package
@@ -600,7 +644,10 @@ impl Web {
             },
             values: None,
         };
-        let begun = self.platform.change_with(who, plugin, request, input).await?;
+        let begun = self
+            .platform
+            .change_with(who, plugin, request, input)
+            .await?;
         self.platform.wait(begun).await?.into_result()
     }
 }

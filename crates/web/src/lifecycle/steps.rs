@@ -102,7 +102,11 @@ impl WebHost {
                 .await
             }
             Act::ResolveAgain => {
-                self.gently(cx, self.resolve(cx, &facts).await);
+                let as_before = match facts.current {
+                    Some(_) => before(&facts),
+                    None => facts,
+                };
+                self.gently(cx, self.resolve(cx, &as_before).await);
                 Ok(())
             }
             Act::Revert => self.hook(cx, Hook::Migrate, &before(&facts), "").await,

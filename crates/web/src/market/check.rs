@@ -14,8 +14,8 @@ use serde_json::{Value as Json, json};
 
 use super::ask::{self, Installed, Said};
 use super::decide::{Answer, Verdict, decide};
-use super::store::{self, Market};
 use super::settings;
+use super::store::{self, Market};
 use crate::entity::{offer, plugin};
 use crate::host::{WebHost, now};
 use crate::lifecycle::requirements;
@@ -68,7 +68,10 @@ impl WebHost {
         let mut plugins = Vec::new();
         for fskey in installed.keys() {
             let chosen = choose(fskey, &origins, &markets, &said);
-            plugins.push(self.judge(&transaction, fskey, chosen, &site, checked).await?);
+            plugins.push(
+                self.judge(&transaction, fskey, chosen, &site, checked)
+                    .await?,
+            );
         }
         if complete {
             let time = json!(store::when(checked));

@@ -75,7 +75,12 @@ mod tests {
         check("2.0.0-rc.1", "2.0.0", Channel::Stable, Some("2.0.0"));
         check("2.0.0", "2.1.0-beta.1", Channel::Stable, None);
         check("2.0.0", "2.1.0-beta.1", Channel::Beta, Some("2.1.0-beta.1"));
-        check("2.1.0-alpha", "2.1.0-beta", Channel::Stable, Some("2.1.0-beta"));
+        check(
+            "2.1.0-alpha",
+            "2.1.0-beta",
+            Channel::Stable,
+            Some("2.1.0-beta"),
+        );
     }
 
     #[test]
@@ -88,10 +93,16 @@ mod tests {
         ] {
             let answer = Answer::Newest(offered.to_owned());
             let verdict = decide(installed, &answer, Channel::Stable);
-            assert!(matches!(verdict, Verdict::Leave(_)), "{installed} {offered}");
+            assert!(
+                matches!(verdict, Verdict::Leave(_)),
+                "{installed} {offered}"
+            );
         }
         let unknown = decide("1.0.0", &Answer::Unknown, Channel::Stable);
         assert_eq!(unknown, Verdict::Leave("unknown"));
-        assert_eq!(decide("1.0.0", &Answer::Nothing, Channel::Stable), Verdict::Clear);
+        assert_eq!(
+            decide("1.0.0", &Answer::Nothing, Channel::Stable),
+            Verdict::Clear
+        );
     }
 }

@@ -22,7 +22,10 @@ pub(super) async fn follow(web: &Web) {
         let next = match next(web).await {
             Ok(next) => next,
             Err(problem) => {
-                tracing::error!(code = problem.code.as_str(), "The time of the next check is not known");
+                tracing::error!(
+                    code = problem.code.as_str(),
+                    "The time of the next check is not known"
+                );
                 now() + HOUR
             }
         };
@@ -37,11 +40,17 @@ pub(super) async fn follow(web: &Web) {
             Ok(report) if report.complete => tracing::info!("Markets were asked for new versions"),
             Ok(_) => tracing::warn!("Not all markets could be asked for new versions"),
             Err(problem) => {
-                tracing::warn!(code = problem.code.as_str(), "Markets could not be asked for new versions");
+                tracing::warn!(
+                    code = problem.code.as_str(),
+                    "Markets could not be asked for new versions"
+                );
             }
         }
         if let Err(problem) = set_next(web).await {
-            tracing::error!(code = problem.code.as_str(), "The time of the next check is not stored");
+            tracing::error!(
+                code = problem.code.as_str(),
+                "The time of the next check is not stored"
+            );
             tokio::time::sleep(Duration::from_mins(1)).await;
         }
     }

@@ -119,7 +119,11 @@ mod tests {
             (SEND_SITE_HEADERS, Json::Null, true),
             (LANGUAGE, json!("zh-Hans"), true),
         ] {
-            assert_eq!(check(key, &value).map(|it| it.is_ok()), Some(good), "{key} {value}");
+            assert_eq!(
+                check(key, &value).map(|it| it.is_ok()),
+                Some(good),
+                "{key} {value}"
+            );
         }
         assert_eq!(check("system_url", &json!("x")), None);
     }

@@ -4,7 +4,10 @@ use plugyard_market::{PublicKey, Trust};
 use plugyard_model::{Problem, codes};
 use plugyard_store::{Database, StoreError};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait as _, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Set, SqlErr};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Set,
+    SqlErr,
+};
 use serde_json::{Value as Json, json};
 
 use super::settings;
@@ -221,7 +224,10 @@ pub(crate) async fn remove(database: &Database, name: &str) -> Result<(), Proble
         .await
         .map_err(StoreError::from)?;
     offer::Entity::update_many()
-        .col_expr(offer::Column::OriginId, sea_orm::sea_query::Expr::value(None::<i64>))
+        .col_expr(
+            offer::Column::OriginId,
+            sea_orm::sea_query::Expr::value(None::<i64>),
+        )
         .filter(offer::Column::OriginId.eq(row.id))
         .exec(&*transaction)
         .await

@@ -71,9 +71,9 @@ impl Web {
             problem.params = issue.params;
             problem
         })?;
-        let plugin: PluginName = format!("{KIND}:{fskey}").parse().map_err(|_| {
-            Problem::new(codes::E_FSKEY_FORMAT).with("value", fskey)
-        })?;
+        let plugin: PluginName = format!("{KIND}:{fskey}")
+            .parse()
+            .map_err(|_| Problem::new(codes::E_FSKEY_FORMAT).with("value", fskey))?;
         let database = self.host.database()?;
         let row = records::find(database.conn(), fskey).await?;
         let live = row.as_ref().filter(|row| row.deleted_at.is_none());
@@ -94,7 +94,8 @@ impl Web {
                     .with("path", self.platform.home().staging().display())
                     .with("reason", error)
             })?;
-        self.load(fskey, &market, &found, row.as_ref(), &file).await?;
+        self.load(fskey, &market, &found, row.as_ref(), &file)
+            .await?;
         let take_in = TakeIn {
             kind: Some(KIND),
             expected_key: Some(fskey.to_owned()),
@@ -157,7 +158,10 @@ impl Web {
     }
 
     async fn upgrade_one(&self, who: &Principal, row: &plugin::Model) -> Json {
-        let item = |state: &str, to: Option<&str>, operation: Option<OperationId>, error: Option<&Problem>| {
+        let item = |state: &str,
+                    to: Option<&str>,
+                    operation: Option<OperationId>,
+                    error: Option<&Problem>| {
             json!({
                 "fskey": row.fskey,
                 "from": row.version,
@@ -182,9 +186,7 @@ impl Web {
         let (to, operation) = (Some(begun.to.as_str()), Some(begun.operation));
         match self.platform.wait(begun.operation).await {
             Ok(Outcome::Done) => item("upgraded", to, operation, None),
-            Ok(Outcome::RolledBack(problem)) => {
-                item("rolledBack", to, operation, Some(&problem))
-            }
+            Ok(Outcome::RolledBack(problem)) => item("rolledBack", to, operation, Some(&problem)),
             Ok(
                 Outcome::Failed(problem)
                 | Outcome::UndoFailed(problem)
@@ -335,10 +337,12 @@ impl Web {
             return Err(problem.with_findings(findings.clone()));
         }
         match &looked.inspection.version {
-            Some(actual) if *actual != found.version => Err(Problem::new(codes::E_VERSION_MISMATCH)
-                .with("fskey", fskey)
-                .with("actual", actual)
-                .with("expected", &found.version)),
+            Some(actual) if *actual != found.version => {
+                Err(Problem::new(codes::E_VERSION_MISMATCH)
+                    .with("fskey", fskey)
+                    .with("actual", actual)
+                    .with("expected", &found.version))
+            }
             // What else is wrong with it is said when it is taken in.
             _ => Ok(()),
         }

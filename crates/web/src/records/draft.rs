@@ -41,7 +41,10 @@ const READ_ONLY: [(&str, &str); 10] = [
     ("updatedAt", "written with each change"),
     ("deletedAt", "uninstall the plugin, or install it again"),
     ("accessUrl", "it follows from `pluginHost` and `accessPath`"),
-    ("settingsUrl", "it follows from `pluginHost` and `settingsPath`"),
+    (
+        "settingsUrl",
+        "it follows from `pluginHost` and `settingsPath`",
+    ),
 ];
 
 /// Columns of a record that a package's manifest says.
@@ -86,9 +89,13 @@ pub(crate) fn read<'b>(
         }
     }
     if before.is_none() {
-        reader.text("fskey", |text| columns::fskey(text).map(|()| text.to_owned()), |it, value| {
-            it.fskey = value;
-        });
+        reader.text(
+            "fskey",
+            |text| columns::fskey(text).map(|()| text.to_owned()),
+            |it, value| {
+                it.fskey = value;
+            },
+        );
     }
     reader.text("name", columns::name, |it, value| it.name = value);
     reader.text("description", columns::description, |it, value| {

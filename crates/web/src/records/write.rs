@@ -3,7 +3,9 @@
 use plugyard_model::{Finding, Problem, codes};
 use plugyard_store::StoreError;
 use sea_orm::ActiveValue::Unchanged;
-use sea_orm::{ActiveModelTrait as _, ColumnTrait, EntityTrait, PaginatorTrait as _, QueryFilter, Set, SqlErr};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait, EntityTrait, PaginatorTrait as _, QueryFilter, Set, SqlErr,
+};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
@@ -33,7 +35,10 @@ impl WebHost {
         let (mut columns, mut fields) = draft::read(body, None, false, &site);
         let transaction = self.database()?.begin().await?;
         let fskey = draft::set(&columns.fskey).cloned().unwrap_or_default();
-        let same = Entity::find().all(&*transaction).await.map_err(StoreError::from)?;
+        let same = Entity::find()
+            .all(&*transaction)
+            .await
+            .map_err(StoreError::from)?;
         let same = same
             .into_iter()
             .find(|row| row.fskey.eq_ignore_ascii_case(&fskey));
@@ -78,7 +83,10 @@ impl WebHost {
             None => {
                 columns.created_at = Set(time(at));
                 let inserted = Entity::insert(columns);
-                inserted.exec_without_returning(&*transaction).await.map(drop)
+                inserted
+                    .exec_without_returning(&*transaction)
+                    .await
+                    .map(drop)
             }
         };
         if let Err(error) = written {
@@ -133,7 +141,10 @@ impl WebHost {
         let changed = differs(&columns, &row);
         if changed {
             columns.updated_at = Set(time(now()));
-            columns.update(&*transaction).await.map_err(StoreError::from)?;
+            columns
+                .update(&*transaction)
+                .await
+                .map_err(StoreError::from)?;
         }
         let row = live(&*transaction, fskey).await?;
         transaction.commit().await?;
@@ -338,7 +349,13 @@ impl WebHost {
         })
         .await?;
         let change = Uuid::now_v7().to_string();
-        let event = Event::new(&change, Name::Quarantined, fskey, json!({ "reason": reason }), at);
+        let event = Event::new(
+            &change,
+            Name::Quarantined,
+            fskey,
+            json!({ "reason": reason }),
+            at,
+        );
         self.0.listeners.after(&event, &transaction).await?;
         transaction.commit().await
     }
@@ -354,7 +371,10 @@ impl WebHost {
 /// Whether what the record announces is newer than a version.
 fn announces(row: &Model, version: &str) -> bool {
     let parse = |text: &str| semver::Version::parse(text).ok();
-    match (row.upgrade_version.as_deref().and_then(parse), parse(version)) {
+    match (
+        row.upgrade_version.as_deref().and_then(parse),
+        parse(version),
+    ) {
         (Some(announced), Some(version)) => announced.cmp_precedence(&version).is_gt(),
         _ => false,
     }

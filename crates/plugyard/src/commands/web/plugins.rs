@@ -1,0 +1,260 @@
+//! `web list`, `show`, `activate` and their like: records, and whether all agrees.
+
+use plugyard_model::{ExitCode, Lang};
+use reqwest::Method;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cli::{Listed, Sure};
+use crate::client::{Client, segment};
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::output::{line, table, text_at};
+
+pub(super) async fn list(
+    arguments: &Listed,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let mut query = vec!["limit=500".to_owned()];
+    if let Some(number) = arguments.plugin_type {
+        query.push(format!("type={number}"));
+    }
+    if let Some(scene) = &arguments.scene {
+        query.push(format!("scene={}", segment(scene)));
+    }
+    if let Some(text) = &arguments.search {
+        query.push(format!("search={}", segment(text)));
+    }
+    if arguments.with_trashed {
+        query.push("include=deleted".to_owned());
+    }
+    let path = format!("/v1/web/plugins?{}", query.join("&"));
+    let (body, items) = client.list(&path).await?;
+    context.printer.list(
+        &body,
+        &items,
+        |item| text_at(item, "/fskey"),
+        &["PLUGIN", "TYPE", "VERSION", "STATE", "NAME"],
+        |item| {
+            ["/fskey", "/type", "/version", "/state", "/name"]
+                .map(|pointer| text_at(item, pointer))
+                .to_vec()
+        },
+    );
+    Ok(ExitCode::Done)
+}
+
+pub(super) async fn show(
+    fskey: &str,
+    with_trashed: bool,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let include = if with_trashed { "?include=deleted" } else { "" };
+    let record = client.get(&format!("{}{include}", path(fskey))).await?;
+    print(&record, context);
+    Ok(ExitCode::Done)
+}
+
+/// Each by itself; the worst end counts.
+pub(super) async fn switch(
+    verb: &str,
+    fskeys: &[String],
+    cascade: bool,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let mut worst = ExitCode::Done;
+    for fskey in fskeys {
+        let mut request = client.request(Method::POST, &format!("{}/{verb}", path(fskey)));
+        if cascade {
+            request = request.json(&json!({ "cascade": true }));
+        }
+        match client.json(request).await {
+            Ok(record) => print(&record, context),
+            Err(failure) => {
+                failure.print(context.terminal);
+                worst = worst.worst(failure.exit());
+            }
+        }
+    }
+    Ok(worst)
+}
+
+pub(super) async fn uninstall(
+    fskey: &str,
+    cleardata: &str,
+    sure: Sure,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let clears = matches!(cleardata, "true" | "1" | "yes");
+    let what = match (context.lang, clears) {
+        (Lang::En, true) => format!("uninstall {fskey} and delete its data"),
+        (Lang::En, false) => format!("uninstall {fskey} and keep its data"),
+        (Lang::ZhCn, true) => format!("卸载 {fskey} 并删除其数据"),
+        (Lang::ZhCn, false) => format!("卸载 {fskey}（保留数据）"),
+    };
+    context.confirm(&what, sure)?;
+    let request = client
+        .request(Method::DELETE, &path(fskey))
+        .query(&[("cleardata", cleardata)]);
+    print(&client.json(request).await?, context);
+    Ok(ExitCode::Done)
+}
+
+pub(super) async fn doctor(client: &Client, context: &Context) -> Result<ExitCode, Failure> {
+    let found = client.get("/v1/web/doctor").await?;
+    let items = found["items"].as_array().cloned().unwrap_or_default();
+    context.printer.list(
+        &found,
+        &items,
+        |item| text_at(item, "/fskey"),
+        &["PLUGIN", "CHECK", "REASON"],
+        |item| {
+            ["/fskey", "/check", "/reason"]
+                .map(|pointer| text_at(item, pointer))
+                .to_vec()
+        },
+    );
+    Ok(if items.is_empty() {
+        ExitCode::Done
+    } else {
+        ExitCode::Failed
+    })
+}
+
+pub(super) async fn verify(
+    fskeys: &[String],
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let mut worst = ExitCode::Done;
+    for fskey in fskeys {
+        let compared = client.get(&format!("{}/verify", path(fskey))).await?;
+        if compared["whole"] != true {
+            worst = ExitCode::Failed;
+        }
+        context.printer.one(&compared, fskey, || {
+            let files = compared["files"].as_array().into_iter().flatten();
+            let rows: Vec<Vec<String>> = files
+                .map(|file| vec![text_at(file, "/difference"), text_at(file, "/path")])
+                .collect();
+            let version = text_at(&compared, "/version");
+            match (rows.is_empty(), context.lang) {
+                (true, Lang::En) => format!("{fskey} {version}: as in its package"),
+                (true, Lang::ZhCn) => format!("{fskey} {version}：与插件包一致"),
+                _ => format!(
+                    "{fskey} {version}\n{}",
+                    table(context.lang, &["STATE", "PATH"], rows)
+                ),
+            }
+        });
+    }
+    Ok(worst)
+}
+
+pub(super) async fn settings(
+    values: &[(String, Json)],
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let answer = if values.is_empty() {
+        client.get("/v1/web/settings").await?
+    } else {
+        let body: Map<String, Json> = values.iter().cloned().collect();
+        let request = client
+            .request(Method::PATCH, "/v1/web/settings")
+            .json(&body);
+        client.json(request).await?
+    };
+    context.printer.one(&answer, "settings", || {
+        let rows = answer["settings"].as_object().into_iter().flatten();
+        let rows = rows.map(|(key, value)| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            vec![
+                key.clone(),
+                if value.is_null() { String::new() } else { text },
+            ]
+        });
+        table(context.lang, &["KEY", "VALUE"], rows.collect())
+    });
+    Ok(ExitCode::Done)
+}
+
+pub(super) async fn sync_status(
+    from_file: bool,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let body = json!({ "fromFile": from_file });
+    let request = client
+        .request(Method::POST, "/v1/web/sync-status")
+        .json(&body);
+    let answer = client.json(request).await?;
+    context.printer.one(&answer, "sync-status", || {
+        let list = |pointer: &str| {
+            let items = answer.pointer(pointer).and_then(Json::as_array);
+            items
+                .into_iter()
+                .flatten()
+                .map(|it| text_at(it, "/fskey"))
+                .collect::<Vec<_>>()
+        };
+        let file = text_at(&answer, "/file");
+        format!("{file}: {}", list("/changed").join(", "))
+    });
+    let failed = answer["failed"].as_array().is_some_and(|it| !it.is_empty());
+    Ok(if failed {
+        ExitCode::Failed
+    } else {
+        ExitCode::Done
+    })
+}
+
+pub(super) async fn purge(
+    fskey: &str,
+    sure: Sure,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let what = match context.lang {
+        Lang::En => format!("forget the record of {fskey} for good"),
+        Lang::ZhCn => format!("永久清除 {fskey} 的记录"),
+    };
+    context.confirm(&what, sure)?;
+    let request = client.request(Method::POST, &format!("{}/purge", path(fskey)));
+    client.send(request).await?;
+    line(fskey);
+    Ok(ExitCode::Done)
+}
+
+fn path(fskey: &str) -> String {
+    format!("/v1/web/plugins/{}", segment(fskey))
+}
+
+fn print(record: &Json, context: &Context) {
+    let name = text_at(record, "/fskey");
+    context.printer.one(record, &name, || {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for key in [
+            "name",
+            "version",
+            "state",
+            "upgradeVersion",
+            "scene",
+            "pluginHost",
+            "accessUrl",
+            "settingsUrl",
+            "lastError",
+        ] {
+            let text = text_at(record, &format!("/{key}"));
+            if !text.is_empty() {
+                rows.push(vec![key.to_owned(), text]);
+            }
+        }
+        table(context.lang, &["KEY", "VALUE"], rows)
+    });
+}

@@ -1,0 +1,356 @@
+//! Scenarios 26 to 37: how a plugin comes here.
+
+use std::fs;
+use std::thread;
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{codes_of, on_each, zip_of};
+
+const MANIFEST: &str = r#"{"fskey": "DemoPlugin", "name": "Demo", "description": "", "author": "me", "version": "1.0.0"}"#;
+
+#[test]
+fn web_26_a_zip_of_a_code_host_is_installed_under_its_fskey_and_disabled() {
+    on_each(|site| {
+        let zip = zip_of(&[
+            ("demo-plugin-main/plugin.json", MANIFEST),
+            ("demo-plugin-main/resources/assets/css/a.css", "body {}"),
+            ("demo-plugin-main/resources/assets/fresns.png", "png"),
+            ("demo-plugin-main/resources/assets/page.html", "<script>"),
+            ("__MACOSX/._plugin.json", ""),
+        ]);
+        let (status, package) = site.hand_in(zip, None);
+        assert_eq!(status, 201, "{package:#}");
+        let body = json!({ "package": package["sha256"] });
+        let begun = site.post("/v1/installations", body);
+        let operation = begun["operation"].as_str().unwrap().to_owned();
+        crate::support::wait_for("the end", || {
+            let now = site.get(&format!("/v1/operations/{operation}"));
+            (now["state"] != "running").then_some(())
+        });
+        let row = site.record("DemoPlugin");
+        assert_eq!(
+            (&row["isEnabled"], &row["state"]),
+            (&json!(false), &json!("installed"))
+        );
+        assert_eq!(site.on_disk("DemoPlugin").as_deref(), Some("1.0.0"));
+        assert_eq!(site.status_file(), json!({ "DemoPlugin": false }));
+        for path in ["DemoPlugin/css/a.css", "plugins/DemoPlugin/css/a.css"] {
+            let answer = site.server.get(&format!("/assets/{path}")).send().unwrap();
+            assert_eq!(answer.status(), 200, "{path}");
+            assert_eq!(answer.headers()["content-type"], "text/css; charset=utf-8");
+            assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+            assert_eq!(answer.text().unwrap(), "body {}");
+        }
+        let page = site
+            .server
+            .get("/assets/DemoPlugin/page.html")
+            .send()
+            .unwrap();
+        assert_eq!(page.headers()["content-type"], "application/octet-stream");
+        for lost in [
+            "/assets/DemoPlugin/../../plugin.json",
+            "/assets/DemoPlugin/%2e%2e/%2e%2e/plugin.json",
+            "/assets/DemoPlugin/css",
+            "/assets/Other/css/a.css",
+        ] {
+            let answer = site.server.get(lost).send().unwrap();
+            assert_eq!(answer.status(), 404, "{lost}");
+        }
+        site.doctor_finds_nothing();
+        let compared = site.get("/v1/web/plugins/DemoPlugin/verify");
+        assert_eq!(compared["whole"], true, "{compared:#}");
+    });
+}
+
+#[test]
+fn web_27_a_hostile_zip_leaves_nothing_behind() {
+    on_each(|site| {
+        let home = site.server.home.clone();
+        for bad in [
+            "../x",
+            "/etc/plugyard-x",
+            "C:\\x",
+            "a\\..\\..\\x",
+            "plugin.JSON",
+        ] {
+            let zip = zip_of(&[("plugin.json", MANIFEST), (bad, "x")]);
+            let (status, body) = site.hand_in(zip, None);
+            assert_eq!(status, 422, "{bad}: {body:#}");
+        }
+        let bomb = "0".repeat(64 << 20);
+        let zip = zip_of(&[("plugin.json", MANIFEST), ("bomb", &bomb)]);
+        let (status, body) = site.hand_in(zip, None);
+        assert_eq!(status, 422, "{body:#}");
+        assert!(!site.directory.path().join("x").exists());
+        assert!(!home.join("x").exists());
+        assert_eq!(site.get("/v1/web/plugins")["items"], json!([]));
+        let left: Vec<_> = fs::read_dir(home.join("versions"))
+            .into_iter()
+            .flatten()
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    });
+}
+
+#[test]
+fn web_28_web_30_web_31_a_manifest_is_judged_whole_before_anything_happens() {
+    on_each(|site| {
+        let judged = |text: &str| {
+            let (status, body) = site.hand_in(zip_of(&[("plugin.json", text)]), None);
+            assert_eq!(status, 422, "{text}: {body:#}");
+            (codes_of(&body), body)
+        };
+        site.install(&site.package("Standing", "1.0.0", &[]));
+        let evil = MANIFEST.replace("DemoPlugin", "../../public");
+        assert_eq!(judged(&evil).0, ["E_FSKEY_FORMAT"]);
+        assert_eq!(site.on_disk("Standing").as_deref(), Some("1.0.0"));
+        let lacking = r#"{"fskey": "demo", "name": "Demo", "description": ""}"#;
+        let (mut codes, body) = judged(lacking);
+        codes.sort();
+        assert_eq!(
+            codes,
+            ["E_FIELD_REQUIRED", "E_FIELD_REQUIRED", "E_FSKEY_FORMAT"]
+        );
+        let text = body.to_string();
+        assert!(
+            text.contains("version") && text.contains("author"),
+            "{text}"
+        );
+        let (codes, body) = judged("{\n  // no\n  \"fskey\": \"DemoPlugin\"\n}");
+        assert_eq!(codes, ["E_MANIFEST_SYNTAX"]);
+        assert_eq!(body["findings"][0]["line"], 2);
+        let twice = MANIFEST.replace("\"author\"", "\"name\": \"x\", \"author\"");
+        assert_eq!(judged(&twice).0, ["E_MANIFEST_DUPLICATE_KEY"]);
+        let marked = format!("\u{feff}{MANIFEST}");
+        let (status, body) = site.hand_in(zip_of(&[("plugin.json", &marked)]), None);
+        assert_eq!(status, 201, "{body:#}");
+    });
+}
+
+#[test]
+fn web_29_a_package_of_another_plugin_is_refused() {
+    on_each(|site| {
+        site.install(&site.package("S3Storage", "1.0.0", &[]));
+        let other = MANIFEST
+            .replace("DemoPlugin", "S3Storage")
+            .replace("1.0.0", "2.0.0");
+        let (status, body) = site.hand_in(zip_of(&[("plugin.json", &other)]), Some("SmtpEmail"));
+        assert_eq!(status, 422, "{body:#}");
+        assert_eq!(codes_of(&body), ["E_FSKEY_MISMATCH"]);
+        assert_eq!(site.record("S3Storage")["version"], "1.0.0");
+        assert_eq!(site.on_disk("S3Storage").as_deref(), Some("1.0.0"));
+    });
+}
+
+#[test]
+fn web_32_a_failing_migration_leaves_all_as_before() {
+    on_each(|site| {
+        let fails = [("database/migrations/2_fails.php", "")];
+        let ended = site.server.cli(&[
+            "install",
+            &site
+                .package("DemoPlugin", "1.0.0", &fails)
+                .display()
+                .to_string(),
+        ]);
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.stderr.contains("2_fails.php"), "{ended:?}");
+        site.refused(
+            Method::GET,
+            "/v1/web/plugins/DemoPlugin?include=deleted",
+            None,
+        );
+        assert_eq!(site.on_disk("DemoPlugin"), None);
+        assert!(!site.server.home.join("assets/DemoPlugin").exists());
+        let works = [("database/migrations/1_works.php", "")];
+        site.install(&site.package("DemoPlugin", "1.0.0", &works));
+        assert_eq!(site.table("DemoPlugin").unwrap(), ["1_works.php"]);
+        let before = site.record("DemoPlugin");
+        let fails = [("database/migrations/1_works.php", ""), fails[0]];
+        let ended = site.upgrade("DemoPlugin", &site.package("DemoPlugin", "1.1.0", &fails));
+        assert_ne!(ended.code, 0, "{ended:?}");
+        assert!(ended.stdout.contains("2_fails.php") || ended.stderr.contains("2_fails.php"));
+        assert_eq!(site.on_disk("DemoPlugin").as_deref(), Some("1.0.0"));
+        assert_eq!(site.table("DemoPlugin").unwrap(), ["1_works.php"]);
+        let after = site.record("DemoPlugin");
+        for key in ["id", "version", "isEnabled", "updatedAt"] {
+            assert_eq!(after[key], before[key], "{key}");
+        }
+        assert_eq!(after["failedVersion"], "1.1.0");
+        assert!(after["lastError"].as_str().unwrap().contains("2_fails.php"));
+        site.doctor_finds_nothing();
+    });
+}
+
+#[test]
+fn a_failing_dependency_hook_fails_the_change_and_runs_only_when_something_is_required() {
+    on_each(|site| {
+        site.install(&site.package(
+            "PlainPlugin",
+            "1.0.0",
+            &[("composer.json", r#"{"require": {}}"#)],
+        ));
+        assert!(
+            !site.hooks().iter().any(|it| it.starts_with("dependencies")),
+            "{:?}",
+            site.hooks()
+        );
+        let requires = r#"{"require": {"a/b": "^1.0"}}"#;
+        site.install(&site.package("DemoPlugin", "1.0.0", &[("composer.json", requires)]));
+        assert!(
+            site.hooks()
+                .contains(&"dependencies DemoPlugin 1.0.0".to_owned())
+        );
+        let more = [("composer.json", requires), ("app/unresolvable", "")];
+        let ended = site.upgrade("DemoPlugin", &site.package("DemoPlugin", "1.1.0", &more));
+        assert_ne!(ended.code, 0);
+        assert_eq!(site.record("DemoPlugin")["version"], "1.0.0");
+        assert_eq!(site.on_disk("DemoPlugin").as_deref(), Some("1.0.0"));
+        // And again with the files that are back.
+        assert_eq!(
+            site.hooks().last().unwrap(),
+            "dependencies DemoPlugin 1.0.0"
+        );
+    });
+}
+
+#[test]
+fn web_33_one_change_of_a_plugin_at_a_time_and_others_beside_it() {
+    on_each(|site| {
+        let slow = [("database/migrations/1.php", "")];
+        for fskey in ["DemoPlugin", "OtherPlugin"] {
+            site.package(fskey, "1.0.0", &slow);
+        }
+        let site = &*site;
+        let install = |name: &str| {
+            let package = site.directory.path().join("packages").join(name);
+            site.server
+                .cli(&["install", &package.display().to_string()])
+        };
+        let ends = thread::scope(|scope| {
+            let jobs: Vec<_> = ["DemoPlugin-1.0.0", "DemoPlugin-1.0.0", "OtherPlugin-1.0.0"]
+                .into_iter()
+                .map(|name| scope.spawn(move || install(name)))
+                .collect();
+            jobs.into_iter()
+                .map(|job| job.join().unwrap())
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(ends[2].code, 0, "{:?}", ends[2]);
+        let (won, lost): (Vec<_>, Vec<_>) = ends[..2].iter().partition(|it| it.code == 0);
+        assert_eq!((won.len(), lost.len()), (1, 1), "{ends:?}");
+        // Busy, or there already when the other one was faster.
+        assert_eq!(lost[0].code, 5, "{lost:?}");
+        site.doctor_finds_nothing();
+    });
+}
+
+#[test]
+fn web_36_an_older_package_is_refused_unless_it_is_wanted() {
+    on_each(|site| {
+        site.install(&site.package("DemoPlugin", "1.10.0", &[]));
+        let older = site.package("DemoPlugin", "1.9.0", &[]);
+        let ended = site.upgrade("DemoPlugin", &older);
+        assert_eq!(ended.code, 5, "{ended:?}");
+        assert!(ended.stderr.contains("1.10.0"), "{ended:?}");
+        assert_eq!(site.record("DemoPlugin")["version"], "1.10.0");
+        let path = older.display().to_string();
+        site.server
+            .cli_ok(&["upgrade", "web:DemoPlugin", &path, "--force"]);
+        assert_eq!(site.record("DemoPlugin")["version"], "1.9.0");
+        site.doctor_finds_nothing();
+    });
+}
+
+#[test]
+fn web_37_a_theme_is_always_enabled_and_never_activated() {
+    on_each(|site| {
+        let directory = site.directory.path().join("theme");
+        fs::create_dir_all(directory.join("assets")).unwrap();
+        fs::write(directory.join("assets/fresns.png"), "png").unwrap();
+        let manifest = json!({
+            "fskey": "BlueTheme", "name": "Blue", "description": "", "author": "me", "version": "1.0.0",
+            "functions": true,
+            "functionKeys": [{ "itemKey": "blue_title", "itemType": "string", "itemTag": "themes" }],
+        });
+        fs::write(directory.join("theme.json"), manifest.to_string()).unwrap();
+        site.install(&directory);
+        let row = site.record("BlueTheme");
+        assert_eq!((&row["type"], &row["isEnabled"]), (&json!(4), &json!(true)));
+        assert_eq!(row["settingsPath"], "BlueTheme");
+        assert!(
+            site.server
+                .home
+                .join("themes/BlueTheme/theme.json")
+                .is_file()
+        );
+        assert!(
+            site.server
+                .home
+                .join("assets/BlueTheme/fresns.png")
+                .is_file()
+        );
+        for verb in ["activate", "deactivate"] {
+            let path = format!("/v1/web/plugins/BlueTheme/{verb}");
+            assert_eq!(
+                site.refused(Method::POST, &path, None),
+                ["E_THEME_NOT_ACTIVATABLE"]
+            );
+        }
+        // An engine's slots: setting one leaves the other alone.
+        let engine = json!({
+            "fskey": "SiteEngine", "type": 3, "name": "x", "description": "", "version": "1.0.0", "author": "x",
+        });
+        site.post("/v1/web/plugins", engine);
+        let settings = "/v1/web/settings";
+        let set = |body| site.call(Method::PATCH, settings, Some(body));
+        let (_, body) = set(json!({ "SiteEngine_Desktop": "NoTheme" }));
+        assert_eq!(codes_of(&body), ["E_THEME_NOT_FOUND"]);
+        assert_eq!(
+            set(json!({ "SiteEngine_Desktop": "BlueTheme", "blue_title": "Hi" })).0,
+            200
+        );
+        assert_eq!(
+            site.get(settings)["settings"].get("SiteEngine_Mobile"),
+            None
+        );
+        let path = "/v1/web/plugins/BlueTheme";
+        assert_eq!(site.refused(Method::DELETE, path, None), ["E_THEME_IN_USE"]);
+        site.ok(
+            Method::DELETE,
+            &format!("{path}?force=true&cleardata=yes"),
+            None,
+        );
+        let now = site.get(settings);
+        assert_eq!(now["settings"]["SiteEngine_Desktop"], "");
+        assert_eq!(now["settings"].get("blue_title"), None);
+        assert!(!site.server.home.join("themes/BlueTheme").exists());
+        site.doctor_finds_nothing();
+    });
+}
+
+#[test]
+fn what_is_deployed_on_its_own_has_a_record_and_no_files() {
+    on_each(|site| {
+        let manifest = json!({
+            "fskey": "ShopApp", "type": 5, "name": "Shop", "description": "", "author": "me",
+            "version": "1.0.0", "accessPath": "/shop",
+        });
+        site.install(&site.package_of("shop", &manifest, &[]));
+        let row = site.record("ShopApp");
+        assert_eq!(
+            (&row["isStandalone"], &row["isEnabled"]),
+            (&json!(true), &json!(true))
+        );
+        assert!(!site.server.home.join("plugins/ShopApp").exists());
+        assert_eq!(site.status_file(), json!({}));
+        let path = "/v1/web/plugins/ShopApp";
+        let codes = site.refused(Method::POST, &format!("{path}/activate"), None);
+        assert_eq!(codes, ["E_STANDALONE_NOT_ACTIVATABLE"]);
+        let off = site.ok(Method::PATCH, path, Some(json!({ "isEnabled": false })));
+        assert_eq!(off["isEnabled"], false);
+        site.doctor_finds_nothing();
+    });
+}
