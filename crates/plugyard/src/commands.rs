@@ -9,6 +9,7 @@ mod context;
 mod dev;
 mod doctor;
 mod flow;
+mod market;
 mod new;
 mod node;
 mod operation;
@@ -19,6 +20,8 @@ mod secrets;
 mod token;
 mod user;
 mod validate;
+mod web;
+mod webhook;
 
 use std::future::Future;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
@@ -118,6 +121,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Backup(arguments) => backup::backup(&arguments, context),
         Command::Restore(arguments) => backup::restore(&arguments, context),
         Command::Secrets(command) => secrets::run(&command, context),
+        Command::Market(command) => market::run(&command, context),
         remote => asynchronously(async {
             let client = context.client()?;
             match remote {
@@ -143,12 +147,14 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 Command::Show(arguments) => plugin::show(&arguments, &client, context).await,
                 Command::Logs(arguments) => plugin::logs(&arguments, &client, context).await,
                 Command::Rescan(arguments) => rescan::run(&arguments, &client, context).await,
+                Command::Web(command) => web::run(&command, &client, context).await,
                 Command::Config(command) => config::run(&command, &client, context).await,
                 Command::Operation(command) => operation::run(&command, &client, context).await,
                 Command::Stream(command) => flow::stream(&command, &client, context).await,
                 Command::Rule(command) => flow::rule(&command, &client, context).await,
                 Command::User(command) => user::run(&command, &client, context).await,
                 Command::Token(command) => token::run(&command, &client, context).await,
+                Command::Webhook(command) => webhook::run(&command, &client, context).await,
                 Command::Audit(arguments) => audit::run(&arguments, &client, context).await,
                 Command::Node(command) => node::run(&command, &client, context).await,
                 Command::Check(_)
@@ -165,6 +171,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 | Command::Backup(_)
                 | Command::Restore(_)
                 | Command::Secrets(_)
+                | Command::Market(_)
                 | Command::Serve(_) => unreachable!("handled above"),
             }
         }),
@@ -180,7 +187,7 @@ fn asynchronously<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// The option, else the locale.
-fn language(option: Option<&str>) -> Lang {
+pub(crate) fn language(option: Option<&str>) -> Lang {
     if let Some(lang) = option {
         return Lang::negotiate(lang);
     }

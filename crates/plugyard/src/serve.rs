@@ -71,6 +71,7 @@ async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), 
     let parts = assemble(&home, &settings).await?;
     // Operations that are recovered tell their events too.
     parts.web.begin(&parts.platform);
+    parts.web.begin_markets(&parts.platform);
     let owner = parts.platform.first_start().await?;
     let bound = listen(&home, &settings, &parts)
         .await
@@ -110,6 +111,7 @@ async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), 
     tracing::info!("Stopping");
     follower.abort();
     parts.flow.shutdown().await;
+    parts.web.end_markets().await;
     parts.web.end().await;
     parts.platform.shut_down().await;
     drop(record);

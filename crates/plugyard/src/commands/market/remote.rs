@@ -1,0 +1,235 @@
+//! The markets that a server asks, and what it brings from there.
+
+use std::path::Path;
+
+use plugyard_model::{ExitCode, Problem, codes};
+use reqwest::Method;
+use serde_json::{Value as Json, json};
+
+use crate::cli::{AddMarket, Sure, WebInstall, WebUpgrade};
+use crate::client::{Client, segment};
+use crate::commands::{Context, operation};
+use crate::failure::Failure;
+use crate::output::{note, text_at};
+use crate::words::word;
+
+pub(super) async fn list(client: &Client, context: &Context) -> Result<ExitCode, Failure> {
+    let body = client.get("/v1/web/markets").await?;
+    let items = items(&body);
+    context.printer.list(
+        &body,
+        &items,
+        |item| text_at(item, "/name"),
+        &["NAME", "ADDRESS", "PROTOCOL", "SEEN", "CHECKED", "NOTE"],
+        |item| {
+            let seen = &item["seen"];
+            let seen = if seen.is_null() {
+                String::new()
+            } else {
+                format!("root {}, catalogue {}", seen["root"], seen["timestamp"])
+            };
+            vec![
+                text_at(item, "/name"),
+                text_at(item, "/url"),
+                text_at(item, "/protocol"),
+                seen,
+                text_at(item, "/succeededAt"),
+                text_at(item, "/error/code"),
+            ]
+        },
+    );
+    Ok(ExitCode::Done)
+}
+
+pub(super) async fn add(
+    arguments: &AddMarket,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let mut keys = Vec::new();
+    let mut root = None;
+    for trust in &arguments.trust {
+        if trust.len() == 64 && trust.bytes().all(|it| it.is_ascii_hexdigit()) {
+            keys.push(trust.clone());
+        } else {
+            root = Some(read_root(Path::new(trust), context)?);
+        }
+    }
+    let mut body = json!({
+        "url": arguments.url,
+        "name": arguments.name,
+        "protocol": arguments.protocol,
+        "allowPrivate": arguments.allow_private,
+        "proxy": arguments.proxy,
+        "trust": { "keys": keys, "root": root },
+    });
+    if arguments.no_site_headers {
+        body["sendSiteHeaders"] = json!(false);
+    }
+    let request = client.request(Method::POST, "/v1/web/markets").json(&body);
+    let market = client.json(request).await?;
+    let name = text_at(&market, "/name");
+    context.printer.one(&market, &name, || {
+        format!("{name}: {}", text_at(&market, "/url"))
+    });
+    Ok(ExitCode::Done)
+}
+
+fn read_root(path: &Path, context: &Context) -> Result<Json, Failure> {
+    let unreadable = |reason: String| {
+        context.problem(
+            &Problem::new(codes::INPUT_UNREADABLE)
+                .with("path", path.display())
+                .with("reason", reason),
+        )
+    };
+    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))
+}
+
+pub(super) async fn remove(
+    name: &str,
+    sure: Sure,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    context.confirm(name, sure)?;
+    let path = format!("/v1/web/markets/{}", segment(name));
+    client.send(client.request(Method::DELETE, &path)).await?;
+    context
+        .printer
+        .one(&json!({ "name": name }), name, || name.to_owned());
+    Ok(ExitCode::Done)
+}
+
+/// `market check` and `web check`: 1 when a market could not be asked.
+pub(crate) async fn check(client: &Client, context: &Context) -> Result<ExitCode, Failure> {
+    let report = client
+        .json(client.request(Method::POST, "/v1/web/check"))
+        .await?;
+    let plugins = report["plugins"].as_array().cloned().unwrap_or_default();
+    context.printer.list(
+        &report,
+        &plugins,
+        |item| text_at(item, "/fskey"),
+        &["PLUGIN", "VERSION", "NEWER", "MARKET", "NOTE"],
+        |item| {
+            let blocked = item["upgradeBlockedBy"].as_array().cloned();
+            let blocked: Vec<String> = blocked
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|it| it.as_str().map(str::to_owned))
+                .collect();
+            let reason = text_at(item, "/reason");
+            vec![
+                text_at(item, "/fskey"),
+                text_at(item, "/version"),
+                text_at(item, "/upgradeVersion"),
+                text_at(item, "/market"),
+                if blocked.is_empty() {
+                    reason
+                } else {
+                    blocked.join(", ")
+                },
+            ]
+        },
+    );
+    for market in report["markets"].as_array().into_iter().flatten() {
+        if market["ok"] != true {
+            note(&format!(
+                "{}: {}: {}",
+                text_at(market, "/name"),
+                text_at(market, "/error/code"),
+                text_at(market, "/error/detail")
+            ));
+        }
+    }
+    Ok(if report["complete"] == true {
+        ExitCode::Done
+    } else {
+        ExitCode::Failed
+    })
+}
+
+/// `web install`: from a market.
+pub(crate) async fn install(
+    arguments: &WebInstall,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let path = format!("/v1/web/downloads/{}", segment(&arguments.plugin));
+    bring(&path, arguments.market.as_deref(), client, context).await
+}
+
+/// `web upgrade`: one, or all with a report of each.
+pub(crate) async fn upgrade(
+    arguments: &WebUpgrade,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    if let Some(plugin) = &arguments.plugin {
+        let path = format!("/v1/web/upgrades/{}", segment(plugin));
+        return bring(&path, arguments.market.as_deref(), client, context).await;
+    }
+    let report = client
+        .json(client.request(Method::POST, "/v1/web/upgrades"))
+        .await?;
+    let items = items(&report);
+    context.printer.list(
+        &report,
+        &items,
+        |item| text_at(item, "/fskey"),
+        &["PLUGIN", "FROM", "TO", "STATE", "NOTE"],
+        |item| {
+            let state = match item["state"].as_str() {
+                Some("upgraded") => "upgraded",
+                Some("rolledBack") => "rolled back",
+                Some("blocked") => "blocked",
+                _ => "failed",
+            };
+            vec![
+                text_at(item, "/fskey"),
+                text_at(item, "/from"),
+                text_at(item, "/to"),
+                word(context.lang, state).to_owned(),
+                text_at(item, "/error/code"),
+            ]
+        },
+    );
+    for item in items.iter().filter(|it| !it["error"].is_null()) {
+        note(&format!(
+            "{}: {}",
+            text_at(item, "/fskey"),
+            text_at(item, "/error/detail")
+        ));
+    }
+    Ok(if report["failed"] == 0 {
+        ExitCode::Done
+    } else {
+        ExitCode::Failed
+    })
+}
+
+async fn bring(
+    path: &str,
+    market: Option<&str>,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let body = json!({ "market": market });
+    let begun = client
+        .json(client.request(Method::POST, path).json(&body))
+        .await?;
+    let id = text_at(&begun, "/operation");
+    let operation = operation::watch(&id, None, client, context).await?;
+    let code = operation::verdict(&operation, client)?;
+    let (plugin, to) = (text_at(&operation, "/plugin"), text_at(&begun, "/to"));
+    context
+        .printer
+        .one(&operation, &plugin, || format!("{plugin} {to}"));
+    Ok(code)
+}
+
+fn items(body: &Json) -> Vec<Json> {
+    body["items"].as_array().cloned().unwrap_or_default()
+}
