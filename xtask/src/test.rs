@@ -108,6 +108,17 @@ fn checks(totals: &mut Totals) -> Result<()> {
                 .env("RUSTDOCFLAGS", "-D warnings"),
         )
     })?;
+    if has_wasm() {
+        check("wasm32", totals, || {
+            process::run(cargo().args([
+                "check",
+                "--package",
+                "plugyard-validation",
+                "--target",
+                "wasm32-unknown-unknown",
+            ]))
+        })?;
+    }
     if has(cargo().args(["deny", "--version"])) {
         check("cargo deny", totals, || {
             // Advisories would have to be fetched; what is checked here needs nothing from outside.
@@ -131,6 +142,20 @@ fn check(name: &str, totals: &mut Totals, run: impl FnOnce() -> Result<()>) -> R
 
 fn has(command: &mut Command) -> bool {
     process::capture(command).is_ok_and(|output| output.status.success())
+}
+
+/// Whether the standard library for browsers is here. Without it `tidy` still sees to it that the crates
+/// that are to run there use no system.
+fn has_wasm() -> bool {
+    let mut asked = process::command("rustc");
+    asked.args([
+        "--print",
+        "target-libdir",
+        "--target",
+        "wasm32-unknown-unknown",
+    ]);
+    process::capture(&mut asked)
+        .is_ok_and(|answer| answer.status.success() && Path::new(answer.stdout.trim()).is_dir())
 }
 
 fn has_nextest() -> bool {

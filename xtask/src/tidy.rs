@@ -66,6 +66,7 @@ fn check() -> Result<Vec<String>> {
     arrows(&metadata, &mut found);
     crate_roots(&metadata, &mut found)?;
     sources(&files, &mut found)?;
+    pure(&files, &mut found)?;
     map(&metadata, &mut found)?;
     pairs(&files, &mut found)?;
     found.sort();
@@ -221,6 +222,41 @@ fn sources(files: &[String], found: &mut Vec<String>) -> Result<()> {
                 if holds_word(line, word) {
                     found.push(format!("{name}:{at}: `{word}`: {instead}"));
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Crates that must work where there is no system below, such as in a browser.
+const PURE: [&str; 2] = ["crates/validation/src/", "crates/config/src/"];
+
+/// What such a crate would need a system for: threads, a clock, files, the network, processes.
+const IMPURE: [&str; 9] = [
+    "std::thread",
+    "std::time::Instant",
+    "SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
+    "std::fs",
+    "std::net::Tcp",
+    "std::process",
+    "std::env",
+];
+
+fn pure(files: &[String], found: &mut Vec<String>) -> Result<()> {
+    let sources = files.iter().filter(|name| {
+        let pure = PURE.iter().any(|room| name.starts_with(room));
+        pure && Path::new(name).extension().is_some_and(|it| it == "rs")
+    });
+    for name in sources {
+        let text = read(&workspace::root().join(name))?;
+        for (index, line) in text.lines().enumerate() {
+            for word in IMPURE.iter().filter(|word| holds_word(line, word)) {
+                let at = index + 1;
+                found.push(format!(
+                    "{name}:{at}: `{word}`: this crate does without a system; pass it in"
+                ));
             }
         }
     }
