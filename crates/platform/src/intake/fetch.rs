@@ -90,7 +90,7 @@ pub async fn outbound_through(
             host: host.to_owned(),
             address: inside.ip(),
         };
-        return Err(refused(&url, error));
+        return Err(inside_of(&url, &error));
     }
     let unusable = |error: reqwest::Error| failed("proxy", reason(&error));
     let proxy = reqwest::Proxy::all(proxy).map_err(unusable)?;
@@ -156,7 +156,7 @@ fn check(url: &Url, allow_private: bool) -> Result<(), Problem> {
             host: host.to_owned(),
             address,
         };
-        return Err(refused(url, error));
+        return Err(inside_of(url, &error));
     }
     Ok(())
 }
@@ -172,11 +172,16 @@ fn problem(url: &Url, error: &reqwest::Error) -> Problem {
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {
         if let Some(guarded) = error.downcast_ref::<Refused>() {
-            return refused(url, guarded);
+            return inside_of(url, guarded);
         }
         cause = error.source();
     }
     failed(url, reason(error))
+}
+
+/// The problem of an address that leads into the server's own network, with where it leads.
+fn inside_of(url: &Url, error: &Refused) -> Problem {
+    refused(url, error).with("address", error.address)
 }
 
 fn refused(url: &Url, reason: impl ToString) -> Problem {

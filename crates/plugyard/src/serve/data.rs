@@ -159,7 +159,7 @@ async fn import(
         (false, true) => {}
     }
     // Read as a whole before anything is taken away.
-    let document: Document = match serde_json::from_str(&asked.content) {
+    let document = match read(&asked.content) {
         Ok(document) => document,
         Err(error) => return refused(format!("configuration unmarshal with error {error}")),
     };
@@ -178,6 +178,13 @@ async fn import(
         return Ok(ekuiper::document(&imported).into_response());
     }
     refused(serde_json::to_string(&failed).unwrap_or_default())
+}
+
+/// Reads a document, which has to be an object: a list would be read as one with nothing in it, which takes
+/// everything away.
+fn read(content: &str) -> serde_json::Result<Document> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(content)?;
+    serde_json::from_value(object.into())
 }
 
 impl Data {

@@ -267,7 +267,7 @@ impl Routes {
         match self.metadata(kind, name).await {
             Some(Json::Object(metadata)) if metadata.contains_key("about") => Ok(metadata),
             Some(_) => Err(Failure::Bad(format!("not found about of {name}.json"))),
-            None => Err(not_found(kind, name)),
+            None => Err(worded(&format!("This plugin was not found:{name}"))),
         }
     }
 

@@ -16,7 +16,7 @@ use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::reply::{Failure, cause, document, is_ours, text};
+use super::reply::{Failure, cause, document, fetch_failure, is_ours, text};
 use super::uploads::{is_multipart, save};
 use super::{Routes, shown};
 use crate::host::shown_directory;
@@ -456,8 +456,7 @@ impl Routes {
                 if is_ours(&problem) {
                     Refusal::Problem(problem)
                 } else if fetch.contains(&problem.code) {
-                    let reason = problem.params.get("reason").cloned();
-                    let reason = reason.unwrap_or_else(|| cause(&problem));
+                    let reason = fetch_failure(&problem);
                     Refusal::Text(format!("fail to download file {uri}: {reason}"))
                 } else {
                     let text = upstream_text(&problem.findings).unwrap_or_else(|| cause(&problem));

@@ -48,6 +48,15 @@ pub(super) fn is_ours(problem: &Problem) -> bool {
     .contains(&problem.code)
 }
 
+/// Why something could not be fetched, in eKuiper's words where it has some.
+pub(super) fn fetch_failure(problem: &Problem) -> String {
+    if let Some(address) = problem.params.get("address") {
+        return format!("ip {address} is in internal network");
+    }
+    let reason = problem.params.get("reason").cloned();
+    reason.unwrap_or_else(|| cause(problem))
+}
+
 /// A problem as the cause at the end of one of eKuiper's sentences.
 pub(super) fn cause(problem: &Problem) -> String {
     problem.detail(Lang::En)

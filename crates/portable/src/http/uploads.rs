@@ -8,7 +8,6 @@ use axum::extract::{Multipart, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use plugyard_http::{Caller, Principal, Unhurried};
-use plugyard_model::Problem;
 use plugyard_model::rights::Right;
 use plugyard_platform::Home;
 use plugyard_platform::intake::outbound;
@@ -16,7 +15,7 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 
 use super::plugins::decoded;
-use super::reply::{Failure, document, text};
+use super::reply::{Failure, document, fetch_failure, text};
 use super::{Routes, shown};
 use crate::versions::with_cause;
 
@@ -193,11 +192,7 @@ impl Routes {
             return copied.map(drop).map_err(|error| error.to_string());
         }
         let private = self.platform.settings().allow_private_urls;
-        let told = |problem: Problem| {
-            let reason = problem.params.get("reason").cloned();
-            reason.unwrap_or_else(|| problem.detail(plugyard_model::Lang::En))
-        };
-        let (client, url) = outbound(address, private).map_err(told)?;
+        let (client, url) = outbound(address, private).map_err(|it| fetch_failure(&it))?;
         let failed = |error: &dyn std::error::Error| with_cause(error);
         let answer = client.get(url).send().await;
         let mut answer = answer.map_err(|error| failed(&error.without_url()))?;
