@@ -23,6 +23,8 @@ const RECORDS_IN: &str = "plugyard_rule_records_in_total";
 const RECORDS_OUT: &str = "plugyard_rule_records_out_total";
 /// What went wrong in them: failed evaluations and deliveries, and messages dropped because a queue was full.
 const EXCEPTIONS: &str = "plugyard_rule_exceptions_total";
+/// Of these, messages dropped because a queue was full.
+const DROPPED: &str = "plugyard_rule_records_dropped_total";
 /// Messages that wait in their queues now.
 const QUEUE: &str = "plugyard_rule_queue_length";
 /// Exits of a plugin's processes that nobody had asked for, by `plugin`.
@@ -36,6 +38,7 @@ struct Counts {
     records_in: u64,
     records_out: u64,
     exceptions: u64,
+    dropped: u64,
     queue: u64,
 }
 
@@ -60,10 +63,11 @@ pub(crate) fn of_rules(flow: &FlowService, text: &mut Text) {
     for (state, count) in by_state {
         text.sample(RULES, &[("state", &state)], count);
     }
-    let families: [Family; 4] = [
+    let families: [Family; 5] = [
         (RECORDS_IN, "counter", |it| it.records_in),
         (RECORDS_OUT, "counter", |it| it.records_out),
         (EXCEPTIONS, "counter", |it| it.exceptions),
+        (DROPPED, "counter", |it| it.dropped),
         (QUEUE, "gauge", |it| it.queue),
     ];
     for (name, sort, value) in families {
@@ -94,6 +98,8 @@ fn add(
             |it| &mut it.records_out
         } else if key.ends_with("_exceptions_total") {
             |it| &mut it.exceptions
+        } else if key.ends_with("_records_dropped_total") {
+            |it| &mut it.dropped
         } else if key.ends_with("_buffer_length") {
             |it| &mut it.queue
         } else {
@@ -138,6 +144,7 @@ mod tests {
             "source_demo_0_records_in_total": 3,
             "source_demo_0_records_out_total": 2,
             "source_demo_0_exceptions_total": 1,
+            "source_demo_0_records_dropped_total": 1,
             "op_2_project_0_records_in_total": 2,
             "sink_log_0_0_records_in_total": 2,
             "sink_log_0_1_records_in_total": 5,
@@ -148,6 +155,7 @@ mod tests {
         add(status.as_object().unwrap(), "r", &mut counts);
         let of = |node| counts[&("r".to_owned(), node)];
         assert_eq!((of("source").records_in, of("source").records_out), (3, 2));
+        assert_eq!((of("source").dropped, of("op").dropped), (1, 0));
         assert_eq!(of("source").exceptions, 1);
         assert_eq!((of("sink").records_in, of("sink").queue), (7, 4));
         assert_eq!(counts.len(), 3);
