@@ -501,6 +501,14 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "Version of the application, which `platform.core` of manifests is compared with. Without it nothing is compared.",
     ),
     (
+        "web.viewer_key_file",
+        "A file with the secret that the application signs viewers' tokens with (HS256), at least 32 bytes; relative to the home.",
+    ),
+    (
+        "web.viewer_public_key",
+        "The public half of the Ed25519 key that the application signs viewers' tokens with (EdDSA), in base64url.",
+    ),
+    (
         "web.webhooks.allow_private",
         "Whether webhooks and other addresses of the application may be at addresses of this machine and its networks.",
     ),
