@@ -509,6 +509,14 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "The public half of the Ed25519 key that the application signs viewers' tokens with (EdDSA), in base64url.",
     ),
     (
+        "web.market_timeout",
+        "How long a market may take to answer what is asked of it.",
+    ),
+    (
+        "web.download_timeout",
+        "How long fetching a package from a market may take.",
+    ),
+    (
         "web.webhooks.allow_private",
         "Whether webhooks and other addresses of the application may be at addresses of this machine and its networks.",
     ),
