@@ -21,6 +21,7 @@ pub(crate) struct Arguments {
 /// Pages that the binary prints: name of the page, file.
 const FROM_BINARY: &[(&str, &str)] = &[
     ("cli", "docs/cli.md"),
+    ("cli-zh", "docs/zh-CN/cli.md"),
     ("configuration", "docs/configuration.md"),
     ("environment", "docs/environment.md"),
     ("errors", "docs/errors.md"),

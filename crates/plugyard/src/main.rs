@@ -6,6 +6,7 @@
 //! * `cli`: every command and option.
 //! * `commands`: what the commands do, one file per noun.
 //! * `client`: how the server is reached; `contexts`: which one; `output`: how results are printed; `failure`: how a command ends badly.
+//! * `help`: commands and options in Chinese.
 //! * `serve`: the wiring of the whole server.
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod contexts;
 mod documented;
 mod environment;
 mod failure;
+mod help;
 mod kinds;
 mod output;
 mod reference;
@@ -27,8 +29,8 @@ mod words;
 
 use std::process::ExitCode;
 
+use clap::FromArgMatches as _;
 use clap::parser::ValueSource;
-use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::Cli;
 use crate::commands::Context;
@@ -38,8 +40,17 @@ fn main() -> ExitCode {
     // second thread and must not read the command line as ours.
     plugyard_sandbox::shim::run_if_asked();
 
-    let matches = Cli::command().get_matches();
-    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let lang = help::language(&arguments);
+    let mut command = help::command(lang);
+    let matches = match command.try_get_matches_from_mut(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return help::end(&error, lang),
+    };
+    let mut cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return help::end(&error.format(&mut command), lang),
+    };
     // Even with the default's value: who names a home means it, and not the context in use.
     cli.global.home_named = matches!(
         matches.value_source("home"),

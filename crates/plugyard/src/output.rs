@@ -1,5 +1,6 @@
 //! Printing: results on standard output in the format asked for, everything else on standard error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use plugyard_model::Lang;
@@ -77,7 +78,7 @@ impl Printer {
     /// One thing: the body as answered, how it is called, and its text for people.
     pub(crate) fn one(self, body: &Json, name: &str, text: impl FnOnce() -> String) {
         match self.format {
-            Format::Table => line(text().trim_end()),
+            Format::Table => line(visible(&text()).trim_end()),
             Format::Name => line(name),
             _ => self.document(body),
         }
@@ -114,7 +115,7 @@ pub(crate) fn table(lang: Lang, headings: &[&'static str], rows: Vec<Vec<String>
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(headings.iter().map(|heading| word(lang, heading)));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| visible(cell)));
     }
     let mut last = 0;
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -130,6 +131,23 @@ pub(crate) fn table(lang: Lang, headings: &[&'static str], rows: Vec<Vec<String>
         .map(str::trim_end)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// A text that somebody else wrote, for a terminal: what would steer it is shown instead.
+fn visible(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.into()
 }
 
 /// The text at a pointer; numbers and truth values as text, nothing for what is not there.
@@ -156,5 +174,22 @@ pub(crate) fn took(ms: i64) -> String {
         format!("{ms} ms")
     } else {
         format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_does_not_steer_the_terminal() {
+        let rows = vec![vec!["a\u{1b}[2J\u{9b}31m".to_owned(), "名称\tb".to_owned()]];
+        let shown = table(Lang::En, &["NAME", "LABEL"], rows);
+        assert!(shown.contains(r"a\u{1b}[2J\u{9b}31m"), "{shown}");
+        assert!(
+            !shown.contains('\u{1b}') && shown.contains("名称"),
+            "{shown}"
+        );
+        assert_eq!(visible("two\nlines"), "two\nlines");
     }
 }
