@@ -16,7 +16,7 @@ use plugyard_symbol::{
     Connection, SinkHandle, SinkObserver, SinkRequest, SinkSymbol, SymbolError, SymbolKind,
 };
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alarm::Alarm;
 use crate::attach::{Begun, Running, accept, cannot_listen, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
+use crate::config::Sections;
 use crate::manifest::Language;
 use crate::plugin::{InstanceKey, Plugin};
 use crate::process::{Worker, seconds};
@@ -148,6 +149,17 @@ impl SinkInstance {
         before
     }
 
+    /// It did not start elsewhere, and goes on where it is.
+    pub(crate) async fn stays(&self) {
+        let attachment = self.attachment.lock().await;
+        if attachment
+            .as_ref()
+            .is_some_and(SinkAttachment::is_connected)
+        {
+            self.observer.connection(Connection::Connected);
+        }
+    }
+
     /// Whether it runs in that process.
     pub(crate) async fn is_in(&self, worker: &Arc<Worker>) -> bool {
         self.attachment
@@ -247,8 +259,19 @@ impl SinkInstance {
         outcome.pop().unwrap_or(Ok(()))
     }
 
-    /// Sends where the sink is connected, which is nearly always so at once.
+    /// Sends all of them, in order. After one that is not acknowledged, whoever moves or stops the sink has its
+    /// turn: where none is, all of them take very long.
     async fn send(&self, messages: &[Bytes]) -> Vec<Result<(), SymbolError>> {
+        let mut results = self.send_some(messages).await;
+        while results.len() < messages.len() {
+            let more = self.send_some(&messages[results.len()..]).await;
+            results.extend(more);
+        }
+        results
+    }
+
+    /// Sends where the sink is connected, which is nearly always so at once.
+    async fn send_some(&self, messages: &[Bytes]) -> Vec<Result<(), SymbolError>> {
         if let Ok(mut attachment) = self.attachment.try_lock()
             && let Some(attachment) = attachment.as_mut().filter(|it| it.is_connected())
         {
@@ -387,7 +410,8 @@ impl SinkAttachment {
         }
     }
 
-    /// Sends as many as may be under way, and more as acknowledgements come. These belong to the
+    /// Sends as many as may be under way, and more as acknowledgements come; stops after one that failed,
+    /// with fewer results than messages. These belong to the
     /// messages in order; those that come when nobody waits for them any more are counted off first
     /// (HOST-26, HOST-27).
     async fn send_acknowledged(
@@ -418,6 +442,10 @@ impl SinkAttachment {
             let owing = next - results.len();
             if owing > 0 {
                 self.collect_some(owing, &mut results, times).await;
+            }
+            // One was not taken: the rest is for the next call, if it is still this process that gets it.
+            if next == results.len() && matches!(results.last(), Some(Err(_))) {
+                break;
             }
         }
         results
@@ -663,14 +691,33 @@ pub(crate) struct PortableSink {
     pub(crate) symbol: String,
 }
 
+impl PortableSink {
+    /// What the configuration key sets that an action names by `resourceId`; the action's own properties win.
+    fn lay_below(&self, properties: &mut Map<String, Json>) {
+        let Some(resource) = properties.get("resourceId").and_then(Json::as_str) else {
+            return;
+        };
+        let keys = self.plugin.kept().keys(SymbolKind::Sink, &self.symbol);
+        // Where there is no such key it is a property like any other.
+        let sections = Sections::default().with(keys);
+        let Some(mut merged) = sections.section(resource).cloned() else {
+            return;
+        };
+        merged.extend(std::mem::take(properties));
+        merged.shift_remove("resourceId");
+        *properties = merged;
+    }
+}
+
 #[async_trait]
 impl SinkSymbol for PortableSink {
     async fn start(
         &self,
-        request: SinkRequest,
+        mut request: SinkRequest,
         observer: Arc<dyn SinkObserver>,
     ) -> Result<Box<dyn SinkHandle>, SymbolError> {
         let times = self.plugin.sink_times();
+        self.lay_below(&mut request.properties);
         let instance = SinkInstance::new(&self.symbol, request, observer, times);
         let running = Running::start(&self.plugin, instance).await?;
         Ok(Box::new(RunningSink(running)))

@@ -339,21 +339,20 @@ impl Plugin {
                 }
             }
             Instance::Sink(sink) => {
+                // Started while the old one still takes rows: they wait only until it has taken the last.
+                let attachment = match sink.attach(new, self.sink_ended(sink)).await {
+                    Ok(attachment) => attachment,
+                    Err(error) => {
+                        sink.stays().await;
+                        return Err(error);
+                    }
+                };
                 let mut before = sink.set(None).await;
                 if let Some(before) = &mut before {
                     before.quiesce(settings.stop_grace.0).await;
                 }
-                match sink.attach(new, self.sink_ended(sink)).await {
-                    Ok(attachment) => {
-                        sink.set(Some(attachment)).await;
-                        Ok(Moved::Sink(instance.clone(), before.map(Box::new)))
-                    }
-                    Err(error) => {
-                        self.return_to(Moved::Sink(instance.clone(), before.map(Box::new)), old)
-                            .await;
-                        Err(error)
-                    }
-                }
+                sink.set(Some(attachment)).await;
+                Ok(Moved::Sink(instance.clone(), before.map(Box::new)))
             }
         }
     }
