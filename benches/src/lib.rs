@@ -9,6 +9,7 @@
 //! * [`spine`]: packages, lists of installations and the API, whatever the kind.
 //! * [`under_load`]: swaps, kills, pools and bursts while rows flow.
 //! * [`validation`]: Laravel rules, beside what Laravel itself was recorded with.
+//! * [`web`]: URLs of web plugins' usages, and their listing for a viewer.
 //! * [`works`]: the pieces of work and how each is measured on both sides.
 //!
 //! The binary `plugyard-bench` measures and prints JSON, `plugyard-bench-peer` is the bare plugin.
@@ -24,4 +25,5 @@ pub mod plugins;
 pub mod spine;
 pub mod under_load;
 pub mod validation;
+pub mod web;
 pub mod works;

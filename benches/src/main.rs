@@ -132,6 +132,11 @@ fn main() -> Result<ExitCode> {
         eprintln!("{} core(s): configuration", arguments.cores);
         rows.extend(bench.configurations()?);
     }
+    if (wanted("URLs of usages") || wanted("listing of 1,000 usages")) && arguments.cores == 1 {
+        eprintln!("{} core(s): URLs and usages", arguments.cores);
+        let web = runtime_of_one_thread()?;
+        rows.extend(plugyard_benches::web::rows(&web, effort)?);
+    }
     if wanted("fsync") {
         rows.push(bench.durable()?);
     }
@@ -142,6 +147,12 @@ fn main() -> Result<ExitCode> {
         serde_json::json!({"rows": rows, "latencies": latencies})
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// A runtime for what needs no other threads.
+fn runtime_of_one_thread() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    Ok(builder.enable_all().build()?)
 }
 
 /// The rules' rows against the established host, where those that they need were measured.
