@@ -33,6 +33,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Ok(python) => environment.push(("PLUGYARD_TEST_PYTHON", python.display().to_string())),
         Err(error) => eprintln!("no Python for the tests: {error:#}"),
     }
+    match tools::typescript() {
+        Ok(directory) => environment.push(("PLUGYARD_TEST_NODE", directory.display().to_string())),
+        Err(error) => eprintln!("no TypeScript for the tests: {error:#}"),
+    }
     match tools::postgres_bin() {
         Some(bin) => {
             let started = cluster.insert(Cluster::start(&bin)?);

