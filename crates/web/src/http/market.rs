@@ -212,7 +212,7 @@ async fn upgrade_all(
     Caller(who): Caller,
     _: Unhurried,
 ) -> ApiResult<Json<Value>> {
-    Ok(Json(web.market_upgrade_all(&who).await?))
+    Ok(Json(Box::pin(web.market_upgrade_all(&who)).await?))
 }
 
 /// Upgrade one plugin to the newest version of its market

@@ -70,6 +70,9 @@ async fn write(web: &Web, body: &Map<String, Value>) -> Result<(), Problem> {
         site::put(&*transaction, &key, value, tag, at).await?;
     }
     transaction.commit().await?;
+    if body.keys().any(|key| key.starts_with("market.")) {
+        web.host.market_settings_changed();
+    }
     Ok(())
 }
 

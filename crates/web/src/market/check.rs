@@ -58,7 +58,7 @@ impl WebHost {
                 .collect();
             let way = self.way(market, &site);
             let answers = ask::versions(market, &way, &own, channel).await;
-            store::asked(database.conn(), market, answers.as_ref().err(), now()).await?;
+            store::asked(database, market, answers.as_ref().err(), now()).await?;
             said.push(answers);
         }
 

@@ -5,8 +5,8 @@ use plugyard_model::{Problem, codes};
 use plugyard_store::{Database, StoreError};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Set,
-    SqlErr,
+    ActiveModelTrait as _, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect as _, Set, SqlErr,
 };
 use serde_json::{Value as Json, json};
 
@@ -238,7 +238,7 @@ pub(crate) async fn remove(database: &Database, name: &str) -> Result<(), Proble
 
 /// Notes how asking a market went, and what is trusted now.
 pub(crate) async fn asked(
-    connection: &impl ConnectionTrait,
+    database: &Database,
     market: &Market,
     error: Option<&Problem>,
     now: i64,
@@ -258,19 +258,32 @@ pub(crate) async fn asked(
     market::Entity::update_many()
         .set(row)
         .filter(market::Column::Id.eq(market.id))
-        .exec(connection)
+        .exec(database.conn())
         .await?;
-    trusted(connection, market).await
+    trusted(database, market).await
 }
 
-/// Stores what is trusted. Never goes back: what another process stored meanwhile and is further stays.
-pub(crate) async fn trusted(
-    connection: &impl ConnectionTrait,
-    market: &Market,
-) -> Result<(), StoreError> {
+/// Stores what is trusted. Never goes back: what another request stored meanwhile and is further stays.
+pub(crate) async fn trusted(database: &Database, market: &Market) -> Result<(), StoreError> {
     let Some(trust) = &market.trust else {
         return Ok(());
     };
+    let transaction = database.begin().await?;
+    let rows = market::Entity::find_by_id(market.id);
+    let rows = match transaction.get_database_backend() {
+        DbBackend::Postgres => rows.lock_exclusive(),
+        _ => rows,
+    };
+    let Some(row) = rows.one(&*transaction).await? else {
+        return Ok(());
+    };
+    let further = row
+        .trust
+        .and_then(|it| serde_json::from_value::<Trust>(it).ok())
+        .is_some_and(|there| order(&there) > order(trust));
+    if further {
+        return Ok(());
+    }
     let row = market::ActiveModel {
         trust: Set(stored(Some(trust))),
         ..Default::default()
@@ -278,9 +291,15 @@ pub(crate) async fn trusted(
     market::Entity::update_many()
         .set(row)
         .filter(market::Column::Id.eq(market.id))
-        .exec(connection)
+        .exec(&*transaction)
         .await?;
-    Ok(())
+    transaction.commit().await
+}
+
+/// How far somebody has come with a market. A new root may make the other versions begin again.
+fn order(trust: &Trust) -> (u64, u64, u64) {
+    let seen = trust.seen();
+    (seen.root, seen.timestamp, seen.snapshot)
 }
 
 fn stored(trust: Option<&Trust>) -> Option<Json> {

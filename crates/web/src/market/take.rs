@@ -250,7 +250,7 @@ impl Web {
             let way = self.host.way(&market, &site);
             let found = ask::find(&mut market, &way, fskey, here, channel).await;
             // What was seen is remembered, whatever came of it.
-            store::trusted(database.conn(), &market).await?;
+            store::trusted(database, &market).await?;
             match found {
                 Ok(Some(found)) => return Ok((market, found)),
                 Ok(None) => {}
@@ -308,7 +308,7 @@ impl Web {
         }
         match &found.vouched {
             Some(offer) => match hashed(file).await {
-                Some((size, hash)) if size == offer.size && hash == offer.sha256 => Ok(()),
+                Some((length, hash)) if length == offer.size && hash == offer.sha256 => Ok(()),
                 _ => Err(problem(&market.name, &other_bytes(offer, file).await)),
             },
             None => Ok(()),
