@@ -3,8 +3,8 @@
 super::codes! {
     /// A dump whose form its name does not tell.
     DUMP_FORMAT_UNKNOWN = "dump_format_unknown", 400, Usage,
-        en: ["Form of the dump unknown", "What `{path}` is cannot be told from its name", "say `--format sql`, `csv` or `json`"],
-        zh: ["无法判断导出格式", "无法从名称判断 `{path}` 的格式", "请指定 `--format sql`、`csv` 或 `json`"];
+        en: ["Form of the dump unknown", "What `{path}` is cannot be told from its name", "say `--dump-format sql`, `csv` or `json`"],
+        zh: ["无法判断导出格式", "无法从名称判断 `{path}` 的格式", "请指定 `--dump-format sql`、`csv` 或 `json`"];
     /// A dump that is no text in UTF-8.
     E_IMPORT_ENCODING = "E_IMPORT_ENCODING", 422, PackageErrors,
         en: ["Not UTF-8", "The dump is not UTF-8 from here on", "export it again in UTF-8 (`utf8mb4`)"],

@@ -110,7 +110,7 @@ pub(crate) struct Import {
     /// The dump: SQL, CSV or JSON
     pub(crate) file: PathBuf,
     /// How it is written; otherwise its name tells
-    #[arg(long, value_enum)]
+    #[arg(long = "dump-format", value_name = "FORMAT", value_enum)]
     pub(crate) format: Option<DumpFormat>,
     /// What becomes of plugins that are here already
     #[arg(long, value_enum, default_value_t = Existing::Keep)]

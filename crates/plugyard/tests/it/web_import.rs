@@ -208,7 +208,7 @@ fn csv_and_json_and_the_third_generation_are_taken_over() {
     let unknown = written(directory.path(), "rows.txt", "x");
     let refused = server.cli(&["web", "import", &unknown]);
     assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("--format"), "{refused:?}");
+    assert!(refused.stderr.contains("--dump-format"), "{refused:?}");
     let missing = server.cli(&["web", "import", "/nowhere/dump.sql"]);
     assert_eq!(missing.code, 3, "{missing:?}");
 }
