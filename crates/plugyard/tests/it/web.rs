@@ -168,7 +168,7 @@ impl Site {
         .map(|hook| format!("{hook} = {words}\n"))
         .concat();
         let settings = format!(
-            "[web]\nallow_private_hosts = true\nhealth_timeout = \"500ms\"\nhealth_tries = 2\n\
+            "[web]\nallow_private_hosts = true\nhealth_timeout = \"2s\"\nhealth_tries = 3\n\
              observation = \"1500ms\"\ncore_version = \"1.5.0\"\n[web.hooks]\n{hooks}"
         );
         fs::write(home.join("plugyard.toml"), settings).expect("settings");

@@ -183,6 +183,9 @@ fn web_45_going_back_lands_on_the_named_version() {
             site.table("DemoPlugin").unwrap(),
             ["1_first.php", "2_second.php"]
         );
+        site.server
+            .cli_ok(&["rollback", "web:DemoPlugin", "--to", "1.6.0"]);
+        assert_eq!(site.record("DemoPlugin")["version"], "1.6.0");
         site.doctor_finds_nothing();
     });
 }

@@ -117,9 +117,11 @@ struct Upgrade {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Rollback {
-    /// The version; the previous one unless said otherwise.
-    #[schema(value_type = Option<String>, format = Uuid)]
-    to: Option<VersionId>,
+    /// The version: its id, its label or its digest; the previous one unless said otherwise.
+    to: Option<String>,
+    /// Go also to a version that the data may not fit.
+    #[serde(default)]
+    force: bool,
 }
 
 /// A change that began.
@@ -288,10 +290,38 @@ async fn rollback(
     Query(how): Query<How>,
     request: Option<Json<Rollback>>,
 ) -> ApiResult<Response> {
-    let to = request.and_then(|Json(request)| request.to);
-    changing
-        .begin(ChangeRequest::Rollback { to }, how.dry_run)
-        .await
+    let Rollback { to, force } = request.map(|Json(request)| request).unwrap_or_default();
+    let to = match to {
+        Some(name) => Some(named(&changing.app, &changing.view.plugin, &name).await?),
+        None => None,
+    };
+    let config = ConfigInput {
+        change: ConfigChange {
+            force,
+            ..ConfigChange::default()
+        },
+        values: None,
+    };
+    let change = ChangeRequest::Rollback { to };
+    changing.begin_with(change, config, how.dry_run).await
+}
+
+/// The version of that id, label or digest; of several with one label the latest.
+async fn named(app: &App, plugin: &PluginName, name: &str) -> Result<VersionId, Problem> {
+    let versions = app.platform.versions(plugin).await?;
+    let is_meant = |it: &&VersionView| {
+        let version = &it.version;
+        version.label == name
+            || version.id.to_string() == name
+            || version.digest.to_string() == name
+    };
+    let found = versions.iter().find(is_meant).map(|it| it.version.id);
+    found.ok_or_else(|| {
+        let name: String = name.chars().take(64).collect();
+        Problem::new(codes::VERSION_NOT_FOUND)
+            .about(plugin)
+            .with("version", name)
+    })
 }
 
 /// Let a plugin work
