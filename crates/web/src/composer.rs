@@ -70,7 +70,7 @@ pub(crate) fn read(
         };
         let pointer = format!("/{key}");
         // An empty PHP array is written as a list.
-        if node.as_array().is_some_and(|list| list.is_empty()) {
+        if node.as_array().is_some_and(<[Node]>::is_empty) {
             continue;
         }
         let entries = node.as_object().map(|object| {

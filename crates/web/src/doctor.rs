@@ -160,7 +160,10 @@ impl Web {
             limit: Some(1),
         };
         let latest = self.platform.operations(&filter, &page).await?;
-        Ok(latest.items.first().and_then(|it| it.outcome()))
+        Ok(latest
+            .items
+            .first()
+            .and_then(plugyard_platform::OperationView::outcome))
     }
 
     /// In what the files of a plugin differ from its package.

@@ -183,9 +183,10 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
         seeders: !theme && has("database/seeders"),
         assets: has(asset_directory(theme)),
     };
-    let foreign = match theme {
-        true => ForeignDependencies::default(),
-        false => composer::read(package, &inside(composer::FILE), &mut findings),
+    let foreign = if theme {
+        ForeignDependencies::default()
+    } else {
+        composer::read(package, &inside(composer::FILE), &mut findings)
     };
     let mut reader = Reader {
         theme,

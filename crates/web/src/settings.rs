@@ -105,7 +105,7 @@ impl Default for Hooks {
     fn default() -> Self {
         Self {
             directory: PathBuf::new(),
-            timeout: Duration::from_secs(900),
+            timeout: Duration::from_mins(15),
             dependencies: Vec::new(),
             mark: Vec::new(),
             migrate: Vec::new(),

@@ -250,7 +250,7 @@ fn checked(key: &str, value: &Json, rows: &[plugin::Model]) -> Result<Json, Issu
     if SLOTS.iter().any(|slot| key.ends_with(slot)) {
         let fskey = value.as_str().ok_or_else(|| wrong("an fskey".to_owned()))?;
         let theme = |row: &&plugin::Model| row.plugin_type == PluginType::Theme as i16;
-        if !fskey.is_empty() && live(rows, fskey).filter(theme).is_none() {
+        if !fskey.is_empty() && !live(rows, fskey).is_some_and(|row| theme(&row)) {
             return Err(Issue::error(codes::E_THEME_NOT_FOUND).with("fskey", fskey));
         }
     }

@@ -44,7 +44,6 @@ impl WebHost {
             Act::Check => self.check(change, &facts).await?,
             Act::Announce => self.announce(change, &facts, &input).await?,
             Act::Unpack => return self.unpack(cx).await,
-            Act::ResolveAgain => {}
             Act::Revert => self.revert_to_target(cx, &facts).await?,
             Act::Link => self.link(change, target(change)?, &facts).await?,
             Act::Resolve => self.resolve(cx, &facts).await?,
@@ -71,7 +70,8 @@ impl WebHost {
                 let (shown, fskey) = (self.shown(&facts), facts.fskey.clone());
                 blocking(move || take_away(&home, &shown, &fskey)).await?;
             }
-            Act::Record => {}
+            // The first has its part on the way back, the other writes rows.
+            Act::ResolveAgain | Act::Record => {}
             Act::Export => self
                 .export_status()
                 .await
@@ -87,9 +87,15 @@ impl WebHost {
         let facts = Facts::of(change);
         match act(step)? {
             Act::Begin => self.gone_back(cx, &facts).await,
-            Act::Check | Act::Announce | Act::Health | Act::Resolve | Act::Seed => Ok(()),
-            // Nothing of data was touched before it.
-            Act::Snapshot | Act::Record | Act::Export => Ok(()),
+            // A snapshot touches nothing, and what seeds wrote goes with the tables.
+            Act::Check
+            | Act::Announce
+            | Act::Health
+            | Act::Resolve
+            | Act::Seed
+            | Act::Snapshot
+            | Act::Record
+            | Act::Export => Ok(()),
             Act::Unpack => {
                 if !input.fresh {
                     return Ok(());
@@ -583,7 +589,7 @@ fn unreverted(facts: &Facts, reason: &str) -> String {
     let from = facts.target.as_ref().or(facts.current.as_ref());
     let problem = plugyard_model::Problem::new(codes::W_DATA_NOT_REVERTED)
         .with("fskey", &facts.fskey)
-        .with("from", from.map(|it| it.version.as_str()).unwrap_or("?"))
+        .with("from", from.map_or("?", |it| it.version.as_str()))
         .with("reason", reason);
     format!("{}: {problem}", problem.code.as_str())
 }
