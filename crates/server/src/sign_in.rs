@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use plugyard_http::sse::Closing;
 use plugyard_http::{Envelope, Principal, ProblemResponse};
-use plugyard_model::rights::Role;
+use plugyard_model::rights::{Right, Role};
 use plugyard_model::{Problem, TokenId, codes};
 use plugyard_platform::SignedIn;
 use tokio::time::Instant;
@@ -86,8 +86,11 @@ async fn who(app: &App, request: &Parts) -> Result<Option<Visitor>, Problem> {
     }
     let local = matches!(peer, Some(Peer::Unix { .. }));
     let open = app.settings.auth == Auth::None && !local;
-    if open {
-        check_origin(&request.method, &request.headers)?;
+    if open && let Err(problem) = check_origin(&request.method, &request.headers) {
+        if is_for_everybody(app, request) {
+            return Ok(None);
+        }
+        return Err(problem);
     }
     let envelope = app.rights.envelope_at(request.uri.path());
     if let Some(token) = token(&request.headers, envelope)? {
@@ -112,6 +115,16 @@ async fn who(app: &App, request: &Parts) -> Result<Option<Visitor>, Problem> {
         _ if open => without_sign_in(app, peer, request).await,
         _ => Ok(None),
     }
+}
+
+/// Whether pages of other origins may read this, as nobody: what is public under a name of this machine, such as
+/// the script that plugin pages load. A browser gives it to them only where the answer says so.
+fn is_for_everybody(app: &App, request: &Parts) -> bool {
+    let entry = app.rights.lookup(&request.method, request.uri.path());
+    let host = request.headers.get(header::HOST);
+    request.method.is_safe()
+        && entry.is_some_and(|entry| entry.right == Right::Public)
+        && host.is_some_and(|host| is_loopback_host(host.to_str().unwrap_or("?")))
 }
 
 /// `--auth none`: everybody on this machine is the owner, except plugins.
