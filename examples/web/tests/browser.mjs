@@ -117,10 +117,11 @@ export class Tab {
     }
   }
 
-  /** The frame in which an element is; frames of other origins are looked through. */
+  /** The frame in which an element is, with all its scripts; frames of other origins are looked through. */
   async frame(selector) {
     const deadline = Date.now() + PATIENCE;
-    const expression = `!!document.querySelector(${JSON.stringify(selector)})`;
+    const found = `!!document.querySelector(${JSON.stringify(selector)})`;
+    const expression = `document.readyState === "complete" && ${found}`;
     for (;;) {
       for (const frame of this.frames) {
         if (await frame.evaluate(expression).catch(() => false)) return frame;

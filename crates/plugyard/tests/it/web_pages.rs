@@ -1,5 +1,8 @@
 //! What plugin pages and plugins get of the server: signatures, tickets, results, command words, frames.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use plugyard_web::signature::{Generation, sign};
@@ -358,20 +361,11 @@ fn web_59_a_ticket_works_once_for_its_plugin_and_origin_and_not_for_long() {
         site.enable("DemoPlugin");
         site.enable("OtherPlugin");
         let origin = "https://plug.example.net";
-        let make = |seconds: u32| {
-            let body = json!({
-                "fskey": "DemoPlugin", "origin": origin, "seconds": seconds,
-                "identity": { "aid": "wIfu6jaF", "uid": 782_622, "langTag": "en" },
-            });
-            let (status, answer) = site.post("/v1/web/tickets", &body);
-            assert_eq!(status, 201, "{answer}");
-            secret(answer["ticket"].as_str().expect("a ticket"))
-        };
         let exchange = |ticket: &str, fskey: &str, origin: &str| {
             let body = json!({ "ticket": ticket, "fskey": fskey, "origin": origin });
             site.post("/v1/web/tickets/exchange", &body)
         };
-        let ticket = make_undeclared(&site, origin);
+        let ticket = make_ticket(&site, origin);
         assert_eq!(exchange(&ticket, "OtherPlugin", origin).0, 403);
         assert_eq!(
             exchange(&ticket, "DemoPlugin", "https://evil.example").0,
@@ -393,9 +387,8 @@ fn web_59_a_ticket_works_once_for_its_plugin_and_origin_and_not_for_long() {
             (403, &json!("ticket_refused")),
             "{answer}"
         );
-        let _ = make;
         // Over: the row says so, as if two minutes had passed.
-        let late = make_undeclared(&site, origin);
+        let late = make_ticket(&site, origin);
         site.sql("UPDATE web_tickets SET expires_at = expires_at - 120000");
         assert_eq!(exchange(&late, "DemoPlugin", origin).0, 403);
         // Longer than two minutes there is none.
@@ -406,7 +399,7 @@ fn web_59_a_ticket_works_once_for_its_plugin_and_origin_and_not_for_long() {
             "web_field_invalid"
         );
         // The command word takes it too, once.
-        let ticket = make_undeclared(&site, origin);
+        let ticket = make_ticket(&site, origin);
         let word = json!({ "urlAuthorization": ticket, "fskey": "DemoPlugin", "origin": origin, "userLogin": true });
         let answer = site.word("Fresns", "verifyUrlAuthorization", word.clone());
         assert_eq!(
@@ -425,7 +418,7 @@ fn web_59_a_ticket_works_once_for_its_plugin_and_origin_and_not_for_long() {
 
 /// A ticket for a minute.
 #[track_caller]
-fn make_undeclared(site: &Site, origin: &str) -> String {
+fn make_ticket(site: &Site, origin: &str) -> String {
     let body = json!({
         "fskey": "DemoPlugin", "origin": origin,
         "identity": { "aid": "wIfu6jaF", "uid": 782_622, "langTag": "en" },
@@ -716,4 +709,94 @@ fn a_settings_page_opens_for_operators_only() {
     assert_eq!(status(&viewer, path), 403);
     // There is no address of the site yet, which is another matter.
     assert_eq!(status(&operator, path), 422);
+}
+
+/// A program that ends with the test.
+struct Child(std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether a program is there; says so when it is not.
+fn has(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    if !there {
+        println!("skipped: there is no {program}; `cargo xtask test` installs it");
+    }
+    there
+}
+
+#[test]
+fn web_58_a_visitor_opens_a_page_in_a_real_browser_and_its_message_arrives() {
+    if !has("node") || !has("chromium") {
+        return;
+    }
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/web");
+    let site = Site::start(|_| {});
+    site.server
+        .cli_ok(&["install", &format!("{example}/DemoMall")]);
+    site.server.cli_ok(&["enable", "web:DemoMall"]);
+    let key = json!({ "name": "mall", "kind": "plugin", "pluginFskey": "DemoMall" });
+    let (status, key) = site.post("/v1/web/keys", &key);
+    assert_eq!(status, 201, "{key}");
+    let text = |value: &Json| value.as_str().expect("a text").to_owned();
+    let (_, application) = site.post("/v1/web/application/secret", &json!({}));
+
+    let mut child = Command::new("node")
+        .arg(format!("{example}/site.mjs"))
+        .env("PLUGYARD_API", &site.server.address)
+        .env(
+            "MALL_KEY",
+            format!("{}:{}", text(&key["appId"]), text(&key["secret"])),
+        )
+        .env("APP_SECRET", text(&application["secret"]))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node starts");
+    let stdout = child.stdout.take().expect("piped");
+    let _child = Child(child);
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let origins: Json = serde_json::from_str(&line).expect("where both are");
+    let (client, mall) = (text(&origins["site"]), text(&origins["mall"]));
+
+    let url = format!("{}/v1/web/plugins/DemoMall", site.server.address);
+    let host = site
+        .server
+        .http
+        .patch(url)
+        .json(&json!({ "pluginHost": mall }));
+    assert_eq!(host.send().expect("an answer").status(), 200);
+    site.set("client_origins", &json!([client]));
+    site.set(
+        "command_words_url",
+        &json!(format!("{client}/plugyard/words")),
+    );
+    let usage =
+        json!({ "usageType": 9, "pluginFskey": "DemoMall", "name": "Tea", "parameter": "tea" });
+    let (status, made) = site.post("/v1/web/usages", &usage);
+    assert_eq!(status, 201, "{made}");
+    let price = site.word("DemoMall", "price", json!({ "thing": "tea" }));
+    assert_eq!(price["data"]["cents"], 250, "{price}");
+
+    let journey = Command::new("node")
+        .arg(format!("{example}/tests/journey.mjs"))
+        .args([&client, &site.server.address])
+        .output()
+        .expect("node starts");
+    let said = String::from_utf8_lossy(&journey.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&journey.stderr);
+    assert!(journey.status.success(), "{said}\n{errors}");
+    assert_eq!(
+        said,
+        "offered: Tea\nbought: tea\nticket: once\nbridge: works\n"
+    );
+    assert!(
+        !site.server.log().contains("plt_"),
+        "a ticket stands in the log"
+    );
 }
