@@ -1,6 +1,7 @@
 //! Web plugins: URLs of usages, and the listing of a thousand usages for a viewer, beside what could not
 //! be left out of either.
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -143,19 +144,21 @@ async fn fill(database: &Database) -> Result<()> {
          INSERT INTO web_viewers (id, roles, groups, administered_groups, updated_at) VALUES (1, '[3,7]', '[]', '[]', 0);",
     );
     for plugin in 0..10 {
-        sql += &format!(
+        write!(
+            sql,
             "INSERT INTO plugins (fskey, type, name, description, version, author, access_path, updated_at) VALUES \
              ('Plugin{plugin}', 1, 'Plugin', '', '1.0.0', 'Ann', '/mall?id={{parameter}}&u={{uid}}', '2026-01-01 00:00:00');"
-        );
+        )?;
     }
     for usage in 0..USAGES {
         let roles = if usage % 2 == 0 { "NULL" } else { "'7,8,9'" };
-        sql += &format!(
+        write!(
+            sql,
             "INSERT INTO plugin_usages (usage_type, plugin_fskey, name, roles, parameter, rating) VALUES \
              (9, 'Plugin{}', 'Usage {usage}', {roles}, 'p{usage}', {});",
             usage % 10,
             usage % 7,
-        );
+        )?;
     }
     database.conn().execute_unprepared(&sql).await?;
     Ok(())

@@ -158,18 +158,19 @@ pub fn expand<'v>(url: &str, mut value: impl FnMut(&str) -> Option<Cow<'v, str>>
 ///
 /// # Errors
 ///
-/// The names of the values that are lists or objects.
+/// The names of the values that are lists or objects, in order.
 pub fn expand_json<'v>(
     url: &str,
     values: &'v serde_json::Map<String, serde_json::Value>,
 ) -> Result<String, Vec<&'v str>> {
     use serde_json::Value;
-    let structured: Vec<&str> = values
+    let mut structured: Vec<&str> = values
         .iter()
         .filter(|(_, value)| value.is_array() || value.is_object())
         .map(|(name, _)| name.as_str())
         .collect();
     if !structured.is_empty() {
+        structured.sort_unstable();
         return Err(structured);
     }
     Ok(expand(url, |name| match values.get(name)? {

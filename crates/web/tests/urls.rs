@@ -1,10 +1,5 @@
 //! The URL table of the Fresns documentation, row by row, and what holds for all URLs.
-#![expect(
-    clippy::unwrap_used,
-    clippy::too_many_lines,
-    clippy::type_complexity,
-    reason = "a table"
-)]
+#![expect(clippy::unwrap_used, clippy::too_many_lines, reason = "a table")]
 
 use std::borrow::Cow;
 

@@ -1,6 +1,7 @@
 //! The listing against a plain model of its rules, over random rows on every database there is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use plugyard_store::Database;
 use plugyard_store::testing::databases;
@@ -198,7 +199,8 @@ async fn store(database: &Database, rows: &[Row]) {
     };
     for (index, row) in rows.iter().enumerate() {
         let id = index + 1;
-        sql += &format!(
+        write!(
+            sql,
             "INSERT INTO plugin_usages (id, usage_type, plugin_fskey, name, scene, is_group_admin, \
              group_id, roles, parameter, rating, is_enabled, deleted_at) VALUES \
              ({id}, {}, '{}', 'name {index}', {}, {}, {}, {}, {}, {}, {}, {});",
@@ -213,11 +215,14 @@ async fn store(database: &Database, rows: &[Row]) {
             row.rating,
             u8::from(row.is_enabled),
             text(row.is_deleted.then_some("2026-01-01 00:00:00")),
-        );
+        )
+        .unwrap();
         for tag in &row.translated {
-            sql += &format!(
+            write!(
+                sql,
                 "INSERT INTO plugin_usage_names (usage_id, lang_tag, name) VALUES ({id}, '{tag}', '{tag} {index}');"
-            );
+            )
+            .unwrap();
         }
     }
     database.conn().execute_unprepared(&sql).await.unwrap();
