@@ -156,6 +156,21 @@ fn a_hundred_plugins_are_asked_for_at_once_and_the_site_is_told_as_the_operator_
     }
 }
 
+#[test]
+fn a_market_that_was_added_is_asked_by_itself_and_the_next_time_is_kept() {
+    let site = Site::new();
+    let versions = Arc::new(Mutex::new(json!({ "Mall": "1.1.0" })));
+    let market = checking(&versions);
+    site.install("Mall", "1.0.0");
+    site.add_legacy("old", &market.url());
+    crate::support::wait_for("the flag", || site.flag("Mall"));
+    crate::support::wait_for("the next time", || {
+        let answer = site.server.get("/v1/web/settings").send().ok()?;
+        let settings: Json = answer.json().ok()?;
+        settings["settings"]["market.next_check_at"].as_i64()
+    });
+}
+
 /// A market whose `download` and `upgrade` answer what the test says, and which has this zip.
 fn offering(said: &Arc<Mutex<Json>>, zip: Vec<u8>) -> Pages {
     let said = Arc::clone(said);
