@@ -279,6 +279,6 @@ super::codes! {
         zh: ["不具备该角色", "`{account}` 没有角色 `{role}`，因此其令牌也不能拥有", "用 `plugyard user role {account} {role}` 授予该角色"];
     /// No token of that id.
     TOKEN_NOT_FOUND = "token_not_found", 404, NotFound,
-        en: ["Token not found", "There is no token {token}", ""],
-        zh: ["未找到令牌", "没有令牌 {token}", ""];
+        en: ["Token not found", "There is no token {token}", "`plugyard token list` shows all of them"],
+        zh: ["未找到令牌", "没有令牌 {token}", "`plugyard token list` 可列出所有令牌"];
 }

@@ -119,7 +119,7 @@ fn a_dump_is_taken_over_row_by_row_and_a_second_time_changes_nothing() {
             ("E_PATH_DOTS", "warning"),
             ("E_ACCESS_PATH_LENGTH", "warning"),
             ("W_IMPORT_DROPPED", "warning"),
-            ("E_PLUGIN_NOT_FOUND", "error"),
+            ("E_NOT_FOUND", "error"),
             ("E_SCENE_NOT_SUPPORTED", "error"),
         ] {
             assert!(said.contains(&expected), "{expected:?} of {said:?}");
