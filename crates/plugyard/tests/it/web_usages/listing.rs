@@ -286,6 +286,10 @@ fn listed(site: &Site, token: &str) -> (u16, Json) {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one way of being wrong after the other"
+)]
 fn a_token_says_who_a_viewer_is() {
     let keys = tempfile::tempdir().expect("a directory");
     let file = keys.path().join("viewers.key");

@@ -65,6 +65,7 @@ fn web_21_a_usage_for_group_administrators_has_no_roles() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn web_22_columns_have_their_types_ranges_and_form() {
     on_each(|site| {
         site.plugin("DemoPlugin", Some(HOST), Some("/mall"));

@@ -9,6 +9,7 @@ use super::{HOST, on_each};
 use crate::support::run;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn usages_are_kept_from_the_terminal() {
     on_each(|site| {
         site.plugin("Mall", Some(HOST), Some("/mall?id={parameter}&u={uid}"));
@@ -186,7 +187,7 @@ fn commands(page: &str) -> Vec<String> {
             "```sh" => inside = true,
             "```" => inside = false,
             line if inside => {
-                commands.push(line.split("   #").next().unwrap_or(line).trim().to_owned())
+                commands.push(line.split("   #").next().unwrap_or(line).trim().to_owned());
             }
             _ => {}
         }
