@@ -86,7 +86,7 @@ fn web_38_the_flag_and_its_version_agree_after_any_sequence() {
         site.add_legacy("old", &market.url());
         let mut model = Model::default();
         let mut dice = Dice(7 + round as u64);
-        for step in 0..80 {
+        for step in 0..50 {
             act(&site, &said, &mut model, &mut dice);
             if model.installed.is_some() {
                 let record = site.record("Mall");
