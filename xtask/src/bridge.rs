@@ -18,8 +18,12 @@ const BUILT: &str = "crates/web/assets/bridge.js";
 pub(crate) fn run() -> Result<()> {
     let root = workspace::root();
     let project = root.join("clients/typescript");
-    process::run(command("npm").args(["ci", "--silent"]).current_dir(&project))
-        .context("cannot install the compiler; on Debian: apt-get install nodejs npm")?;
+    process::run(
+        command("npm")
+            .args(["ci", "--silent"])
+            .current_dir(&project),
+    )
+    .context("cannot install the compiler; on Debian: apt-get install nodejs npm")?;
     process::run(
         command("npx")
             .args(["tsc", "-p", "tsconfig.bridge.json"])
@@ -27,7 +31,12 @@ pub(crate) fn run() -> Result<()> {
     )
     .context("cannot compile the script")?;
     let hash = process::capture(command("sha256sum").arg(root.join(SOURCE)))?;
-    let hash = hash.stdout.split_whitespace().next().unwrap_or_default().to_owned();
+    let hash = hash
+        .stdout
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     let compiled = project.join("dist/bridge/bridge.js");
     let script = fs::read_to_string(&compiled)
         .with_context(|| format!("cannot read {}", compiled.display()))?;

@@ -1,6 +1,5 @@
 //! The script of plugin pages and clients, in Node with made-up windows. A real browser opens it in the tests of
 //! the whole product.
-#![expect(clippy::print_stdout, reason = "tests say what they skip")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::process::Command;

@@ -281,10 +281,9 @@ pub(crate) async fn verify_sign(
     let fskey = fskey.and_then(Json::as_str);
     let kind = match body.get("verifyType").and_then(Json::as_u64) {
         Some(3) => Some(KeyKind::Plugin),
-        Some(1 | 2) => Some(KeyKind::Platform),
         // A plugin asks about requests to itself, which its own key or a client's may sign.
         None if fskey.is_some() => None,
-        None => Some(KeyKind::Platform),
+        None | Some(1 | 2) => Some(KeyKind::Platform),
         Some(_) => return Err(30002.into()),
     };
     let verified = verify(host, &claims, Purpose { kind, fskey }, at).await?;

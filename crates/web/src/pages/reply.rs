@@ -95,7 +95,7 @@ impl IntoResponse for Reply {
 fn text(code: u32, lang: Lang) -> &'static str {
     let (en, zh) = match code {
         21000 => ("No address for command words is configured", "未配置命令字"),
-        21001 => ("The plugin does not exist", "插件不存在"),
+        21001 | 32101 => ("The plugin does not exist", "插件不存在"),
         21002 => ("The command word does not exist", "命令字不存在"),
         21004 => ("The plugin did not answer", "插件无响应"),
         21005 => (
@@ -137,7 +137,6 @@ fn text(code: u32, lang: Lang) -> &'static str {
         ),
         31603 => ("The user's token is wrong or over", "用户凭证错误或已失效"),
         32100 => ("No provider is configured", "未配置服务商"),
-        32101 => ("The plugin does not exist", "插件不存在"),
         32102 => ("The plugin is not enabled", "插件未启用"),
         32203 => ("The result is older than 30 minutes", "数据已过期"),
         32204 => ("The result was fetched already", "数据已被使用"),

@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let (first, longest) = (Duration::from_secs(5), Duration::from_secs(60));
+        let (first, longest) = (Duration::from_secs(5), Duration::from_mins(1));
         for (failed, full) in [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (u32::MAX, 60)] {
             let full = Duration::from_secs(full);
             let wait = pause(first, longest, failed);
