@@ -51,43 +51,43 @@ super::codes! {
         zh: ["没有密钥", "此服务器没有访问者令牌的密钥", "请设置 `web.viewer_key_file` 或 `web.viewer_public_key`"];
 
     /// A piece of a URL: the base address is the plugin's own.
-    URL_BASE_PLUGIN_HOST = "url_base_plugin_host", 200, Done,
+    URL_BASE_PLUGIN_HOST = "url_base_plugin_host", 422, PackageErrors,
         en: ["Base address", "the base address is `plugin_host`, because it is set", ""],
         zh: ["基础地址", "已设置 `plugin_host`，以它为基础地址", ""];
     /// A piece of a URL: the base address is the site's.
-    URL_BASE_SYSTEM = "url_base_system", 200, Done,
+    URL_BASE_SYSTEM = "url_base_system", 422, PackageErrors,
         en: ["Base address", "the base address is the setting `system_url`, because `plugin_host` is empty", ""],
         zh: ["基础地址", "`plugin_host` 为空，以设置 `system_url` 为基础地址", ""];
     /// A piece of a URL: what stands between base address and path.
-    URL_JOINT = "url_joint", 200, Done,
+    URL_JOINT = "url_joint", 422, PackageErrors,
         en: ["Joint", "exactly one slash stands between base address and path", ""],
         zh: ["连接处", "基础地址与路径之间恰有一个斜杠", ""];
     /// A piece of a URL: the plugin's path as it is stored.
-    URL_PATH = "url_path", 200, Done,
+    URL_PATH = "url_path", 422, PackageErrors,
         en: ["Path", "the path as it is stored", ""],
         zh: ["路径", "按存储内容的路径", ""];
     /// A piece of a URL: a whole address where newer tables have a path.
-    URL_PATH_ABSOLUTE = "url_path_absolute", 200, Done,
+    URL_PATH_ABSOLUTE = "url_path_absolute", 422, PackageErrors,
         en: ["Absolute path", "the path is a whole address, as older tables have it, and stays as it is", ""],
         zh: ["绝对路径", "路径本身是完整地址（旧数据），原样保留", ""];
     /// A piece of a URL: the usage's parameter, as it is stored.
-    URL_PARAMETER_VERBATIM = "url_parameter_verbatim", 200, Done,
+    URL_PARAMETER_VERBATIM = "url_parameter_verbatim", 422, PackageErrors,
         en: ["Parameter", "`{parameter}` was replaced by the usage's parameter, as it is stored", ""],
         zh: ["参数", "`{parameter}` 已替换为使用关联的参数（原样）", ""];
     /// A piece of a URL: the usage's parameter, percent-encoded.
-    URL_PARAMETER_COMPONENT = "url_parameter_component", 200, Done,
+    URL_PARAMETER_COMPONENT = "url_parameter_component", 422, PackageErrors,
         en: ["Parameter", "`{parameter}` was replaced by the usage's parameter, percent-encoded as a component", ""],
         zh: ["参数", "`{parameter}` 已替换为使用关联的参数（按组件做百分号编码）", ""];
     /// Why there is no URL: the plugin has no page for end users.
-    NO_ACCESS_PATH = "no_access_path", 200, Done,
+    NO_ACCESS_PATH = "no_access_path", 422, PackageErrors,
         en: ["No page", "the plugin has no `access_path`, so it has no page for end users", ""],
         zh: ["没有页面", "插件没有 `access_path`，没有面向用户的页面", ""];
     /// Why there is no URL: the plugin has no page for the operator.
-    NO_SETTINGS_PATH = "no_settings_path", 200, Done,
+    NO_SETTINGS_PATH = "no_settings_path", 422, PackageErrors,
         en: ["No settings page", "the plugin has no `settings_path`, so it has no settings page", ""],
         zh: ["没有设置页", "插件没有 `settings_path`，没有设置页", ""];
     /// Why there is no URL: nothing says where pages are served.
-    NO_BASE_URL = "no_base_url", 200, Done,
+    NO_BASE_URL = "no_base_url", 422, PackageErrors,
         en: ["No base address", "neither `plugin_host` nor the setting `system_url` is set", "set `system_url` of the site, or `pluginHost` of the plugin"],
         zh: ["没有基础地址", "`plugin_host` 与设置 `system_url` 均未设置", "请设置站点的 `system_url`，或插件的 `pluginHost`"];
     /// A parameter in a URL that has no place for it.
