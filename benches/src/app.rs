@@ -153,6 +153,9 @@ impl Configured {
     }
 }
 
+/// One of a row's figures.
+type Rate = fn(&ConfigRow) -> f64;
+
 /// The rows of reading and of writing: with many plugins installed, beside the same with few.
 ///
 /// # Errors
@@ -175,7 +178,6 @@ pub fn rows(runtime: &Runtime, effort: Effort) -> Result<Vec<Row>> {
         let many = measured.pop().unwrap_or_default();
         anyhow::Ok((measured.pop().unwrap_or_default(), many))
     })?;
-    type Rate = fn(&ConfigRow) -> f64;
     let works: [(&str, Rate); 2] = [
         ("GET", |row| row.get_per_second),
         ("PUT", |row| row.put_per_second),

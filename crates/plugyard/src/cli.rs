@@ -8,11 +8,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::environment;
 
 mod config;
+mod flow;
 mod market;
 mod web;
 mod webhook;
 
 pub(crate) use config::{Config, FailOn, Secrets, Seen};
+pub(crate) use flow::{Rule, RuleArg, RuleCreate, Stream};
 pub(crate) use market::{
     AddMarket, InitMarket, KeyRole, Market, Place, Publish, ServeMarket, WebInstall, WebUpgrade,
 };
@@ -458,94 +460,6 @@ pub(crate) struct Logs {
     /// How many of the latest lines to begin with
     #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
     pub(crate) tail: usize,
-}
-
-/// `stream …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Stream {
-    /// List streams
-    #[command(visible_alias = "ls")]
-    List,
-    /// Show a stream
-    Show {
-        /// Its name
-        name: String,
-    },
-    /// Make a stream
-    Create {
-        /// The statement, e.g. `CREATE STREAM s () WITH (TYPE="counters", FORMAT="json")`
-        sql: String,
-    },
-    /// Delete a stream
-    Delete {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        sure: Sure,
-    },
-}
-
-/// `rule …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Rule {
-    /// List rules
-    #[command(visible_alias = "ls")]
-    List,
-    /// Show a rule as it was given
-    Show(RuleArg),
-    /// Make a rule and start it
-    Create(RuleCreate),
-    /// Delete rules
-    Delete {
-        /// Their ids
-        #[arg(required = true, value_name = "ID")]
-        ids: Vec<String>,
-        #[command(flatten)]
-        sure: Sure,
-    },
-    /// Start a rule
-    Start(RuleArg),
-    /// Stop a rule
-    Stop(RuleArg),
-    /// Show how a rule is: state and counters of each node
-    Status(RuleArg),
-    /// Print the rows that a rule gives to its sinks, as they pass
-    Tail {
-        /// Its id
-        id: String,
-        /// End after this many rows
-        #[arg(short, long, value_name = "ROWS")]
-        count: Option<u64>,
-    },
-}
-
-/// One rule.
-#[derive(Debug, Args)]
-pub(crate) struct RuleArg {
-    /// Its id
-    pub(crate) id: String,
-}
-
-/// `rule create`
-#[derive(Debug, Args)]
-pub(crate) struct RuleCreate {
-    /// Its id
-    pub(crate) id: String,
-    /// The statement, e.g. `SELECT n FROM s WHERE n > 3`
-    #[arg(long, required_unless_present = "file", conflicts_with = "file")]
-    pub(crate) sql: Option<String>,
-    /// Where rows go: a sink, or `name={"property": …}` (may be repeated)
-    #[arg(long = "sink", value_name = "SINK", value_parser = sink, required_unless_present = "file", conflicts_with = "file")]
-    pub(crate) sinks: Vec<(String, serde_json::Value)>,
-    /// An option of the rule, e.g. `bufferLength=64` (may be repeated)
-    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
-    pub(crate) options: Vec<(String, serde_json::Value)>,
-    /// Take the whole rule from a JSON file (`-` for standard input)
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
-    /// Make it without starting it
-    #[arg(long)]
-    pub(crate) stopped: bool,
 }
 
 /// `operation …`

@@ -176,8 +176,8 @@ impl Database {
     }
 
     fn new(mut connection: DatabaseConnection, writer: Option<Arc<Mutex<()>>>) -> Self {
-        let writes = Arc::new(AtomicU64::default());
-        let counted = writes.clone();
+        let written = Arc::new(AtomicU64::default());
+        let counted = written.clone();
         connection.set_metric_callback(move |done| {
             if may_write(&done.statement.sql) {
                 counted.fetch_add(1, Ordering::AcqRel);
@@ -187,7 +187,7 @@ impl Database {
             connection,
             writer,
             jobs: Arc::default(),
-            writes,
+            writes: written,
         }
     }
 

@@ -102,8 +102,8 @@ pub(crate) fn read(bytes: &[u8], format: Format, file: &str) -> Dump {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
-            let before = &bytes[..error.valid_up_to()];
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            let before = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+            let line = 1 + before.matches('\n').count();
             let place = Place::file(file).at(u32::try_from(line).unwrap_or(u32::MAX), 1);
             return Dump {
                 findings: vec![Finding::error(codes::E_IMPORT_ENCODING, place)],

@@ -45,22 +45,21 @@ fn convert(wanted: &ColumnType, value: &Value) -> Result<Value, String> {
             let number = *number as i64;
             Ok(Value::Int(number))
         }
-        (ColumnType::Basic("bigint"), Value::Int(_)) => Ok(value.into_owned()),
         (ColumnType::Basic("bigint"), Value::Number(text)) if !text.contains(['.', 'e', 'E']) => {
             Ok(value.into_owned())
         }
-        (ColumnType::Basic("bigint"), _) => mismatch("int64"),
         (ColumnType::Basic("float"), Value::Int(number)) => {
             #[expect(clippy::cast_precision_loss, reason = "what a float column is")]
             let number = *number as f64;
             Ok(Value::Float(number))
         }
-        (ColumnType::Basic("float"), Value::Float(_) | Value::Number(_))
+        (ColumnType::Basic("bigint" | "datetime"), Value::Int(_))
+        | (ColumnType::Basic("float"), Value::Float(_) | Value::Number(_))
         | (ColumnType::Basic("string"), Value::Text(_))
         | (ColumnType::Basic("boolean"), Value::Bool(_))
         | (ColumnType::Basic("bytea"), Value::Bytes(_) | Value::Text(_))
-        | (ColumnType::Basic("datetime"), Value::Int(_))
         | (ColumnType::Array(_) | ColumnType::Struct(_), Value::Null) => Ok(value.into_owned()),
+        (ColumnType::Basic("bigint"), _) => mismatch("int64"),
         (ColumnType::Basic("float"), _) => mismatch("float64"),
         (ColumnType::Basic("string"), _) => mismatch("string"),
         (ColumnType::Basic("boolean"), _) => mismatch("bool"),

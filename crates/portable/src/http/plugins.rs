@@ -161,7 +161,7 @@ pub(super) async fn replace(
         .map_err(|error| error.during(PREFIX))?;
     let name = wanted.name.clone();
     let done = match routes.installed(&name).await? {
-        Some(view) => routes.upgrade(&who, wanted, view).await,
+        Some(view) => Box::pin(routes.upgrade(&who, wanted, view)).await,
         None => routes.install(&who, wanted).await,
     };
     done.map_err(|error| error.during(PREFIX))?;

@@ -64,12 +64,10 @@ pub(super) fn csv(text: &str, file: &str) -> Dump {
 /// The reader's own count falls behind where lines end in two characters.
 fn line_of(text: &str, position: Option<&csv::Position>) -> u64 {
     let begins = position.map_or(0, csv::Position::byte);
-    let begins = usize::try_from(begins)
-        .unwrap_or(text.len())
-        .min(text.len());
-    let (before, after) = text.as_bytes().split_at(begins);
-    let ended = before.iter().filter(|byte| **byte == b'\n').count();
-    1 + ended as u64 + u64::from(after.first() == Some(&b'\n'))
+    let begins = usize::try_from(begins).unwrap_or(text.len());
+    let (before, after) = text.split_at_checked(begins).unwrap_or((text, ""));
+    let ended = before.matches('\n').count();
+    1 + ended as u64 + u64::from(after.starts_with('\n'))
 }
 
 /// An object with a list of rows for each table, or one list.
