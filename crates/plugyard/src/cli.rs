@@ -14,7 +14,7 @@ mod web;
 mod webhook;
 
 pub(crate) use config::{Config, FailOn, Secrets, Seen};
-pub(crate) use flow::{Rule, RuleArg, RuleCreate, Stream};
+pub(crate) use flow::{Rule, RuleCreate, Stream};
 pub(crate) use market::{
     AddMarket, InitMarket, KeyRole, Market, Place, Publish, ServeMarket, WebInstall, WebUpgrade,
 };

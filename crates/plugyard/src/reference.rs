@@ -139,9 +139,9 @@ fn section(page: &mut String, command: &clap::Command, parent: &str, lang: Lang)
 fn option_row(page: &mut String, argument: &clap::Arg, lang: Lang) {
     let value = argument.get_value_names().and_then(|names| names.first());
     let mut name = match (argument.get_short(), argument.get_long()) {
-        (Some(short), Some(long)) => format!("-{short}, --{long}"),
-        (None, Some(long)) => format!("--{long}"),
-        (Some(short), None) => format!("-{short}"),
+        (Some(letter), Some(word)) => format!("-{letter}, --{word}"),
+        (None, Some(word)) => format!("--{word}"),
+        (Some(letter), None) => format!("-{letter}"),
         (None, None) => format!(
             "<{}>",
             value.map_or_else(

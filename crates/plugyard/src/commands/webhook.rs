@@ -79,28 +79,7 @@ pub(super) async fn run(
             let request = client.request(Method::DELETE, &path(webhook));
             client.json(request).await?;
         }
-        Webhook::Test { webhook } => {
-            let path = format!("{}/test", path(webhook));
-            let outcome = client.json(client.request(Method::POST, &path)).await?;
-            let delivered = outcome["delivered"] == true;
-            let shown = || {
-                let took = text_at(&outcome, "/milliseconds");
-                match (delivered, context.lang) {
-                    (true, Lang::En) => format!("{webhook}: delivered in {took} ms"),
-                    (true, Lang::ZhCn) => format!("{webhook}：已送达，用时 {took} 毫秒"),
-                    (false, Lang::En) => {
-                        format!("{webhook}: not delivered: {}", text_at(&outcome, "/error"))
-                    }
-                    (false, Lang::ZhCn) => {
-                        format!("{webhook}：未送达：{}", text_at(&outcome, "/error"))
-                    }
-                }
-            };
-            context.printer.one(&outcome, webhook, shown);
-            if !delivered {
-                return Ok(ExitCode::Failed);
-            }
-        }
+        Webhook::Test { webhook } => return test(webhook, client, context).await,
         Webhook::Deliveries {
             webhook,
             state,
@@ -116,23 +95,7 @@ pub(super) async fn run(
             if let Some(plugin) = plugin {
                 query.push(format!("fskey={}", segment(plugin)));
             }
-            let path = match query.is_empty() {
-                true => "/v1/webhook-deliveries".to_owned(),
-                false => format!("/v1/webhook-deliveries?{}", query.join("&")),
-            };
-            let (body, items) = client.list(&path).await?;
-            let id = |item: &Json| text_at(item, "/id");
-            context.printer.list(&body, &items, id, DELIVERIES, |item| {
-                vec![
-                    text_at(item, "/id"),
-                    text_at(item, "/event"),
-                    text_at(item, "/fskey"),
-                    text_at(item, "/state"),
-                    text_at(item, "/attempts"),
-                    time_at(item, "/created_at"),
-                    text_at(item, "/error"),
-                ]
-            });
+            deliveries(&query, client, context).await?;
         }
         Webhook::Retry { id } => {
             let path = format!("/v1/webhook-deliveries/{}/retry", segment(id));
@@ -143,6 +106,54 @@ pub(super) async fn run(
         }
     }
     Ok(ExitCode::Done)
+}
+
+/// Sends something to the endpoint and says what it answered.
+async fn test(webhook: &str, client: &Client, context: &Context) -> Result<ExitCode, Failure> {
+    let path = format!("{}/test", path(webhook));
+    let outcome = client.json(client.request(Method::POST, &path)).await?;
+    let delivered = outcome["delivered"] == true;
+    let shown = || {
+        let took = text_at(&outcome, "/milliseconds");
+        match (delivered, context.lang) {
+            (true, Lang::En) => format!("{webhook}: delivered in {took} ms"),
+            (true, Lang::ZhCn) => format!("{webhook}：已送达，用时 {took} 毫秒"),
+            (false, Lang::En) => {
+                format!("{webhook}: not delivered: {}", text_at(&outcome, "/error"))
+            }
+            (false, Lang::ZhCn) => {
+                format!("{webhook}：未送达：{}", text_at(&outcome, "/error"))
+            }
+        }
+    };
+    context.printer.one(&outcome, webhook, shown);
+    Ok(if delivered {
+        ExitCode::Done
+    } else {
+        ExitCode::Failed
+    })
+}
+
+async fn deliveries(query: &[String], client: &Client, context: &Context) -> Result<(), Failure> {
+    let path = if query.is_empty() {
+        "/v1/webhook-deliveries".to_owned()
+    } else {
+        format!("/v1/webhook-deliveries?{}", query.join("&"))
+    };
+    let (body, items) = client.list(&path).await?;
+    let id = |item: &Json| text_at(item, "/id");
+    context.printer.list(&body, &items, id, DELIVERIES, |item| {
+        vec![
+            text_at(item, "/id"),
+            text_at(item, "/event"),
+            text_at(item, "/fskey"),
+            text_at(item, "/state"),
+            text_at(item, "/attempts"),
+            time_at(item, "/created_at"),
+            text_at(item, "/error"),
+        ]
+    });
+    Ok(())
 }
 
 const HEADINGS: &[&str] = &["NAME", "URL", "EVENTS", "UNREACHABLE", "ENABLED"];

@@ -12,7 +12,7 @@ const ELSEWHERE: [&str; 3] = ["plugyard web", "plugyard webhook", "plugyard mark
 
 /// The leaves of the tree of commands, as the reference page names them.
 fn leaves() -> Vec<String> {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let page = run(plugyard(directory.path()).args(["reference", "cli"])).stdout;
     let titles = page
         .lines()
@@ -56,7 +56,7 @@ fn what_lists_or_shows_prints_every_format() {
     let server = Server::start();
     let mut asked: Vec<Vec<&str>> = vec![
         vec!["user", "list"],
-        vec!["user", "show", "owner"],
+        vec!["user", "show", "ann"],
         vec!["token", "list"],
         vec!["audit"],
         vec!["node", "list"],
@@ -183,9 +183,10 @@ fn a_refusal_in_a_format_for_programs_leaves_standard_output_empty() {
         (&["context", "use", "nobody"], 3),
     ] {
         let words = [words, &["-o", "json"][..]].concat();
-        let words: Vec<_> = match words.contains(&"sarif") {
-            true => words[..words.len() - 2].to_vec(),
-            false => words,
+        let words: Vec<_> = if words.contains(&"sarif") {
+            words[..words.len() - 2].to_vec()
+        } else {
+            words
         };
         let contexts = server.home.join("contexts");
         let ended = run(server.command(&words).env("XDG_CONFIG_HOME", &contexts));

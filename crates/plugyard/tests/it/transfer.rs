@@ -222,7 +222,8 @@ fn everything_goes_out_as_one_document_and_in_again() {
     assert_eq!(document["portablePlugins"]["teller"], request.to_string());
     assert!(text(&document["streams"]["fast"]).starts_with("CREATE STREAM fast"));
     assert!(text(&document["rules"]["r"]).contains("SELECT * FROM fast"));
-    let keys: Json = serde_json::from_str(&text(&document["sourceConfig"]["teller"])).expect("JSON");
+    let keys: Json =
+        serde_json::from_str(&text(&document["sourceConfig"]["teller"])).expect("JSON");
     assert_eq!(keys, json!({"fast": {"password": "******", "speed": 3}}));
     assert_eq!(
         (&document["tables"], &document["Schema"]),

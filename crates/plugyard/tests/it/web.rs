@@ -385,7 +385,7 @@ impl Site {
                 .expect("a database");
             let done = database.conn().execute_unprepared(statement).await;
             done.expect("a statement");
-            database.close().await;
+            database.close().await.expect("an end");
         });
     }
 }

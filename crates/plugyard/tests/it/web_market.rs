@@ -313,10 +313,7 @@ fn packages_that_take_a_code_are_given_to_who_has_it() {
     let answer = site
         .server
         .http
-        .patch(format!(
-            "{}/v1/web/plugins/Paid",
-            site.server.address
-        ))
+        .patch(format!("{}/v1/web/plugins/Paid", site.server.address))
         .json(&json!({ "upgradeCode": code }))
         .send()
         .expect("an answer");

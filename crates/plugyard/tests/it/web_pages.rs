@@ -529,6 +529,7 @@ fn web_60_words_of_plugins_are_answered_by_the_application() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn what_a_plugin_subscribed_to_is_told_while_it_works() {
     for site in Site::each(|_| {}) {
         let application = Receiver::answering(|_, _| {

@@ -62,12 +62,12 @@ fn comes_back(site: &mut Site, health: &str) {
     assert_eq!(row["failedVersion"], "2.0.0");
     assert!(row["lastError"].is_string(), "{row:#}");
     assert_eq!(site.on_disk("DemoPlugin").as_deref(), Some("1.0.0"));
-    assert_eq!(site.table("DemoPlugin").unwrap(), ["1_first.php"]);
+    assert_eq!(site.table("DemoPlugin").expect("is there"), ["1_first.php"]);
     let css = site
         .server
         .get("/assets/DemoPlugin/css/a.css")
         .send()
-        .unwrap();
+        .expect("is there");
     assert_eq!(css.status(), 200);
     site.doctor_finds_nothing();
     let count = || {

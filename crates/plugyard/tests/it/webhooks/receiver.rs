@@ -63,10 +63,13 @@ pub(crate) struct Receiver {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What is answered to a post, by its place among all.
+type Answering = Box<dyn Fn(&Post, usize) -> Answer + Send + Sync>;
+
 struct Shared {
     posts: Mutex<Vec<Post>>,
     came: Condvar,
-    answer: Box<dyn Fn(&Post, usize) -> Answer + Send + Sync>,
+    answer: Answering,
 }
 
 impl Receiver {
