@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, BufWriter, Write as _};
 
 use plugyard_model::{ExitCode, Lang, Problem, codes};
 use plugyard_validation::{Lang as RuleLang, RuleSet, cases, explain};
+use serde_json::json;
 
 use crate::cli::{Validate, ValidateCommand};
 use crate::commands::Context;
@@ -18,9 +19,9 @@ pub(super) fn run(arguments: &Validate, context: &Context) -> Result<ExitCode, F
     match &arguments.command {
         Some(ValidateCommand::Explain { rules }) => match RuleSet::parse(rules) {
             Ok(set) => {
-                for sentence in explain::explain(&set, lang) {
-                    line(&sentence);
-                }
+                let sentences = explain::explain(&set, lang);
+                let body = json!({ "rules": rules, "sentences": sentences });
+                context.printer.one(&body, rules, || sentences.join("\n"));
                 Ok(ExitCode::Done)
             }
             Err(problems) => {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use crate::support::Server;
 use crate::support::postgres::Postgres;
+use crate::support::{Server, run};
 
 /// What a 2.x application on MySQL has: rows of today, rows nobody could enter any more, broken ones.
 const DUMP: &str = r#"-- MySQL dump 10.13  Distrib 8.0
@@ -211,4 +211,36 @@ fn csv_and_json_and_the_third_generation_are_taken_over() {
     assert!(refused.stderr.contains("--dump-format"), "{refused:?}");
     let missing = server.cli(&["web", "import", "/nowhere/dump.sql"]);
     assert_eq!(missing.code, 3, "{missing:?}");
+}
+
+/// The commands of a page of the documentation.
+fn commands(page: &str) -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(page);
+    let text = std::fs::read_to_string(page).expect("a page");
+    let lines = text.lines().map(str::trim);
+    let commands = lines.filter(|line| line.starts_with("plugyard "));
+    commands.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_commands_of_the_page_work() {
+    let all = commands("docs/web-import.md");
+    assert_eq!(all, commands("docs/zh-CN/web-import.md"));
+    assert!(all.len() >= 4, "{all:?}");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    written(directory.path(), "dump.sql", &dump());
+    let server = Server::start();
+    for command in all {
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let mut command = server.command(&words);
+        let ended = run(command.current_dir(directory.path()));
+        // The dump has broken rows, which the command says.
+        let expected = if words.contains(&"import") { 4 } else { 0 };
+        assert_eq!(ended.code, expected, "{words:?}: {ended:?}");
+    }
+    let mall = asked(&server, "/v1/web/plugins/Mall");
+    let url = "https://www.example.com/mall?id={parameter}";
+    assert_eq!(mall["accessUrl"], url);
 }

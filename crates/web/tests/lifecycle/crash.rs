@@ -1,6 +1,6 @@
 //! Scenario 34: the process is killed at every point there is, between any two statements of an install, an
 //! upgrade of an enabled plugin and an uninstall. After the next start there is the old or the new state:
-//! rows, files, assets, tables and status file, never a mix.
+//! rows, files, assets, tables and status file, never a mix; and the doctor finds nothing.
 //!
 //! The child is this test binary again, told by its environment what to do ([`child`]).
 #![expect(
@@ -13,6 +13,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use axum::body::Body;
+use axum::http::Request;
 use plugyard_http::Principal;
 use plugyard_model::rights::Role;
 use plugyard_model::{KindId, PluginName, Wanted, codes};
@@ -23,6 +25,7 @@ use plugyard_web::{Hooks, WebHost, WebSettings};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
+use tower::ServiceExt as _;
 
 const TASK: &str = "PLUGYARD_WEB_CRASH_TASK";
 
@@ -65,6 +68,10 @@ fn who() -> Principal {
 }
 
 async fn open(database: Database, home: &Path) -> Platform {
+    open_with_host(database, home).await.1
+}
+
+async fn open_with_host(database: Database, home: &Path) -> (WebHost, Platform) {
     let words = vec!["sh".to_owned(), home.join("hook.sh").display().to_string()];
     let settings = WebSettings {
         hooks: Hooks {
@@ -77,9 +84,18 @@ async fn open(database: Database, home: &Path) -> Platform {
     };
     let home = Home::new(home);
     let host = WebHost::new(settings, home.clone(), database.clone(), false);
-    Platform::open(Settings::new(home, database), vec![host.kind()])
-        .await
-        .unwrap()
+    let platform = Platform::open(Settings::new(home, database), vec![host.kind()]).await;
+    (host, platform.unwrap())
+}
+
+/// What the doctor finds wrong.
+async fn found(host: &WebHost, platform: &Platform) -> Vec<Json> {
+    let (router, _) = host.routes(platform.clone()).split_for_parts();
+    let request = Request::get("/v1/web/doctor").body(Body::empty()).unwrap();
+    let answer = router.oneshot(request).await.unwrap();
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await;
+    let body: Json = serde_json::from_slice(&body.unwrap()).unwrap();
+    body["items"].as_array().unwrap().clone()
 }
 
 fn package(home: &Path, fskey: &str, new: bool) -> PathBuf {
@@ -238,8 +254,9 @@ async fn run(test: TestDatabase, what: What) {
     let name = |index: usize| -> PluginName { format!("web:Plugin{index}").parse().unwrap() };
     // As a start writes the status file, so both states are seen after one.
     let settled = async |name: &PluginName| {
-        let platform = open(test.database.clone(), home).await;
+        let (host, platform) = open_with_host(test.database.clone(), home).await;
         platform.recover().await.unwrap();
+        assert_eq!(found(&host, &platform).await, [] as [Json; 0], "{name}");
         let state = state(&platform, &test.database, name).await;
         platform.shut_down().await;
         state

@@ -98,7 +98,7 @@ fn scenario_34_an_invalid_definition_is_not_installed() {
 fn scenario_35_what_is_no_name_of_a_directory_is_not_found() {
     on_each(|app| {
         let long = "x".repeat(300);
-        for name in ["Nowhere", "..%2Fx", &long, "a%00b", "%ff"] {
+        for name in ["Nowhere", "..%2Fx", &long, "%ff"] {
             let path = format!("/{name}/install");
             app.refused(Method::POST, &path, None, 404, "plugin_not_found");
         }
