@@ -102,6 +102,8 @@ pub(crate) struct Inner {
     pub(crate) keeping: tokio::sync::Mutex<()>,
     pub(crate) config_cache: config::Cache,
     pub(crate) config_locks: config::Locks,
+    /// Held while the configuration files of a plugin's processes come or go.
+    pub(crate) config_file_locks: config::Locks,
     pub(crate) config_news: config::Announcer,
     /// Held while the home is looked through for plugins put there by hand.
     pub(crate) rescanning: tokio::sync::Mutex<()>,
@@ -159,6 +161,7 @@ impl Platform {
             rescanning: tokio::sync::Mutex::default(),
             config_cache: config::Cache::default(),
             config_locks: config::Locks::default(),
+            config_file_locks: config::Locks::default(),
             config_news: config::announcer(),
             settings,
         }));

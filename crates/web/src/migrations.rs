@@ -40,6 +40,16 @@ pub(crate) async fn execute(manager: &SchemaManager<'_>, statements: &[&str]) ->
             ("{timestamp}", "timestamp"),
             ("{now}", "(now() AT TIME ZONE 'utc')"),
             ("{json}", "json"),
+            // The documented length, which a setting can raise. Were it the type's, raising it would change the
+            // result of statements that connections have prepared, and those would fail from then on.
+            (
+                "{access_path}",
+                "varchar(255) CONSTRAINT plugins_access_path_length CHECK (char_length(access_path) <= 128)",
+            ),
+            (
+                "{settings_path}",
+                "varchar(255) CONSTRAINT plugins_settings_path_length CHECK (char_length(settings_path) <= 128)",
+            ),
         ],
         _ => &[
             ("{id}", "integer PRIMARY KEY AUTOINCREMENT NOT NULL"),
@@ -52,6 +62,8 @@ pub(crate) async fn execute(manager: &SchemaManager<'_>, statements: &[&str]) ->
             ("{timestamp}", "timestamp"),
             ("{now}", "CURRENT_TIMESTAMP"),
             ("{json}", "json_text"),
+            ("{access_path}", "varchar(128)"),
+            ("{settings_path}", "varchar(128)"),
         ],
     };
     for statement in statements {
@@ -103,8 +115,8 @@ const PLUGINS: &str = "CREATE TABLE plugins (
     author_link varchar(128),
     scene {json},
     plugin_host varchar(128),
-    access_path varchar(128),
-    settings_path varchar(128),
+    access_path {access_path},
+    settings_path {settings_path},
     is_standalone {tinyint} NOT NULL DEFAULT 0 CHECK (is_standalone IN (0, 1)),
     is_upgrade {tinyint} NOT NULL DEFAULT 0 CHECK (is_upgrade IN (0, 1)),
     upgrade_version varchar(16),

@@ -16,6 +16,7 @@ use plugyard_model::{PluginName, VersionId};
 
 use super::PlainConfig;
 use crate::kind::Change;
+use crate::operations::journal;
 use crate::{Home, Platform};
 
 const FILE: &str = "config.json";
@@ -31,6 +32,8 @@ impl Platform {
     /// one that is to come, with the values that it would have now.
     pub(crate) async fn config_files_of(&self, change: &Change) -> Result<(), String> {
         self.config_file_refresh(&change.plugin).await;
+        // What an earlier change still removes must not meet what this one makes.
+        let _alone = self.0.config_file_locks.hold(&change.plugin).await;
         let Some(target) = &change.target else {
             return Ok(());
         };
@@ -73,8 +76,14 @@ impl Platform {
         }
     }
 
-    /// Removes the files of versions that are not in force.
+    /// Removes the files of versions that are not in force. While a change is under way nothing is removed: it may
+    /// have made what it needs, and its own end comes here again.
     pub(crate) async fn config_files_prune(&self, plugin: &PluginName) {
+        let _alone = self.0.config_file_locks.hold(plugin).await;
+        let running = journal::operation_running(self.database().conn(), plugin).await;
+        if !matches!(running, Ok(None)) {
+            return;
+        }
         let current = self.config_current(plugin).await;
         let Ok(current) = current else { return };
         let keep = current.map(|(version, _)| version.to_string());

@@ -73,7 +73,9 @@ pub(super) async fn run(
             };
             let body = client.json(request).await?;
             left_out(&body, context.lang);
-            context.printer.document(&body);
+            let document = || serde_json::to_string_pretty(&body).unwrap_or_default();
+            let name = text_at(&body, "/plugin");
+            context.printer.one(&body, &name, document);
         }
         Config::Import { plugin, file, seen } => {
             let body: Json = serde_json::from_str(&read(file, context)?).map_err(|error| {

@@ -70,5 +70,12 @@ async fn take_over(
             Problem::new(plugyard_model::codes::INTERNAL).with("request", "-")
         })?;
     let applied = import::apply(database, dump, &file, query.existing, query.dry_run).await;
-    Ok(Json(applied.map_err(Problem::from)?.report(lang)))
+    let applied = applied.map_err(Problem::from)?;
+    if !query.dry_run {
+        // The rows are there; `plugyard web doctor` says when the file is not.
+        if let Err(error) = web.host.export_status().await {
+            tracing::warn!(%error, "The status file cannot be written");
+        }
+    }
+    Ok(Json(applied.report(lang)))
 }
