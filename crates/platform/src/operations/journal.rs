@@ -118,7 +118,7 @@ pub(super) async fn operation_fetch(
 }
 
 /// The operation of a plugin that is under way.
-pub(super) async fn operation_running(
+pub(crate) async fn operation_running(
     connection: &impl ConnectionTrait,
     plugin: &PluginName,
 ) -> Result<Option<OperationId>, StoreError> {
