@@ -70,6 +70,60 @@ pub(crate) async fn make_room_for_paths(
     Ok(())
 }
 
+/// Sets whether it works.
+pub(crate) async fn switch(
+    connection: &impl ConnectionTrait,
+    row: &Model,
+    on: bool,
+    now: i64,
+) -> Result<(), StoreError> {
+    if (row.is_enabled == 1) == on {
+        return Ok(());
+    }
+    let columns = ActiveModel {
+        id: Unchanged(row.id),
+        is_enabled: Set(i16::from(on)),
+        updated_at: Set(time(now)),
+        ..Default::default()
+    };
+    columns.update(connection).await?;
+    Ok(())
+}
+
+/// Marks it as deleted; its usages stay, hidden. A theme stays enabled, as themes are.
+pub(crate) async fn soft_delete(
+    connection: &impl ConnectionTrait,
+    row: &Model,
+    now: i64,
+) -> Result<(), StoreError> {
+    if row.deleted_at.is_some() {
+        return Ok(());
+    }
+    let theme = i64::from(row.plugin_type) == PluginType::Theme as i64;
+    let time = time(now).max(row.created_at);
+    let columns = ActiveModel {
+        id: Unchanged(row.id),
+        is_enabled: Set(i16::from(theme)),
+        is_upgrade: Set(0),
+        upgrade_version: Set(None),
+        updated_at: Set(time),
+        deleted_at: Set(Some(time)),
+        ..Default::default()
+    };
+    columns.update(connection).await?;
+    Ok(())
+}
+
+/// When loading it ended the application, in milliseconds.
+pub(crate) fn crashes(state: &crate::entity::state::Model) -> Vec<i64> {
+    let times = state.crashes.as_ref().and_then(Json::as_array);
+    times
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_i64)
+        .collect()
+}
+
 /// There is no such plugin.
 pub(crate) fn not_found(fskey: &str) -> Problem {
     let fskey: String = fskey.chars().take(64).collect();
