@@ -94,6 +94,30 @@ impl Platform {
             .ok_or_else(not_found)
     }
 
+    /// The version of that id, label or digest; of several with one label the latest.
+    ///
+    /// # Errors
+    /// `version_not_found`; `store_unavailable`.
+    pub async fn version_named(
+        &self,
+        plugin: &PluginName,
+        name: &str,
+    ) -> Result<VersionId, Problem> {
+        let is_meant = |version: &Version| {
+            version.label == name
+                || version.id.to_string() == name
+                || version.digest.to_string() == name
+        };
+        let versions = self.versions(plugin).await?;
+        let found = versions.iter().find(|it| is_meant(&it.version));
+        found.map(|it| it.version.id).ok_or_else(|| {
+            let name: String = name.chars().take(64).collect();
+            Problem::new(codes::VERSION_NOT_FOUND)
+                .about(plugin)
+                .with("version", name)
+        })
+    }
+
     /// Prunes versions, which nobody waits for.
     pub(crate) async fn make_room(&self, plugin: &PluginName) {
         if let Err(problem) = self.versions_prune(plugin).await {

@@ -292,7 +292,10 @@ async fn rollback(
 ) -> ApiResult<Response> {
     let Rollback { to, force } = request.map(|Json(request)| request).unwrap_or_default();
     let to = match to {
-        Some(name) => Some(named(&changing.app, &changing.view.plugin, &name).await?),
+        Some(name) => {
+            let (platform, plugin) = (&changing.app.platform, &changing.view.plugin);
+            Some(platform.version_named(plugin, &name).await?)
+        }
         None => None,
     };
     let config = ConfigInput {
@@ -304,24 +307,6 @@ async fn rollback(
     };
     let change = ChangeRequest::Rollback { to };
     changing.begin_with(change, config, how.dry_run).await
-}
-
-/// The version of that id, label or digest; of several with one label the latest.
-async fn named(app: &App, plugin: &PluginName, name: &str) -> Result<VersionId, Problem> {
-    let versions = app.platform.versions(plugin).await?;
-    let is_meant = |it: &&VersionView| {
-        let version = &it.version;
-        version.label == name
-            || version.id.to_string() == name
-            || version.digest.to_string() == name
-    };
-    let found = versions.iter().find(is_meant).map(|it| it.version.id);
-    found.ok_or_else(|| {
-        let name: String = name.chars().take(64).collect();
-        Problem::new(codes::VERSION_NOT_FOUND)
-            .about(plugin)
-            .with("version", name)
-    })
 }
 
 /// Let a plugin work
