@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use plugyard_model::{Digest, PluginName, Problem};
+use plugyard_model::{Digest, Problem};
+use plugyard_platform::InstallationView;
 use plugyard_platform::files::{self, Difference};
 use plugyard_platform::kind::{Installation, Packages as _};
-use plugyard_platform::{InstallationView, Outcome};
 use serde::Serialize;
 
 use crate::columns::PluginType;
@@ -53,6 +53,7 @@ impl Web {
     pub(crate) async fn examine(&self) -> Result<Vec<Drift>, Problem> {
         let rows = records::all(self.host.database()?.conn()).await?;
         let views = self.platform.installations_of(&KIND).await?;
+        let unresolved = self.platform.unresolved_operations(&KIND).await?;
         let mut found = Vec::new();
         let live: BTreeMap<&str, &Model> = rows
             .iter()
@@ -63,8 +64,8 @@ impl Web {
             if let Some(installation) = view.installed() {
                 self.agree(&installation, &live, &mut found).await;
             }
-            let last = self.last_outcome(&view.plugin).await?;
-            if let Some(Outcome::UndoFailed(problem)) = last {
+            let left = unresolved.iter().find(|it| it.plugin == view.plugin);
+            if let Some(problem) = left.and_then(|left| left.problem.as_ref()) {
                 found.push(drift(
                     view.plugin.key.as_str(),
                     "operation",
@@ -145,25 +146,6 @@ impl Web {
             };
             found.push(drift(fskey, check, reason));
         }
-    }
-
-    /// How the latest change of a plugin ended.
-    pub(crate) async fn last_outcome(
-        &self,
-        plugin: &PluginName,
-    ) -> Result<Option<Outcome>, Problem> {
-        let filter = plugyard_platform::operations::OperationFilter {
-            plugin: Some(plugin.clone()),
-        };
-        let page = plugyard_http::PageQuery {
-            cursor: None,
-            limit: Some(1),
-        };
-        let latest = self.platform.operations(&filter, &page).await?;
-        Ok(latest
-            .items
-            .first()
-            .and_then(plugyard_platform::OperationView::outcome))
     }
 
     /// In what the files of a plugin differ from its package.

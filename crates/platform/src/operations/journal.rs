@@ -1,6 +1,6 @@
 //! All that is written about an operation.
 
-use plugyard_model::{OperationId, PluginName, Wanted};
+use plugyard_model::{KindId, OperationId, PluginName, Wanted};
 use plugyard_store::{StoreError, secrets};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder,
@@ -172,6 +172,19 @@ pub(super) async fn operation_unresolved(
         .filter(operation::Column::Unresolved.eq(true))
         .order_by_desc(operation::Column::Id)
         .one(connection)
+        .await?)
+}
+
+/// The same for all plugins of a kind.
+pub(super) async fn operation_unresolved_of(
+    connection: &impl ConnectionTrait,
+    kind: &KindId,
+) -> Result<Vec<operation::Model>, StoreError> {
+    Ok(operation::Entity::find()
+        .filter(operation::Column::Kind.eq(kind.as_str()))
+        .filter(operation::Column::Unresolved.eq(true))
+        .order_by_desc(operation::Column::Id)
+        .all(connection)
         .await?)
 }
 

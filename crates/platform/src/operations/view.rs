@@ -234,6 +234,18 @@ impl Platform {
         })
     }
 
+    /// The operations on plugins of a kind whose way back failed and was not settled since, latest first.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn unresolved_operations(
+        &self,
+        kind: &KindId,
+    ) -> Result<Vec<OperationView>, Problem> {
+        let rows = journal::operation_unresolved_of(self.database().conn(), kind).await?;
+        Ok(self.operation_views(rows).await?)
+    }
+
     /// Waits until an operation has ended, and says how.
     ///
     /// # Errors

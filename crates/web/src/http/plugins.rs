@@ -1,5 +1,7 @@
 //! `/v1/web/plugins`: records, what is loaded, and whether all agrees.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +10,7 @@ use plugyard_model::rights::Right;
 use plugyard_model::{Finding, Lang, PluginName, Problem, codes};
 use plugyard_platform::config::{ConfigChange, ConfigInput};
 use plugyard_platform::kind::Action;
-use plugyard_platform::{ChangeRequest, InstallationView, Outcome};
+use plugyard_platform::{ChangeRequest, InstallationView, OperationView};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -160,12 +162,17 @@ async fn list(State(web): State<Web>, Query(query): Query<ListQuery>) -> ApiResu
         .filter(|_| more)
         .map(|row| Cursor::at(&row.fskey));
     let views = web.platform.installations_of(&KIND).await?;
+    let views: BTreeMap<&str, &InstallationView> = views
+        .iter()
+        .map(|view| (view.plugin.key.as_str(), view))
+        .collect();
+    let broken = web.platform.unresolved_operations(&KIND).await?;
     let site = web.host.site().await.map_err(Problem::from)?;
     let mut items = Vec::with_capacity(page.len());
     for row in page {
-        let view = views.iter().find(|it| it.plugin.key.as_str() == row.fskey);
+        let view = views.get(row.fskey.as_str()).copied();
         let mut document = records::document(row, &site);
-        document["state"] = json!(web.state(row, view).await?);
+        document["state"] = json!(web.state(row, view, &broken).await?);
         items.push(document);
     }
     Ok(Json(json!({ "items": items, "next": next })))
@@ -383,16 +390,7 @@ async fn rollback(
         .ok_or_else(|| records::not_found(&fskey))?;
     let to = match to {
         None => None,
-        Some(label) => {
-            let versions = web.platform.versions(&view.plugin).await?;
-            let named = versions.iter().find(|it| it.version.label == label);
-            let named = named.ok_or_else(|| {
-                Problem::new(codes::VERSION_NOT_FOUND)
-                    .about(&view.plugin)
-                    .with("version", &label)
-            })?;
-            Some(named.version.id)
-        }
+        Some(name) => Some(web.platform.version_named(&view.plugin, &name).await?),
     };
     let request = ChangeRequest::Rollback { to };
     web.carry_out(&who, &view.plugin, request, force).await?;
@@ -553,8 +551,9 @@ impl Web {
         let site = self.host.site().await?;
         let state = states::find(self.host.database()?.conn(), &row.fskey).await?;
         let view = self.installation(&row.fskey).await?;
+        let broken = self.platform.unresolved_operations(&KIND).await?;
         let mut document = records::document(row, &site);
-        document["state"] = json!(self.state(row, view.as_ref()).await?);
+        document["state"] = json!(self.state(row, view.as_ref(), &broken).await?);
         document["lastError"] = json!(state.last_error);
         document["failedVersion"] = json!(state.failed_version);
         document["hasPackage"] = json!(view.is_some());
@@ -583,6 +582,7 @@ impl Web {
         &self,
         row: &Model,
         view: Option<&InstallationView>,
+        broken: &[OperationView],
     ) -> Result<&'static str, Problem> {
         if let Some(id) = view.and_then(|view| view.operation) {
             let operation = self.platform.operation(id).await?;
@@ -595,9 +595,7 @@ impl Web {
                 Action::Uninstall => "uninstalling",
             });
         }
-        if let Some(view) = view
-            && let Some(Outcome::UndoFailed(_)) = self.last_outcome(&view.plugin).await?
-        {
+        if view.is_some_and(|view| broken.iter().any(|it| it.plugin == view.plugin)) {
             return Ok("broken");
         }
         Ok(match (row.deleted_at, row.is_enabled) {

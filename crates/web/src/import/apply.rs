@@ -153,17 +153,29 @@ async fn plugins<'r>(
     for row in rows {
         applied.plugins.read += 1;
         let mut judge = Judge::new(file, row);
-        let sound = rows::plugin(&mut judge, now);
+        let sound = rows::plugin(&mut judge, now).filter(|sound| {
+            let lower = sound.fskey.to_ascii_lowercase();
+            let here = by_lower.get(&lower).map(|row| &row.fskey);
+            // Somebody else's, here or earlier in the dump.
+            let taken = here.filter(|here| **here != sound.fskey);
+            let taken = taken.or((!met.insert(lower)).then_some(&sound.fskey));
+            if let Some(existing) = taken {
+                let issue = Issue::error(codes::E_FSKEY_DUPLICATE).with("existing", existing);
+                judge.note("fskey", issue);
+            }
+            taken.is_none()
+        });
         let Some(mut sound) = sound else {
             applied.plugins.refused += 1;
             applied.findings.append(&mut judge.findings);
             continue;
         };
-        let lower = sound.fskey.to_ascii_lowercase();
-        if !met.insert(lower.clone()) {
-            let issue = Issue::error(codes::E_FSKEY_DUPLICATE).with("existing", &sound.fskey);
+        let here = by_lower.get(&sound.fskey.to_ascii_lowercase());
+        if here.is_some() && existing == Existing::Keep {
+            let issue = Issue::warning(codes::W_IMPORT_EXISTS).with("fskey", &sound.fskey);
+            judge.findings.clear();
             judge.note("fskey", issue);
-            applied.plugins.refused += 1;
+            applied.plugins.kept += 1;
             applied.findings.append(&mut judge.findings);
             continue;
         }
@@ -171,34 +183,16 @@ async fn plugins<'r>(
             records::make_room_for_paths(connection).await?;
             has_room = true;
         }
-        match by_lower.get(&lower) {
-            Some(row) if row.fskey != sound.fskey => {
-                let issue = Issue::error(codes::E_FSKEY_DUPLICATE).with("existing", &row.fskey);
-                judge.note("fskey", issue);
-                applied.plugins.refused += 1;
-                applied.findings.append(&mut judge.findings);
-                continue;
-            }
-            Some(_) if existing == Existing::Keep => {
-                let issue = Issue::warning(codes::W_IMPORT_EXISTS).with("fskey", &sound.fskey);
-                judge.findings.clear();
-                judge.note("fskey", issue);
-                applied.plugins.kept += 1;
-                applied.findings.append(&mut judge.findings);
-                continue;
-            }
-            Some(row) => {
-                sound.row.id = Set(row.id);
-                sound.row.created_at = NotSet;
-                sound.row.update(connection).await?;
-                applied.plugins.replaced += 1;
-            }
-            None => {
-                plugin::Entity::insert(sound.row)
-                    .exec_without_returning(connection)
-                    .await?;
-                applied.plugins.added += 1;
-            }
+        if let Some(row) = here {
+            sound.row.id = Set(row.id);
+            sound.row.created_at = NotSet;
+            sound.row.update(connection).await?;
+            applied.plugins.replaced += 1;
+        } else {
+            plugin::Entity::insert(sound.row)
+                .exec_without_returning(connection)
+                .await?;
+            applied.plugins.added += 1;
         }
         applied.findings.append(&mut judge.findings);
         let (scene, is_offered) = (sound.scene, sound.is_offered);
@@ -219,7 +213,7 @@ async fn usages<'r>(
     let language = site.default_language();
     // Taking a dump over twice has the effect of doing it once.
     let here = usage::Entity::find().all(connection).await?;
-    let mut here: HashSet<_> = here.iter().map(identity).collect();
+    let mut here: HashSet<_> = here.into_iter().map(|row| identity(&row.into())).collect();
     let mut rows: Vec<_> = rows
         .map(|row| {
             let judge = Judge::new(file, row);
@@ -260,7 +254,7 @@ async fn usages<'r>(
             deleted_at: Set(body.deleted_at),
             ..store::columns(&draft)
         };
-        let identity = identity_of(&row);
+        let identity = identity(&row);
         if here.contains(&identity) {
             applied.usages.kept += 1;
             continue;
@@ -277,13 +271,7 @@ async fn usages<'r>(
 /// also group, parameter and name.
 type Identity = (i16, String, Option<(Option<i64>, Option<String>, String)>);
 
-fn identity(row: &usage::Model) -> Identity {
-    let built_in = row.usage_type == 4 && is_content_type(&row.plugin_fskey);
-    let rest = (!built_in).then(|| (row.group_id, row.parameter.clone(), row.name.clone()));
-    (row.usage_type, row.plugin_fskey.clone(), rest)
-}
-
-fn identity_of(row: &usage::ActiveModel) -> Identity {
+fn identity(row: &usage::ActiveModel) -> Identity {
     let (usage_type, fskey) = (*row.usage_type.as_ref(), row.plugin_fskey.as_ref().clone());
     let built_in = usage_type == 4 && is_content_type(&fskey);
     let rest = (!built_in).then(|| {
