@@ -1,7 +1,7 @@
 //! Extractors for bodies, paths and queries whose refusals are problems.
 
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -138,6 +138,9 @@ impl ProblemResponse {
 }
 
 /// Parameters of the path.
+///
+/// One that cannot be what the route takes, such as an id that is no UUID, is refused as `path_invalid`, which
+/// names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path<T>(pub T);
 
@@ -145,14 +148,48 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = ProblemResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
-        axum::extract::Path::from_request_parts(parts, state)
-            .await
-            .map(|path| Self(path.0))
-            .map_err(|rejection: PathRejection| {
-                Problem::new(codes::REQUEST_INVALID)
-                    .with("reason", rejection.body_text())
-                    .into()
-            })
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(path) => Ok(Self(path.0)),
+            Err(rejection) => Err(misplaced(&rejection, parts, state).await.into()),
+        }
+    }
+}
+
+/// Which parameter it is that a route can make nothing of, as far as can be told.
+async fn misplaced<S: Send + Sync>(
+    rejection: &PathRejection,
+    parts: &mut Parts,
+    state: &S,
+) -> Problem {
+    use axum::extract::path::ErrorKind::{
+        DeserializeError, InvalidUtf8InPathParam, ParseErrorAtIndex, ParseErrorAtKey,
+    };
+    // Where somebody put a secret into an address, a text need not repeat all of it.
+    let cut = |text: &str| text.chars().take(64).collect::<String>();
+    let given: Vec<(String, String)> = RawPathParams::from_request_parts(parts, state)
+        .await
+        .iter()
+        .flatten()
+        .map(|(name, value)| (name.to_owned(), cut(value)))
+        .collect();
+    let kind = match rejection {
+        PathRejection::FailedToDeserializePathParams(failed) => Some(failed.kind()),
+        _ => None,
+    };
+    let named = match (kind, given.as_slice()) {
+        (Some(ParseErrorAtKey { key, value, .. } | DeserializeError { key, value, .. }), _) => {
+            Some((key.clone(), cut(value)))
+        }
+        (Some(ParseErrorAtIndex { index, .. }), _) => given.get(*index).cloned(),
+        (Some(InvalidUtf8InPathParam { key }), _) => Some((key.clone(), "?".to_owned())),
+        (_, [only]) => Some(only.clone()),
+        _ => None,
+    };
+    match named {
+        Some((name, value)) => Problem::new(codes::PATH_INVALID)
+            .with("name", name)
+            .with("value", value),
+        None => Problem::new(codes::REQUEST_INVALID).with("reason", rejection.body_text()),
     }
 }
 
@@ -200,6 +237,11 @@ mod tests {
             .route("/", post(|_: Json<Thing>| async {}))
             .route("/query", get(|_: Query<Thing>| async {}))
             .route("/path/{id}", get(|_: Path<u32>| async {}))
+            .route(
+                "/id/{id}",
+                get(|_: Path<plugyard_model::OperationId>| async {}),
+            )
+            .route("/two/{id}/{name}", get(|_: Path<(u32, String)>| async {}))
             .layer(DefaultBodyLimit::max(64))
             .layer(Extension(BodyLimit(ByteSize(64))));
         let response = app.oneshot(request).await.unwrap();
@@ -250,13 +292,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn paths_and_queries_refuse_with_problems() {
-        for uri in [
-            "/query",
-            "/query?size=x",
-            "/query?size=1&other=1",
-            "/path/x",
-        ] {
+    async fn queries_refuse_with_problems() {
+        for uri in ["/query", "/query?size=x", "/query?size=1&other=1"] {
             let request = HttpRequest::get(uri).body(Body::empty()).unwrap();
             let (status, problem) = code(request).await;
             assert_eq!(
@@ -265,5 +302,35 @@ mod tests {
                 "{uri}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_stand_in_a_path_is_named_without_the_words_of_a_parser() {
+        for (uri, value) in [
+            ("/path/x", "x"),
+            ("/path/%FF", "?"),
+            ("/id/not-a-uuid", "not-a-uuid"),
+            ("/two/7x/name", "7x"),
+        ] {
+            let request = HttpRequest::get(uri).body(Body::empty()).unwrap();
+            let (status, problem) = code(request).await;
+            assert_eq!(
+                (status, &problem["code"]),
+                (400, &"path_invalid".into()),
+                "{uri}: {problem}"
+            );
+            let detail = format!("`{value}` cannot be the `id` of this address");
+            assert_eq!(problem["detail"], detail, "{uri}");
+            assert!(
+                problem["hint"].as_str().is_some_and(|it| !it.is_empty()),
+                "{uri}"
+            );
+        }
+        let long = format!("/id/{}", "x".repeat(1000));
+        let request = HttpRequest::get(long).body(Body::empty()).unwrap();
+        let (_, problem) = code(request).await;
+        assert!(problem.to_string().len() < 600, "{problem}");
+        let id = HttpRequest::get("/id/01890a5d-ac96-774b-bcce-b302099a8057");
+        assert_eq!(code(id.body(Body::empty()).unwrap()).await.0, 200);
     }
 }

@@ -263,6 +263,106 @@ mod tests {
         }
     }
 
+    /// Codes without a hint: what they say is already all that can be done about it.
+    const WITHOUT_HINT: [(&str, &[&str]); 4] = [
+        (
+            "the text says what is allowed there",
+            &[
+                "file_too_large",
+                "wrong_type",
+                "blank",
+                "too_long",
+                "too_many",
+                "out_of_range",
+                "version_format",
+                "date_format",
+                "icon_format",
+                "group_key_format",
+                "options_empty",
+                "default_type",
+                "value_type",
+                "type_number",
+                "type_checkbox",
+                "type_select",
+                "type_email",
+                "type_url",
+                "type_string",
+                "value_too_large",
+                "value_nul",
+                "e_type_range",
+                "e_scene_format",
+                "e_field_length",
+                "e_field_format",
+                "e_usage_range",
+            ],
+        ),
+        (
+            "the text names the rule that the author wrote and what is wrong with it",
+            &[
+                "default_invalid",
+                "value_invalid",
+                "rule_unknown",
+                "rule_unsupported",
+                "rule_type_incompatible",
+                "rule_param_missing",
+                "rule_param_invalid",
+                "rule_field_unknown",
+                "rule_field_self",
+                "rule_regex_unsafe",
+                "rule_duplicate",
+                "rule_failed",
+                "group_unused",
+                "required_mismatch",
+                "option_unreachable",
+                "between_empty",
+                "field_never_valid",
+            ],
+        ),
+        (
+            "the text is that of an established interface, which has no hints",
+            &[
+                "validation_failed",
+                "plugin_not_installed",
+                "action_unsupported",
+            ],
+        ),
+        (
+            "it explains, and nothing is wrong; or it is part of a problem that has a hint",
+            &[
+                "viewer_token_signature",
+                "viewer_token_time",
+                "viewer_token_claims",
+                "url_base_plugin_host",
+                "url_base_system",
+                "url_joint",
+                "url_path",
+                "url_path_absolute",
+                "url_parameter_verbatim",
+                "url_parameter_component",
+                "no_access_path",
+                "no_settings_path",
+            ],
+        ),
+    ];
+
+    #[test]
+    fn each_code_says_what_to_do_next_or_why_it_cannot() {
+        let listed: BTreeSet<String> = WITHOUT_HINT
+            .iter()
+            .flat_map(|(_, words)| *words)
+            .map(|word| (*word).to_owned())
+            .collect();
+        let without: BTreeSet<String> = Code::all()
+            .filter(|code| code.0.en.hint.is_empty())
+            .map(|code| code.as_str().to_lowercase())
+            .collect();
+        assert_eq!(without, listed);
+        for code in Code::all() {
+            let (en, zh) = (code.0.en.hint, code.0.zh.hint);
+            assert_eq!(en.is_empty(), zh.is_empty(), "{code}");
+        }
+    }
+
     #[test]
     fn the_worst_exit_code_follows_its_order() {
         assert_eq!(

@@ -1,23 +1,33 @@
 //! Every command and option. What they do is in [`commands`](crate::commands).
 
+use std::any::TypeId;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::NonEmptyStringValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::environment;
 
+mod admin;
 mod config;
 mod flow;
 mod market;
+mod values;
 mod web;
 mod webhook;
 
+pub(crate) use admin::{
+    Audit, Backup, Context, Login, Node, Operation, Rescan, Restore, Token, User,
+};
 pub(crate) use config::{Config, FailOn, Secrets, Seen};
 pub(crate) use flow::{Rule, RuleCreate, Stream};
 pub(crate) use market::{
     AddMarket, InitMarket, KeyRole, Market, Place, Publish, ServeMarket, WebInstall, WebUpgrade,
 };
+use values::{duration, pair, plain_pair, server};
 pub(crate) use web::{Columns, DumpFormat, Import, Listed, Page, Url, UrlCommand, Usage, Web};
 pub(crate) use webhook::Webhook;
 
@@ -42,6 +52,62 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// The tree of commands as it is parsed: what names something is never empty.
+    pub(crate) fn tree() -> clap::Command {
+        named(Self::command())
+    }
+
+    /// Reads what was parsed.
+    pub(crate) fn read(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(matches)?;
+        let source = |name| matches.value_source(name);
+        // Even with the default's value: who names a home means it, and not the context in use.
+        cli.global.home_named = matches!(
+            source("home"),
+            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+        );
+        for (name, value) in [
+            ("server", &mut cli.global.server),
+            ("context", &mut cli.global.context),
+            ("token", &mut cli.global.token),
+        ] {
+            if value.as_deref() != Some("") {
+                continue;
+            }
+            // A variable that is set to nothing is not set.
+            if source(name) == Some(ValueSource::EnvVariable) {
+                *value = None;
+                continue;
+            }
+            let mut refused = clap::Error::new(ErrorKind::InvalidValue);
+            for (kind, value) in [
+                (ContextKind::InvalidArg, format!("--{name}")),
+                (ContextKind::InvalidValue, String::new()),
+            ] {
+                refused.insert(kind, ContextValue::String(value));
+            }
+            return Err(refused);
+        }
+        Ok(cli)
+    }
+}
+
+/// Positional texts are names, ids and addresses, and nothing is called by an empty one. Rules are texts of
+/// their own: no rule at all is one that everything passes.
+fn named(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| {
+            let is_text = argument.get_value_parser().type_id() == TypeId::of::<String>();
+            if argument.is_positional() && is_text && argument.get_id() != "rules" {
+                argument.value_parser(NonEmptyStringValueParser::new())
+            } else {
+                argument
+            }
+        })
+        .mut_subcommands(named)
+}
+
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
@@ -53,7 +119,7 @@ pub(crate) struct Global {
     #[arg(skip)]
     pub(crate) home_named: bool,
     /// Talk to the server at this address instead of the one of the home directory
-    #[arg(long, global = true, value_name = "URL", env = environment::SERVER)]
+    #[arg(long, global = true, value_name = "URL", env = environment::SERVER, value_parser = server)]
     pub(crate) server: Option<String>,
     /// Talk to the server of this context; see `plugyard login`
     #[arg(long, global = true, value_name = "NAME", env = environment::CONTEXT)]
@@ -462,215 +528,6 @@ pub(crate) struct Logs {
     pub(crate) tail: usize,
 }
 
-/// `operation …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Operation {
-    /// List the latest operations
-    #[command(visible_alias = "ls")]
-    List {
-        /// Only those of this plugin
-        #[arg(long)]
-        plugin: Option<String>,
-    },
-    /// Show an operation with its steps
-    Show(OperationArg),
-    /// Follow an operation to its end
-    Watch {
-        /// Its id
-        id: String,
-        /// Stop waiting after this time, e.g. `30s`; the operation goes on
-        #[arg(long, value_name = "DURATION", value_parser = duration)]
-        timeout: Option<Duration>,
-    },
-    /// Cancel an operation that has not taken effect yet
-    Cancel(OperationArg),
-}
-
-/// One operation.
-#[derive(Debug, Args)]
-pub(crate) struct OperationArg {
-    /// Its id
-    pub(crate) id: String,
-}
-
-/// `token …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Token {
-    /// List tokens, without what they open
-    #[command(visible_alias = "ls")]
-    List {
-        /// Only those of this account
-        #[arg(long, value_name = "NAME")]
-        user: Option<String>,
-        /// Those of plugins' running processes instead
-        #[arg(long, conflicts_with = "user")]
-        plugins: bool,
-    },
-    /// Make a token; it is shown once
-    Create {
-        /// What it is for
-        name: String,
-        /// The account it speaks for [default: one's own]
-        #[arg(long, value_name = "NAME")]
-        user: Option<String>,
-        /// What its bearer is (may be repeated)
-        #[arg(long = "role", value_name = "ROLE", default_value = "viewer", value_parser = ROLES)]
-        roles: Vec<String>,
-        /// How long it is valid, e.g. `720h` [default: until revoked]
-        #[arg(long, value_name = "DURATION", value_parser = duration)]
-        expires: Option<Duration>,
-    },
-    /// Revoke a token at once
-    Revoke {
-        /// Its id
-        id: String,
-        #[command(flatten)]
-        sure: Sure,
-    },
-}
-
-/// `rescan`
-#[derive(Debug, Args)]
-pub(crate) struct Rescan {
-    /// Print what was found and do not wait for the operations
-    #[arg(long, conflicts_with = "timeout")]
-    pub(crate) no_wait: bool,
-    /// Stop waiting for an operation after this time, e.g. `30s`; it goes on
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
-}
-
-/// `backup`
-#[derive(Debug, Args)]
-pub(crate) struct Backup {
-    /// The file to write [default: `plugyard-backup-` with the time, here]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) to: Option<PathBuf>,
-    /// Also the keys, with which every secret in the backup can be read
-    #[arg(long)]
-    pub(crate) keys: bool,
-}
-
-/// `restore`
-#[derive(Debug, Args)]
-pub(crate) struct Restore {
-    /// The backup
-    pub(crate) file: PathBuf,
-}
-
-/// What an account can be; a plugin's role is nobody's to give.
-const ROLES: [&str; 4] = ["owner", "operator", "author", "viewer"];
-
-/// `user …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum User {
-    /// List accounts
-    #[command(visible_alias = "ls")]
-    List,
-    /// Show an account with its tokens
-    Show {
-        /// Its name
-        name: String,
-    },
-    /// Make an account; `token create --user` gives it a way in
-    Create {
-        /// Its name: lower-case letters, digits and any of `._-@`
-        name: String,
-        /// What it is (may be repeated)
-        #[arg(long = "role", value_name = "ROLE", default_value = "viewer", value_parser = ROLES)]
-        roles: Vec<String>,
-    },
-    /// Change what an account is, with effect on its tokens at once
-    Role {
-        /// Its name
-        name: String,
-        /// What it is from now on
-        #[arg(required = true, value_name = "ROLE", value_parser = ROLES)]
-        roles: Vec<String>,
-    },
-    /// Let accounts sign in again
-    Enable {
-        /// Their names
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-    },
-    /// Let the tokens of accounts be worth nothing until they are enabled again
-    Disable {
-        /// Their names
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-    },
-    /// Delete an account and its tokens
-    Delete {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        sure: Sure,
-    },
-}
-
-/// `audit`
-#[derive(Debug, Args)]
-pub(crate) struct Audit {
-    /// Only what concerns this plugin, `kind:key` or its key
-    #[arg(long)]
-    pub(crate) plugin: Option<String>,
-    /// Only what this account did; `local` is the server's own user
-    #[arg(long, value_name = "NAME")]
-    pub(crate) user: Option<String>,
-    /// Only since then: how long ago (`36h`, `7d`) or a time (`2026-11-21`, `2026-11-21T09:00:00Z`)
-    #[arg(long, value_name = "WHEN", value_parser = moment)]
-    pub(crate) since: Option<jiff::Timestamp>,
-    /// Only before then
-    #[arg(long, value_name = "WHEN", value_parser = moment)]
-    pub(crate) until: Option<jiff::Timestamp>,
-    /// How many of the latest rows
-    #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100)]
-    pub(crate) limit: usize,
-}
-
-/// `node …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Node {
-    /// List servers
-    #[command(visible_alias = "ls")]
-    List,
-}
-
-/// `login`
-#[derive(Debug, Args)]
-pub(crate) struct Login {
-    /// Its address, e.g. `https://plugyard.example.org`
-    #[arg(value_name = "URL", value_parser = address)]
-    pub(crate) url: String,
-    /// How the context is called [default: the host and port of the address]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-}
-
-/// `context …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Context {
-    /// List contexts
-    #[command(visible_alias = "ls")]
-    List,
-    /// Show a context, without its token
-    Show {
-        /// Its name [default: the one in use]
-        name: Option<String>,
-    },
-    /// Let commands talk to the server of a context from now on
-    Use {
-        /// Its name
-        name: String,
-    },
-    /// Delete a context with its token
-    Delete {
-        /// Its name
-        name: String,
-    },
-}
-
 /// `serve`
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -695,136 +552,76 @@ pub(crate) enum Auth {
     None,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    plugyard_model::parse_duration(text).map_err(|error| error.to_string())
-}
-
-/// So long ago, or a day (its begin, UTC), or a point in time.
-fn moment(text: &str) -> Result<jiff::Timestamp, String> {
-    let ago = match text.strip_suffix('d').map(str::parse::<u32>) {
-        Some(Ok(days)) => Ok(Duration::from_hours(24) * days),
-        _ => plugyard_model::parse_duration(text),
-    };
-    let wrong = || {
-        "expected how long ago (`36h`, `7d`), a day or a time (`2026-11-21T09:00:00Z`)".to_owned()
-    };
-    // A number alone would be milliseconds, which nobody means here.
-    if let Ok(ago) = ago
-        && text.ends_with(|c: char| c.is_ascii_alphabetic())
-    {
-        return jiff::Timestamp::now().checked_sub(ago).map_err(|_| wrong());
-    }
-    if let Ok(day) = text.parse::<jiff::civil::Date>()
-        && text.len() == 10
-    {
-        let begin = day.to_zoned(jiff::tz::TimeZone::UTC);
-        return begin.map(|it| it.timestamp()).map_err(|_| wrong());
-    }
-    text.parse().map_err(|_| wrong())
-}
-
-/// An address of a server, without a slash at its end.
-fn address(text: &str) -> Result<String, String> {
-    match reqwest::Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-            if url.username().is_empty() && url.password().is_none() {
-                Ok(text.trim_end_matches('/').to_owned())
-            } else {
-                Err("an address has no user and no password".to_owned())
-            }
-        }
-        _ => Err("expected `https://…` or `http://…`".to_owned()),
-    }
-}
-
-/// `name=value`, the value being JSON if it can be read as such and else the text itself.
-fn pair(text: &str) -> Result<(String, serde_json::Value), String> {
-    let (name, value) = text.split_once('=').ok_or("expected `name=value`")?;
-    if name.is_empty() {
-        return Err("the name is empty".to_owned());
-    }
-    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-    Ok((name.to_owned(), value))
-}
-
-/// `name=value`, both as they stand.
-fn plain_pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected `name=value`")?;
-    if name.is_empty() {
-        return Err("the name is empty".to_owned());
-    }
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-/// `name` or `name={…}`.
-fn sink(text: &str) -> Result<(String, serde_json::Value), String> {
-    let Some((name, properties)) = text.split_once('=') else {
-        return Ok((text.to_owned(), serde_json::json!({})));
-    };
-    match serde_json::from_str(properties) {
-        Ok(value @ serde_json::Value::Object(_)) => Ok((name.to_owned(), value)),
-        Ok(_) => Err("the properties of a sink are a JSON object".to_owned()),
-        Err(error) => Err(format!(
-            "the properties of a sink are a JSON object: {error}"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    fn leaves(
+        command: &clap::Command,
+        above: &[String],
+        found: &mut Vec<(Vec<String>, clap::Command)>,
+    ) {
+        let words = [above, &[command.get_name().to_owned()]].concat();
+        if command.get_subcommands().next().is_none() {
+            found.push((words.clone(), command.clone()));
+        }
+        for sub in command.get_subcommands() {
+            leaves(sub, &words, found);
+        }
+    }
+
+    #[test]
+    fn nothing_is_named_by_an_empty_text() {
+        let mut all = Vec::new();
+        leaves(&Cli::tree(), &[], &mut all);
+        let mut asked = 0;
+        for (words, leaf) in all {
+            let texts = leaf.get_positionals().filter(|it| it.get_id() != "rules");
+            if texts.count() == 0 {
+                continue;
+            }
+            let parsed = |text: &str| {
+                let words = words.iter().map(String::as_str).chain([text]);
+                Cli::tree().try_get_matches_from(words)
+            };
+            // Whatever else is missing, that the first is empty is said first.
+            let error = parsed("").expect_err("an empty name").to_string();
+            assert!(
+                error.contains("a value is required")
+                    || error.contains("invalid value \'\'")
+                    || error.contains("invalid value ''"),
+                "{words:?}: {error}"
+            );
+            asked += 1;
+        }
+        assert!(asked > 50, "{asked}");
+        assert!(
+            Cli::tree()
+                .try_get_matches_from(["plugyard", "validate", "explain", ""])
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_server_is_an_address() {
+        let read = |words: &[&str]| {
+            let words = [&["plugyard"], words, &["list"]].concat();
+            Cli::read(&Cli::tree().try_get_matches_from(words)?).map(|cli| cli.global.server)
+        };
+        let server = |text: &str| read(&["--server", text]);
+        assert_eq!(
+            server("https://a.b/").unwrap().as_deref(),
+            Some("https://a.b")
+        );
+        for wrong in ["nonsense", "", "localhost:9081", "ftp://a", "http://u:p@a"] {
+            assert_eq!(server(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+        assert!(read(&["--context", ""]).is_err());
+        assert_eq!(read(&[]).unwrap(), None);
+    }
 
     #[test]
     fn the_tree_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sinks_are_names_with_or_without_properties() {
-        assert_eq!(sink("log"), Ok(("log".to_owned(), serde_json::json!({}))));
-        assert_eq!(
-            sink(r#"file={"path":"a=b"}"#),
-            Ok(("file".to_owned(), serde_json::json!({"path": "a=b"})))
-        );
-        assert!(sink("file=[1]").is_err());
-        assert!(sink("file={").is_err());
-    }
-
-    #[test]
-    fn times_are_ago_or_absolute() {
-        let hour = jiff::SignedDuration::from_hours(1);
-        for (text, hours) in [("36h", 36), ("7d", 168)] {
-            let then = moment(text).unwrap();
-            let ago = jiff::Timestamp::now().duration_since(then);
-            assert!(ago >= hour * hours && ago < hour * (hours + 1), "{text}");
-        }
-        let day = "2026-11-21T00:00:00Z".parse().unwrap();
-        assert_eq!(moment("2026-11-21"), Ok(day));
-        assert_eq!(moment("2026-11-21T00:00:00Z"), Ok(day));
-        for wrong in ["", "5", "yesterday", "-1h", "2026-13-01"] {
-            assert!(moment(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn addresses_are_http_and_keep_no_secret() {
-        let read = |text| address(text).ok();
-        assert_eq!(read("https://a.b/"), Some("https://a.b".to_owned()));
-        for wrong in ["localhost:9081", "ftp://a", "https://u:p@a", "a", "http://"] {
-            assert_eq!(read(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn values_of_options_are_json_or_text() {
-        assert_eq!(pair("a=1"), Ok(("a".to_owned(), serde_json::json!(1))));
-        assert_eq!(
-            pair("a=b c"),
-            Ok(("a".to_owned(), serde_json::json!("b c")))
-        );
-        assert!(pair("a").is_err());
-        assert!(pair("=1").is_err());
     }
 }

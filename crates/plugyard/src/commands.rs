@@ -26,7 +26,6 @@ mod webhook;
 use std::future::Future;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use clap::CommandFactory as _;
 use plugyard_model::{ExitCode, Lang, Problem, codes};
 
 use crate::cli::{Cli, Command, Format, Global, Sure};
@@ -95,7 +94,7 @@ impl Context {
 /// Runs a command to its end.
 pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     if context.global.output == Format::Sarif && !matches!(command, Command::Check(_)) {
-        Cli::command()
+        Cli::tree()
             .error(
                 clap::error::ErrorKind::InvalidValue,
                 "`sarif` is a format of `plugyard check` only",

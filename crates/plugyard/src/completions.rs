@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use clap_complete::Shell;
 
 use crate::cli::Cli;
@@ -14,9 +14,9 @@ const KEYS: &str = "plugyard list -o name 2>/dev/null | sed 's/^[^:]*://'";
 /// The script for a shell.
 pub(crate) fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "plugyard", &mut script);
+    clap_complete::generate(shell, &mut Cli::tree(), "plugyard", &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
-    let verbs = verbs(&Cli::command());
+    let verbs = verbs(&Cli::tree());
     // Writing into a text does not fail.
     let _ = match shell {
         Shell::Bash => bash(&mut script, &verbs),
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn commands_that_take_plugins_are_known_by_their_arguments() {
-        let verbs = verbs(&Cli::command());
+        let verbs = verbs(&Cli::tree());
         for verb in ["show", "logs", "uninstall", "restart", "rollback"] {
             assert!(verbs.contains(&verb.to_owned()), "{verb}: {verbs:?}");
         }

@@ -10,9 +10,9 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use clap::Error;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Error};
 use plugyard_model::Lang;
 
 use crate::cli::Cli;
@@ -35,7 +35,7 @@ pub(crate) fn language(arguments: &[OsString]) -> Lang {
 
 /// Every command and option, described in a language.
 pub(crate) fn command(lang: Lang) -> clap::Command {
-    let command = Cli::command();
+    let command = Cli::tree();
     match lang {
         Lang::En => command,
         Lang::ZhCn => translated(command),
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn every_text_of_the_command_line_is_there_in_chinese() {
         let mut all = Vec::new();
-        texts(&Cli::command(), &mut all);
+        texts(&Cli::tree(), &mut all);
         assert!(all.len() > 150, "{}", all.len());
         let mut missing: Vec<_> = all
             .iter()

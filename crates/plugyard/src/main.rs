@@ -29,9 +29,6 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::FromArgMatches as _;
-use clap::parser::ValueSource;
-
 use crate::cli::Cli;
 use crate::commands::Context;
 
@@ -47,15 +44,10 @@ fn main() -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return help::end(&error, lang),
     };
-    let mut cli = match Cli::from_arg_matches(&matches) {
+    let cli = match Cli::read(&matches) {
         Ok(cli) => cli,
         Err(error) => return help::end(&error.format(&mut command), lang),
     };
-    // Even with the default's value: who names a home means it, and not the context in use.
-    cli.global.home_named = matches!(
-        matches.value_source("home"),
-        Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-    );
     let context = Context::new(&cli.global);
     match commands::run(cli.command, &context) {
         Ok(code) => ExitCode::from(code as u8),

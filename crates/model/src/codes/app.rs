@@ -19,15 +19,15 @@ super::codes! {
         zh: ["包内缺少文件", "清单中的 `{path}` 不在插件包内", "请添加该文件或更正清单"];
     /// A value of `plugyard.app.json` that cannot be used.
     APP_VALUE_INVALID = "app_value_invalid", 422, PackageErrors,
-        en: ["Value not usable", "`{field}` cannot be used: {reason}", ""],
-        zh: ["值不可用", "`{field}` 不可用：{reason}", ""];
+        en: ["Value not usable", "`{field}` cannot be used: {reason}", "`/docs` says what the route takes"],
+        zh: ["值不可用", "`{field}` 不可用：{reason}", "此路由接受的内容见 `/docs`"];
 
     // Handlers.
 
     /// The data table that was asked for is none of the plugin's.
     TABLE_UNKNOWN = "table_unknown", 404, NotFound,
-        en: ["No such table", "The plugin has no data table `{table}`", ""],
-        zh: ["数据表不存在", "插件没有数据表 `{table}`", ""];
+        en: ["No such table", "The plugin has no data table `{table}`", "the plugin's own documentation names its tables"],
+        zh: ["数据表不存在", "插件没有数据表 `{table}`", "该插件的数据表见其自身文档"];
     /// The plugin's handler did not answer as it should.
     HANDLER_FAILED = "handler_failed", 502, Failed,
         en: ["Handler failed", "The plugin's handler failed: {reason}", "`plugyard logs` shows what it wrote"],
@@ -57,28 +57,28 @@ super::codes! {
         zh: ["链接指向目录之外", "`{file}` 是指向插件目录之外的链接", "请替换为其所指内容"];
     /// A directory or file that cannot be read.
     SECURITY_UNREADABLE = "security_unreadable", 422, Failed,
-        en: ["Not readable", "`{file}` cannot be read: {reason}", ""],
-        zh: ["无法读取", "`{file}` 无法读取：{reason}", ""];
+        en: ["Not readable", "`{file}` cannot be read: {reason}", "check the file's permissions, and pack the plugin again"],
+        zh: ["无法读取", "`{file}` 无法读取：{reason}", "请检查该文件的权限，并重新打包插件"];
     /// A name that is no UTF-8 or could leave the directory.
     SECURITY_NAME_UNSAFE = "security_name_unsafe", 422, Failed,
         en: ["Unsafe name", "`{file}` is not a name that a plugin's file may have", "rename it"],
         zh: ["文件名不安全", "`{file}` 不能作为插件文件名", "请重命名"];
     /// A program that the manifest does not name.
     SECURITY_PROGRAM_UNDECLARED = "security_program_undeclared", 422, Failed,
-        en: ["Program not declared", "`{file}` is a program that the manifest does not name as entry point", ""],
-        zh: ["未声明的可执行文件", "`{file}` 是清单未声明为入口的可执行文件", ""];
+        en: ["Program not declared", "`{file}` is a program that the manifest does not name as entry point", "name it in the manifest, or leave it out of the package"],
+        zh: ["未声明的可执行文件", "`{file}` 是清单未声明为入口的可执行文件", "请在清单中声明它，或从插件包中去掉"];
     /// A file above 10 MiB.
     SECURITY_FILE_LARGE = "security_file_large", 422, Failed,
-        en: ["Large file", "`{file}` has {size} bytes", ""],
-        zh: ["文件较大", "`{file}` 有 {size} 字节", ""];
+        en: ["Large file", "`{file}` has {size} bytes", "leave out what the plugin does not need"],
+        zh: ["文件较大", "`{file}` 有 {size} 字节", "请去掉插件不需要的内容"];
     /// There is nothing to compare the files with.
     SECURITY_MANIFEST_ABSENT = "security_manifest_absent", 422, Failed,
         en: ["Nothing to compare with", "The plugin is not installed and lists no files, so there is nothing to compare its files with", "install it, or list `files` in `plugyard.app.json`"],
         zh: ["没有可供比对的清单", "插件未安装且未列出文件，无法比对其文件", "请安装插件，或在 `plugyard.app.json` 中列出 `files`"];
     /// A hidden file.
     SECURITY_FILE_HIDDEN = "security_file_hidden", 422, Failed,
-        en: ["Hidden file", "`{file}` is hidden", ""],
-        zh: ["隐藏文件", "`{file}` 是隐藏文件", ""];
+        en: ["Hidden file", "`{file}` is hidden", "leave it out of the package, or give it a name without a dot in front"],
+        zh: ["隐藏文件", "`{file}` 是隐藏文件", "请从插件包中去掉它，或改用不以点开头的名称"];
 
     // Code.
 
@@ -104,8 +104,8 @@ super::codes! {
         zh: ["解码后执行", "`{call}` 会执行 `{inner}` 解码的内容", "请直接写出代码"];
     /// Source code that calls what a variable names.
     SECURITY_VARIABLE_CALL = "security_variable_call", 422, Failed,
-        en: ["Calls what a variable names", "`{call}` calls whatever the variable names", ""],
-        zh: ["调用变量所指函数", "`{call}` 会调用变量所指的函数", ""];
+        en: ["Calls what a variable names", "`{call}` calls whatever the variable names", "call what is meant by its name"],
+        zh: ["调用变量所指函数", "`{call}` 会调用变量所指的函数", "请直接以名称调用目标"];
     /// Source code that reaches the network without the permission for it.
     SECURITY_NETWORK_UNDECLARED = "security_network_undeclared", 422, Failed,
         en: ["Network not declared", "`{call}` reaches the network, for which the manifest declares no permission", "add `network` to `permissions`"],
@@ -124,8 +124,8 @@ super::codes! {
         zh: ["检查未完成", "检查在 {seconds} 秒后终止，未检查 `{file}`", "请移除不属于插件的内容"];
     /// Source code that cannot be parsed.
     SECURITY_SYNTAX = "security_syntax", 422, Failed,
-        en: ["Syntax error", "`{file}` cannot be parsed as {language} from here on", ""],
-        zh: ["语法错误", "`{file}` 从此处起无法按 {language} 解析", ""];
+        en: ["Syntax error", "`{file}` cannot be parsed as {language} from here on", "correct the file; what cannot be parsed cannot be checked"],
+        zh: ["语法错误", "`{file}` 从此处起无法按 {language} 解析", "请修正该文件；无法解析的内容无法检查"];
 
     // Permissions.
 
@@ -139,8 +139,8 @@ super::codes! {
         zh: ["以所有者身份运行", "`{file}` 设置了 set-uid 或 set-gid 位", "请执行 `chmod ug-s`"];
     /// A name that the operator does not let in.
     SECURITY_NAME_DENIED = "security_name_denied", 422, Failed,
-        en: ["Name not let in", "The name `{name}` is on the operator's list of names that are not let in", ""],
-        zh: ["名称被禁止", "名称 `{name}` 在运营者的禁止列表中", ""];
+        en: ["Name not let in", "The name `{name}` is on the operator's list of names that are not let in", "rename the plugin, or ask the operator to take the name off the list"],
+        zh: ["名称被禁止", "名称 `{name}` 在运营者的禁止列表中", "请更换插件名，或请运维人员将该名称移出名单"];
     /// A permission that does not exist.
     SECURITY_PERMISSION_UNKNOWN = "security_permission_unknown", 422, Failed,
         en: ["Unknown permission", "There is no permission `{permission}`", "known are {known}"],

@@ -147,16 +147,16 @@ super::codes! {
         zh: ["还有同类问题", "另有 {count} 个 `{code}` 类问题未显示", "请先修复已显示的问题，再次检查"];
     /// The package, or a part of it, cannot be read from disk.
     ARCHIVE_UNREADABLE = "archive_unreadable", 422, PackageErrors,
-        en: ["Package cannot be read", "It cannot be read: {reason}", ""],
-        zh: ["无法读取插件包", "无法读取：{reason}", ""];
+        en: ["Package cannot be read", "It cannot be read: {reason}", "is the file there and readable, and was it copied whole?"],
+        zh: ["无法读取插件包", "无法读取：{reason}", "文件是否存在、可读且复制完整？"];
     /// An entry that is asked for and does not exist as a file.
     ARCHIVE_ENTRY_NOT_FOUND = "archive_entry_not_found", 422, PackageErrors,
-        en: ["No such file in the package", "The package has no file of this name", ""],
-        zh: ["包内没有该文件", "插件包中没有此名称的文件", ""];
+        en: ["No such file in the package", "The package has no file of this name", "add it, or correct its name: case counts"],
+        zh: ["包内没有该文件", "插件包中没有此名称的文件", "请添加该文件，或更正名称：区分大小写"];
     /// A JSON document without content.
     JSON_EMPTY = "json_empty", 422, PackageErrors,
-        en: ["JSON document is empty", "The JSON document is empty", ""],
-        zh: ["JSON 文档为空", "JSON 文档为空", ""];
+        en: ["JSON document is empty", "The JSON document is empty", "write a JSON object into it, or leave the file out"],
+        zh: ["JSON 文档为空", "JSON 文档为空", "请写入一个 JSON 对象，或去掉该文件"];
     /// A JSON document that ends inside a value.
     JSON_UNEXPECTED_END = "json_unexpected_end", 422, PackageErrors,
         en: ["JSON ends too early", "The JSON document ends here, inside a value", "look for a missing `\"`, `]` or `}`"],
@@ -195,20 +195,20 @@ super::codes! {
         zh: ["数字格式错误", "这不是符合 JSON 写法的数字", "不能有前导零或加号；小数点两侧都要有数字"];
     /// A number beyond the range of double precision.
     JSON_NUMBER_RANGE = "json_number_range", 422, PackageErrors,
-        en: ["Number out of range", "The number is beyond the range of double precision", ""],
-        zh: ["数字超出范围", "该数字超出双精度范围", ""];
+        en: ["Number out of range", "The number is beyond the range of double precision", "write a number that a double can hold, or a text"],
+        zh: ["数字超出范围", "该数字超出双精度范围", "请写入双精度可表示的数值，或使用文本"];
     /// A JSON document that is not UTF-8.
     JSON_NOT_UTF8 = "json_not_utf8", 422, PackageErrors,
         en: ["Not UTF-8", "The document is not UTF-8 from here on", "save the file as UTF-8"],
         zh: ["不是 UTF-8", "文档从此处起不是 UTF-8", "请将文件保存为 UTF-8"];
     /// A JSON document nested deeper than allowed.
     JSON_TOO_DEEP = "json_too_deep", 422, PackageErrors,
-        en: ["JSON nested too deep", "The document is nested deeper than {limit} levels", ""],
-        zh: ["JSON 嵌套过深", "文档嵌套超过 {limit} 层", ""];
+        en: ["JSON nested too deep", "The document is nested deeper than {limit} levels", "nest it less deeply"],
+        zh: ["JSON 嵌套过深", "文档嵌套超过 {limit} 层", "请减少嵌套层数"];
     /// A JSON document larger than allowed.
     JSON_TOO_LARGE = "json_too_large", 422, PackageErrors,
-        en: ["JSON document too large", "The document is larger than {limit} bytes", ""],
-        zh: ["JSON 文档过大", "文档超过 {limit} 字节", ""];
+        en: ["JSON document too large", "The document is larger than {limit} bytes", "make it smaller; nothing a plugin declares needs that much"],
+        zh: ["JSON 文档过大", "文档超过 {limit} 字节", "请缩小该文件；插件声明不需要这么多内容"];
     /// A key that an object has twice.
     JSON_DUPLICATE_KEY = "json_duplicate_key", 422, PackageErrors,
         en: ["Key occurs twice", "The key `{key}` stands here again; it is in line {line} already", "keep one of them"],

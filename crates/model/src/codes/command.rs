@@ -11,24 +11,24 @@ super::codes! {
         zh: ["仍在进行", "已停止跟踪；操作 {operation} 仍在进行", "用 `plugyard operation watch {operation}` 继续跟踪"];
     /// A file the command should write cannot be written.
     OUTPUT_UNWRITABLE = "output_unwritable", 500, Failed,
-        en: ["Output cannot be written", "`{path}` cannot be written: {reason}", ""],
-        zh: ["无法写入输出", "无法写入 `{path}`：{reason}", ""];
+        en: ["Output cannot be written", "`{path}` cannot be written: {reason}", "is there room on the disk, and may you write there? name another place"],
+        zh: ["无法写入输出", "无法写入 `{path}`：{reason}", "磁盘是否有空间，是否有写权限？也可指定其他位置"];
     /// Another server uses the home directory.
     HOME_IN_USE = "home_in_use", 409, Conflict,
         en: ["Home directory in use", "`{path}` is in use by another server ({holder})", "stop that server, or name another directory with `--home`"],
         zh: ["主目录正被使用", "`{path}` 正被另一个服务器使用（{holder}）", "请停止该服务器，或用 `--home` 指定其他目录"];
     /// A stream or rule route of the compatible interface answered with an error of its own.
     FLOW_REFUSED = "flow_refused", 400, Failed,
-        en: ["Refused", "{message}", ""],
-        zh: ["请求被拒绝", "{message}", ""];
+        en: ["Refused", "{message}", "`plugyard stream list` and `plugyard rule list` show what is here"],
+        zh: ["请求被拒绝", "{message}", "用 `plugyard stream list` 和 `plugyard rule list` 查看已有内容"];
     /// What a stream or rule command names does not exist.
     FLOW_NOT_FOUND = "flow_not_found", 404, NotFound,
         en: ["Not found", "{message}", "`plugyard stream list` and `plugyard rule list` show what is here"],
         zh: ["未找到", "{message}", "用 `plugyard stream list` 和 `plugyard rule list` 查看已有内容"];
     /// What a stream or rule command makes is already there, or what it takes away is in use.
     FLOW_CONFLICT = "flow_conflict", 409, Conflict,
-        en: ["In conflict with what is there", "{message}", ""],
-        zh: ["与现有内容冲突", "{message}", ""];
+        en: ["In conflict with what is there", "{message}", "`plugyard stream list` and `plugyard rule list` show what is here; delete what uses it first, or choose another name"],
+        zh: ["与现有内容冲突", "{message}", "用 `plugyard stream list` 和 `plugyard rule list` 查看已有内容；请先删除引用它的内容，或另选名称"];
     /// A backup cannot be written or brought back: the disk, usually.
     BACKUP_FAILED = "backup_failed", 500, Failed,
         en: ["Backup failed", "`{path}` cannot be written or read: {reason}", "is the disk full?"],

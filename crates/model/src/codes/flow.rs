@@ -3,8 +3,8 @@
 super::codes! {
     /// A statement that cannot be read.
     SQL_INVALID = "sql_invalid", 400, Failed,
-        en: ["SQL not understood", "The statement cannot be read: {reason}", ""],
-        zh: ["SQL 无法理解", "语句无法读取：{reason}", ""];
+        en: ["SQL not understood", "The statement cannot be read: {reason}", "the reference of streams and rules says what a statement may hold"],
+        zh: ["SQL 无法理解", "语句无法读取：{reason}", "语句可包含的内容见流与规则的参考文档"];
     /// There is no stream of that name.
     STREAM_NOT_FOUND = "stream_not_found", 404, NotFound,
         en: ["Stream not found", "There is no stream `{stream}` here", "`plugyard stream list` shows what is here"],
@@ -27,6 +27,6 @@ super::codes! {
         zh: ["规则已存在", "规则 `{rule}` 已存在", "请先删除，或换一个编号"];
     /// A stream or rule that cannot be planned: an option, a source, a sink or a shape that is not possible.
     RULE_INVALID = "rule_invalid", 400, Failed,
-        en: ["Rule not possible", "The rule cannot run: {reason}", ""],
-        zh: ["规则不可行", "规则无法运行：{reason}", ""];
+        en: ["Rule not possible", "The rule cannot run: {reason}", "correct the rule and create it again; `plugyard stream list` shows where rows can come from"],
+        zh: ["规则不可行", "规则无法运行：{reason}", "请修正规则后重新创建；用 `plugyard stream list` 查看可用的数据来源"];
 }

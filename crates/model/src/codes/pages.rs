@@ -3,20 +3,20 @@
 super::codes! {
     /// A field of a request about keys, tickets, callbacks, schedules or webhooks that cannot be used.
     WEB_FIELD_INVALID = "web_field_invalid", 422, Usage,
-        en: ["Field not usable", "`{field}` cannot be used: {reason}", ""],
-        zh: ["字段不可用", "`{field}` 不可用：{reason}", ""];
+        en: ["Field not usable", "`{field}` cannot be used: {reason}", "`/docs` says what the route takes"],
+        zh: ["字段不可用", "`{field}` 不可用：{reason}", "此路由接受的内容见 `/docs`"];
     /// No application key has that id.
     WEB_KEY_NOT_FOUND = "web_key_not_found", 404, NotFound,
-        en: ["No such key", "There is no application key `{key}`", ""],
-        zh: ["密钥不存在", "没有应用密钥 `{key}`", ""];
+        en: ["No such key", "There is no application key `{key}`", "`GET /v1/web/keys` lists the keys"],
+        zh: ["密钥不存在", "没有应用密钥 `{key}`", "用 `GET /v1/web/keys` 查看已有密钥"];
     /// An application key has that id already.
     WEB_KEY_EXISTS = "web_key_exists", 409, Conflict,
         en: ["Key exists", "There is an application key `{key}` already", "choose another `appId`, or leave it out"],
         zh: ["密钥已存在", "应用密钥 `{key}` 已存在", "请使用其他 `appId`，或不填该字段"];
     /// A signed request was refused; the number is the one clients know.
     SIGNATURE_REFUSED = "signature_refused", 401, NotPermitted,
-        en: ["Signed request refused", "The signed request is refused ({code}): {reason}", ""],
-        zh: ["签名请求被拒绝", "签名请求被拒绝（{code}）：{reason}", ""];
+        en: ["Signed request refused", "The signed request is refused ({code}): {reason}", "check key, time and the order of the signed parts"],
+        zh: ["签名请求被拒绝", "签名请求被拒绝（{code}）：{reason}", "请检查密钥、时间以及签名内容的顺序"];
     /// A launch ticket that is unknown, used, over, or another plugin's or origin's; which of them is not said.
     TICKET_REFUSED = "ticket_refused", 403, NotPermitted,
         en: ["Ticket refused", "The ticket was used, is over, or is not for this plugin and origin", "let the user open the page again"],
@@ -39,6 +39,6 @@ super::codes! {
         zh: ["投递记录不存在", "没有投递记录 `{delivery}`", "用 `plugyard webhook deliveries` 查看"];
     /// A delivery that waits or was taken is not delivered again.
     DELIVERY_NOT_DEAD = "delivery_not_dead", 409, Conflict,
-        en: ["Not a dead letter", "The delivery `{delivery}` is {state}; only dead letters are delivered again", ""],
-        zh: ["不是死信", "投递 `{delivery}` 的状态为 {state}，只有死信可以重新投递", ""];
+        en: ["Not a dead letter", "The delivery `{delivery}` is {state}; only dead letters are delivered again", "wait until it was tried often enough, or follow it with `GET /v1/webhooks`"],
+        zh: ["不是死信", "投递 `{delivery}` 的状态为 {state}，只有死信可以重新投递", "请等待其达到重试次数，或用 `GET /v1/webhooks` 跟踪"];
 }

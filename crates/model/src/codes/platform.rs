@@ -9,10 +9,14 @@ super::codes! {
     REQUEST_INVALID = "request_invalid", 400, Usage,
         en: ["Request not understood", "The request cannot be read: {reason}", "see `/docs` for what this route takes"],
         zh: ["请求无法理解", "请求无法读取：{reason}", "此路由接受的内容见 `/docs`"];
+    /// A part of the address is not of the form that the route takes there, such as an id that is no UUID.
+    PATH_INVALID = "path_invalid", 400, Usage,
+        en: ["Address not understood", "`{value}` cannot be the `{name}` of this address", "take it from a list, such as `plugyard operation list`; `/docs` says what it looks like"],
+        zh: ["地址无法理解", "`{value}` 不能作为此地址中的 `{name}`", "请从列表中获取，例如 `plugyard operation list`；其形式见 `/docs`"];
     /// The request's body is over the limit.
     REQUEST_TOO_LARGE = "request_too_large", 413, Usage,
-        en: ["Request too large", "The request's body is larger than the {limit} allowed here", ""],
-        zh: ["请求过大", "请求体超过此处允许的 {limit}", ""];
+        en: ["Request too large", "The request's body is larger than the {limit} allowed here", "send less at once; packages go to `POST /v1/packages`, whose limit is `packages.max_size`"],
+        zh: ["请求过大", "请求体超过此处允许的 {limit}", "请减少单次发送的内容；插件包请发送至 `POST /v1/packages`，其上限为 `packages.max_size`"];
     /// There is no such route.
     ROUTE_NOT_FOUND = "route_not_found", 404, NotFound,
         en: ["No such address", "There is nothing at `{path}`", "see `/docs` for what is there"],
@@ -75,8 +79,8 @@ super::codes! {
         zh: ["来源被拒绝", "未启用登录时，仅接受本机页面对本机的请求（收到 `{origin}`）", "请启用登录后启动服务器"];
     /// A plugin's process tried what only people and their tools may do.
     PLUGIN_REFUSED = "plugin_refused", 403, NotPermitted,
-        en: ["Refused to a plugin", "The caller is a plugin's process and may not use this socket", ""],
-        zh: ["拒绝插件访问", "调用方是插件进程，不得使用此套接字", ""];
+        en: ["Refused to a plugin", "The caller is a plugin's process and may not use this socket", "a plugin uses `PLUGYARD_API` with `PLUGYARD_TOKEN`"],
+        zh: ["拒绝插件访问", "调用方是插件进程，不得使用此套接字", "插件请使用 `PLUGYARD_API` 与 `PLUGYARD_TOKEN`"];
     /// No plugin of that name is installed.
     PLUGIN_NOT_FOUND = "plugin_not_found", 404, NotFound,
         en: ["Plugin not found", "There is no plugin `{plugin}` here", "`plugyard list` shows what is here"],
@@ -127,8 +131,8 @@ super::codes! {
         zh: ["失败且回退失败", "`{plugin}`：步骤 {step} 失败：{reason}。撤销也失败：{undo}", "请重启服务器以再次恢复；详情见 `plugyard operation show {operation}`"];
     /// The operator cancelled a change before its commit.
     OPERATION_CANCELLED = "operation_cancelled", 409, Failed,
-        en: ["Change cancelled", "`{plugin}`: the change was cancelled before it took effect", ""],
-        zh: ["变更已取消", "`{plugin}`：变更在生效前被取消", ""];
+        en: ["Change cancelled", "`{plugin}`: the change was cancelled before it took effect", "nothing changed; begin it again when it is wanted"],
+        zh: ["变更已取消", "`{plugin}`：变更在生效前被取消", "没有任何更改；需要时可重新开始"];
     /// The package has errors; they stand in `findings`.
     PACKAGE_INVALID = "package_invalid", 422, PackageErrors,
         en: ["Package has errors", "The package has {errors} error(s): {first}", "`plugyard check <package>` shows all of them with their places"],
@@ -139,16 +143,16 @@ super::codes! {
         zh: ["无法识别的格式", "这不是已知类型的插件包；其中包含 {seen}", "portable 插件的根目录应有 `<name>.json`；可用 `--kind` 指定类型"];
     /// A kind that this server does not know.
     KIND_NOT_SERVED = "kind_not_served", 400, Usage,
-        en: ["Kind not known", "There is no kind of plugin `{kind}`; this server knows {known}", ""],
-        zh: ["未知类型", "没有插件类型 `{kind}`；此服务器支持 {known}", ""];
+        en: ["Kind not known", "There is no kind of plugin `{kind}`; this server knows {known}", "name one of these kinds"],
+        zh: ["未知类型", "没有插件类型 `{kind}`；此服务器支持 {known}", "请指定上述类型之一"];
     /// The package cannot be fetched from the address given.
     PACKAGE_FETCH_FAILED = "package_fetch_failed", 422, Failed,
-        en: ["Package cannot be fetched", "`{uri}` cannot be fetched: {reason}", ""],
-        zh: ["无法获取插件包", "无法获取 `{uri}`：{reason}", ""];
+        en: ["Package cannot be fetched", "`{uri}` cannot be fetched: {reason}", "try the address with another program from the server's machine; `packages.allow_private_urls` admits addresses inside"],
+        zh: ["无法获取插件包", "无法获取 `{uri}`：{reason}", "请在服务器所在机器上用其他程序尝试该地址；`packages.allow_private_urls` 可允许内网地址"];
     /// A file or directory given on the command line cannot be read.
     INPUT_UNREADABLE = "input_unreadable", 400, NotFound,
-        en: ["Input cannot be read", "`{path}` cannot be read: {reason}", ""],
-        zh: ["无法读取输入", "无法读取 `{path}`：{reason}", ""];
+        en: ["Input cannot be read", "`{path}` cannot be read: {reason}", "is the path right, and may you read what is there?"],
+        zh: ["无法读取输入", "无法读取 `{path}`：{reason}", "路径是否正确，是否有读取权限？"];
     /// The server does not answer.
     SERVER_UNREACHABLE = "server_unreachable", 503, Unreachable,
         en: ["Server not reachable", "No Plugyard server answers at {address}: {reason}", "`plugyard serve` starts one; `--server` or `--home` say which is meant"],

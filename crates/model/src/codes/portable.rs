@@ -19,8 +19,8 @@ super::codes! {
         zh: ["名称不一致", "插件无效：应为名称 '{expected}'，实际为 '{actual}'", "让 `name` 与清单文件名（不含 `.json`）一致，或省略该项"];
     /// A manifest value has another type than the format says.
     MANIFEST_FIELD_TYPE = "manifest_field_type", 422, PackageErrors,
-        en: ["Wrong type", "`{field}` must be {expected}", ""],
-        zh: ["类型错误", "`{field}` 必须是{expected}", ""];
+        en: ["Wrong type", "`{field}` must be {expected}", "give it a value of that type"],
+        zh: ["类型错误", "`{field}` 必须是{expected}", "请为其提供该类型的值"];
     /// The manifest does not say in which language the plugin is written.
     PORTABLE_LANGUAGE_MISSING = "portable_language_missing", 422, PackageErrors,
         en: ["Language missing", "invalid plugin, missing language", "add `\"language\": \"python\"` or `\"language\": \"go\"`; `go` is any executable"],

@@ -11,16 +11,16 @@ super::codes! {
         zh: ["不是 UTF-8", "该导出文件从此处起不是 UTF-8", "请以 UTF-8（`utf8mb4`）重新导出"];
     /// A dump in JSON that is none.
     E_IMPORT_SYNTAX = "E_IMPORT_SYNTAX", 422, PackageErrors,
-        en: ["Not JSON", "The dump is not JSON: {reason}", ""],
-        zh: ["不是 JSON", "该导出文件不是 JSON：{reason}", ""];
+        en: ["Not JSON", "The dump is not JSON: {reason}", "export the tables again, or say with `--dump-format` what the file is"],
+        zh: ["不是 JSON", "该导出文件不是 JSON：{reason}", "请重新导出数据表，或用 `--dump-format` 说明文件格式"];
     /// Rows whose columns are those of no table that is taken over.
     E_IMPORT_TABLE = "E_IMPORT_TABLE", 422, PackageErrors,
         en: ["No known table", "These are not the columns of `plugins` or `plugin_usages`", "the first line of a CSV file names the columns; JSON is `{\"plugins\": […], \"plugin_usages\": […]}`"],
         zh: ["无法识别的表", "这些不是 `plugins` 或 `plugin_usages` 的列", "CSV 首行须为列名；JSON 形如 `{\"plugins\": […], \"plugin_usages\": […]}`"];
     /// A row that cannot be read.
     E_IMPORT_ROW = "E_IMPORT_ROW", 422, PackageErrors,
-        en: ["Unreadable row", "This row of `{table}` cannot be read; it is left out", ""],
-        zh: ["无法读取的行", "无法读取 `{table}` 的这一行，已跳过", ""];
+        en: ["Unreadable row", "This row of `{table}` cannot be read; it is left out", "correct the row and import again; rows that are here stay"],
+        zh: ["无法读取的行", "无法读取 `{table}` 的这一行，已跳过", "请修正该行后重新导入；已有的行保持不变"];
     /// A row with more or fewer values than columns.
     E_IMPORT_COLUMNS = "E_IMPORT_COLUMNS", 422, PackageErrors,
         en: ["Values and columns disagree", "This row of `{table}` has {actual} values for {expected} columns; it is left out", "a dump whose `INSERT` names no columns needs its `CREATE TABLE` too"],
@@ -31,6 +31,6 @@ super::codes! {
         zh: ["已存在", "`{fskey}` 已存在，保持不变", "如需替换，请使用 `--existing replace`"];
     /// A column that could not be kept.
     W_IMPORT_DROPPED = "W_IMPORT_DROPPED", 422, PackageErrors,
-        en: ["Value left out", "`{field}` of `{fskey}` is left out: {reason}", ""],
-        zh: ["值已舍弃", "`{fskey}` 的 `{field}` 已舍弃：{reason}", ""];
+        en: ["Value left out", "`{field}` of `{fskey}` is left out: {reason}", "set it by hand afterwards, if it is still needed"],
+        zh: ["值已舍弃", "`{fskey}` 的 `{field}` 已舍弃：{reason}", "如仍需要，请在导入后手工设置"];
 }

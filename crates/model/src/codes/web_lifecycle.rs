@@ -19,16 +19,16 @@ super::codes! {
         zh: ["数据不兼容", "{from} 的数据只能交还给 {since} 及以后的版本，不能交还给 {to}", "如确需回退，请使用 `force`"];
     /// What a plugin needs is not there, or what it cannot be beside is.
     E_REQUIREMENTS = "E_REQUIREMENTS", 409, Conflict,
-        en: ["Requirements not met", "`{fskey}` cannot be used here: {missing}", ""],
-        zh: ["不满足要求", "`{fskey}` 无法在此使用：{missing}", ""];
+        en: ["Requirements not met", "`{fskey}` cannot be used here: {missing}", "install or enable what is missing first"],
+        zh: ["不满足要求", "`{fskey}` 无法在此使用：{missing}", "请先安装或启用所缺内容"];
     /// Enabled plugins depend on it.
     E_REQUIRED_BY = "E_REQUIRED_BY", 409, Conflict,
         en: ["Required by others", "`{fskey}` is required by {dependants}", "disable them first, or say `cascade`"],
         zh: ["被其他插件依赖", "{dependants} 依赖 `{fskey}`", "请先停用它们，或使用 `cascade`"];
     /// A listener refused what was about to happen.
     E_VETO = "E_VETO", 409, Conflict,
-        en: ["Refused by a listener", "`{event}` was refused: {reason}", ""],
-        zh: ["被监听方拒绝", "`{event}` 被拒绝：{reason}", ""];
+        en: ["Refused by a listener", "`{event}` was refused: {reason}", "ask whoever runs the webhook that refused; `plugyard webhook list` shows them"],
+        zh: ["被监听方拒绝", "`{event}` 被拒绝：{reason}", "请询问作出拒绝的 Webhook 的负责人；用 `plugyard webhook list` 查看"];
     /// The files of a plugin are not what was installed.
     E_FILES = "E_FILES", 409, Conflict,
         en: ["Files missing or changed", "The files of `{fskey}` are not those that were installed: {reason}", "`plugyard restart web:{fskey}` brings them back"],
@@ -67,22 +67,22 @@ super::codes! {
         zh: ["主题正在使用", "`{fskey}` 是 {slots} 的主题", "请先更换主题，或使用 `force` 清空槽位"];
     /// A record that cannot be forgotten yet.
     E_PURGE_REFUSED = "E_PURGE_REFUSED", 409, Conflict,
-        en: ["Not everything is gone", "The record of `{fskey}` cannot be purged: {remains}", ""],
-        zh: ["尚有残留", "`{fskey}` 的记录无法清除：{remains}", ""];
+        en: ["Not everything is gone", "The record of `{fskey}` cannot be purged: {remains}", "uninstall the plugin and remove what is left first"],
+        zh: ["尚有残留", "`{fskey}` 的记录无法清除：{remains}", "请先卸载插件并清除剩余内容"];
     /// A setting that nothing reads.
     SETTING_UNKNOWN = "setting_unknown", 422, PackageErrors,
         en: ["Unknown setting", "There is no setting `{key}`", "[[did you mean `{suggestion}`?]]"],
         zh: ["未知设置", "没有设置 `{key}`", "[[是否应为 `{suggestion}`？]]"];
     /// A value that a setting does not take.
     SETTING_INVALID = "setting_invalid", 422, PackageErrors,
-        en: ["Value not accepted", "`{key}` is {expected}", ""],
-        zh: ["值不被接受", "`{key}` 应为：{expected}", ""];
+        en: ["Value not accepted", "`{key}` is {expected}", "`GET /v1/web/settings` shows what is set"],
+        zh: ["值不被接受", "`{key}` 应为：{expected}", "用 `GET /v1/web/settings` 查看当前设置"];
     /// Nothing resolves what a plugin requires of PHP.
     W_FOREIGN_DEPENDENCIES_NOT_RESOLVED = "W_FOREIGN_DEPENDENCIES_NOT_RESOLVED", 422, PackageErrors,
         en: ["Dependencies not resolved", "`composer.json` of `{fskey}` requires {packages}, and no command resolves it", "set `web.hooks.dependencies`, or see to it in the application"],
         zh: ["依赖未解决", "`{fskey}` 的 `composer.json` 需要 {packages}，但没有命令处理", "请设置 `web.hooks.dependencies`，或在应用中自行处理"];
     /// Migrations stay although the version they came with is gone.
     W_DATA_NOT_REVERTED = "W_DATA_NOT_REVERTED", 422, PackageErrors,
-        en: ["Data not reverted", "The data of `{fskey}` stays as {from} left it: {reason}", ""],
-        zh: ["数据未还原", "`{fskey}` 的数据保持 {from} 留下的状态：{reason}", ""];
+        en: ["Data not reverted", "The data of `{fskey}` stays as {from} left it: {reason}", "look after the data by hand, or go forward again"],
+        zh: ["数据未还原", "`{fskey}` 的数据保持 {from} 留下的状态：{reason}", "请手工处理数据，或重新升级"];
 }

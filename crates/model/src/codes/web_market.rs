@@ -7,8 +7,8 @@ super::codes! {
         zh: ["无法访问插件市场", "无法访问插件市场 `{market}`：{reason}", "请稍后重试；已安装的插件不受影响"];
     /// A market that says no.
     E_MARKET_REFUSED = "E_MARKET_REFUSED", 502, Failed,
-        en: ["Market refuses", "The market `{market}` refuses: {reason}", ""],
-        zh: ["插件市场拒绝", "插件市场 `{market}` 拒绝了请求：{reason}", ""];
+        en: ["Market refuses", "The market `{market}` refuses: {reason}", "ask whoever runs the market; `plugyard market list` shows its address"],
+        zh: ["插件市场拒绝", "插件市场 `{market}` 拒绝了请求：{reason}", "请询问该市场的负责人；用 `plugyard market list` 查看其地址"];
     /// An answer of a market that cannot be understood.
     E_MARKET_RESPONSE = "E_MARKET_RESPONSE", 502, Failed,
         en: ["Market's answer is unusable", "The answer of the market `{market}` cannot be used: {reason}", "look whether the address is that of a market of this protocol"],
@@ -43,8 +43,8 @@ super::codes! {
         zh: ["需要升级码", "插件市场 `{market}` 仅向持有升级码者提供 `{fskey}`，而已存的升级码缺失或无效", "请填写购买时获得的升级码"];
     /// An upgrade of a plugin for which none is known.
     E_NO_UPGRADE = "E_NO_UPGRADE", 409, Conflict,
-        en: ["No newer version", "No market has a newer version of `{fskey}` than {version}", ""],
-        zh: ["没有更新的版本", "没有插件市场提供比 {version} 更新的 `{fskey}`", ""];
+        en: ["No newer version", "No market has a newer version of `{fskey}` than {version}", "`plugyard web check` asks the markets again"],
+        zh: ["没有更新的版本", "没有插件市场提供比 {version} 更新的 `{fskey}`", "用 `plugyard web check` 重新查询市场"];
     /// A plugin that no market has.
     E_NOT_ON_MARKET = "E_NOT_ON_MARKET", 404, NotFound,
         en: ["Not on a market", "No market has the plugin `{fskey}`", "add the market that has it with `plugyard market add`"],
@@ -59,8 +59,8 @@ super::codes! {
         zh: ["插件市场已存在", "插件市场 `{market}` 已存在", "请先删除它，或使用其他名称"];
     /// An address, key, proxy or name that cannot be a market's.
     E_MARKET_INVALID = "E_MARKET_INVALID", 422, Usage,
-        en: ["Market not possible", "`{field}` cannot be used: {reason}", ""],
-        zh: ["插件市场无效", "`{field}` 无法使用：{reason}", ""];
+        en: ["Market not possible", "`{field}` cannot be used: {reason}", "`plugyard market --help` says what is expected"],
+        zh: ["插件市场无效", "`{field}` 无法使用：{reason}", "用 `plugyard market --help` 查看要求"];
     /// A directory that is no market, or something that is not published there.
     E_MARKET_NOT_THERE = "E_MARKET_NOT_THERE", 404, NotFound,
         en: ["Not there", "{reason}", "make a market with `plugyard market init`, or name its directory with `--in`"],
@@ -71,6 +71,6 @@ super::codes! {
         zh: ["已被占用", "{reason}", "同一版本只能发布一次：请提高版本号"];
     /// A market's own directory that cannot be used as it is.
     E_MARKET_UNUSABLE = "E_MARKET_UNUSABLE", 500, Failed,
-        en: ["Market not usable", "{reason}", ""],
-        zh: ["市场无法使用", "{reason}", ""];
+        en: ["Market not usable", "{reason}", "`plugyard market list` shows the markets; `plugyard web check` tries them again"],
+        zh: ["市场无法使用", "{reason}", "用 `plugyard market list` 查看市场；用 `plugyard web check` 重试"];
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Sure, pair, sink};
+use super::Sure;
+use super::values::{pair, sink};
 
 /// `stream …`
 #[derive(Debug, Subcommand)]

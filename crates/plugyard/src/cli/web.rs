@@ -55,7 +55,7 @@ pub(crate) enum Web {
     /// Show the site's settings, or change some
     Settings {
         /// Settings to change; the value is JSON or plain text, `null` takes the setting back to its default
-        #[arg(value_name = "KEY=VALUE", value_parser = super::pair)]
+        #[arg(value_name = "KEY=VALUE", value_parser = super::values::pair)]
         values: Vec<(String, serde_json::Value)>,
     },
     /// Write the file that tells the application what to load
@@ -293,7 +293,7 @@ const UNSET: [&str; 11] = [
 #[derive(Debug, Default, Args)]
 pub(crate) struct Columns {
     /// Its name in another language (may be repeated; replaces all of them)
-    #[arg(long = "name-in", value_name = "LANG=TEXT", value_parser = super::plain_pair)]
+    #[arg(long = "name-in", value_name = "LANG=TEXT", value_parser = super::values::plain_pair)]
     pub(crate) names: Vec<(String, String)>,
     /// Address of its icon
     #[arg(long, value_name = "URL")]
