@@ -11,17 +11,19 @@ declare(strict_types=1);
  *
  * A value that is not null is given as it is stored, also `false` and `0`; else the caller's default. A key
  * that does not exist gives the default too. Values are read again when they changed, so a long process
- * sees a new value no later than a second after it was stored.
+ * sees a new value no later than a second after it was stored; `onChange` tells when that was.
  */
 final class PlugyardConfig
 {
-    /** Seconds after which an address is asked again. */
+    /** Seconds after which an address is asked again, and somebody who follows changes looks again. */
     private const FRESH = 0.5;
+    /** Seconds after which the time of a file tells it from one that is written next. */
+    private const SETTLED = 2;
     /** Bytes of a document that is read. */
     private const LIMIT = 16777216;
 
-    /** @var callable():?string names the file, null when there is none */
-    private $locate;
+    /** @var string|null */
+    private $file;
     /** @var array{api:string,token:string}|null */
     private $address;
     /** @var array{revision:int,values:array<string,mixed>,unreadable:list<string>} */
@@ -35,9 +37,9 @@ final class PlugyardConfig
     /** @var callable(string):void|null */
     private $log;
 
-    private function __construct(callable $locate, ?array $address, ?callable $log)
+    private function __construct(?string $file, ?array $address, ?callable $log)
     {
-        $this->locate = $locate;
+        $this->file = $file;
         $this->address = $address;
         $this->log = $log;
     }
@@ -57,25 +59,19 @@ final class PlugyardConfig
         if ($api !== null && $token !== null) {
             return self::fromServer($api, $token, $log);
         }
-        return new self(static function (): ?string {
-            return null;
-        }, null, $log);
+        return new self(null, null, $log);
     }
 
     /** From a file as `PLUGYARD_CONFIG_FILE` names it. */
     public static function fromFile(string $file, ?callable $log = null): self
     {
-        return new self(static function () use ($file): ?string {
-            return $file;
-        }, null, $log);
+        return new self($file, null, $log);
     }
 
     /** From a server, with the token of the plugin. */
     public static function fromServer(string $api, string $token, ?callable $log = null): self
     {
-        return new self(static function (): ?string {
-            return null;
-        }, ['api' => rtrim($api, '/'), 'token' => $token], $log);
+        return new self(null, ['api' => rtrim($api, '/'), 'token' => $token], $log);
     }
 
     /**
@@ -87,21 +83,8 @@ final class PlugyardConfig
         if (preg_match('/^[A-Za-z][A-Za-z0-9_-]{0,63}$/D', $plugin) !== 1) {
             throw new InvalidArgumentException("not a plugin's name: $plugin");
         }
-        $pattern = rtrim($home, '/') . "/plugin-config/app/$plugin/*/config.json";
-        return new self(static function () use ($pattern): ?string {
-            clearstatcache();
-            // There is one, but for the moment of a change of version; then the one written last.
-            $latest = null;
-            $time = -1;
-            foreach (glob($pattern) ?: [] as $file) {
-                $written = @filemtime($file);
-                if ($written !== false && $written >= $time) {
-                    $latest = $file;
-                    $time = $written;
-                }
-            }
-            return $latest;
-        }, null, $log);
+        // The link leads to the version in force.
+        return self::fromFile(rtrim($home, '/') . "/plugin-config/app/$plugin/current/config.json", $log);
     }
 
     /**
@@ -202,13 +185,73 @@ final class PlugyardConfig
         return $this->document;
     }
 
+    /**
+     * Tells of the revision there is, and then of each write, in order: the callback gets the revision and
+     * the fields whose value is another than when last told, sorted; at first all of them. Writes that follow
+     * each other closely are told as one. Waits for them here, until the callback returns false or the
+     * seconds are over.
+     *
+     * @param callable(int,list<string>):mixed $callback
+     */
+    public function onChange(callable $callback, ?float $seconds = null): void
+    {
+        $end = $seconds === null ? INF : microtime(true) + $seconds;
+        $told = ['revision' => 0, 'values' => [], 'unreadable' => []];
+        while (true) {
+            try {
+                $now = $this->all();
+                // Without a server, or after an uninstall, there is nothing to tell of.
+                if ($now['revision'] !== 0 && $now['revision'] !== $told['revision']) {
+                    $keys = self::differing($told, $now);
+                    $told = $now;
+                    if ($callback($now['revision'], $keys) === false) {
+                        return;
+                    }
+                }
+            } catch (PlugyardUnavailable $error) {
+                // It is asked again in a moment, as long as it takes.
+                if ($this->log !== null) {
+                    ($this->log)($error->getMessage());
+                }
+            }
+            if (microtime(true) >= $end) {
+                return;
+            }
+            usleep((int) (self::FRESH * 1e6));
+        }
+    }
+
+    /** @return list<string> */
+    private static function differing(array $before, array $after): array
+    {
+        $seen = static function (array $document): array {
+            $seen = [];
+            foreach ($document['values'] as $key => $value) {
+                $seen[$key] = [$value, false];
+            }
+            foreach ($document['unreadable'] as $key) {
+                $seen[$key] = [null, true];
+            }
+            return $seen;
+        };
+        [$before, $after] = [$seen($before), $seen($after)];
+        $keys = [];
+        foreach ($before + $after as $key => $_) {
+            if (($before[$key] ?? null) !== ($after[$key] ?? null)) {
+                $keys[] = (string) $key;
+            }
+        }
+        sort($keys, SORT_STRING);
+        return $keys;
+    }
+
     private function refresh(): void
     {
         if ($this->address !== null) {
             $this->ask();
             return;
         }
-        $file = ($this->locate)();
+        $file = $this->file;
         if ($file === null) {
             $this->forget();
             return;
@@ -226,10 +269,11 @@ final class PlugyardConfig
         }
         $text = file_get_contents($file, false, null, 0, self::LIMIT);
         if ($text === false) {
-            throw new RuntimeException('the configuration file cannot be read');
+            throw new PlugyardUnavailable('the configuration file cannot be read');
         }
         $this->take($text);
-        $this->stamp = $stamp;
+        // A file that was written just now and one that takes its place may look the same.
+        $this->stamp = time() - $stat['mtime'] > self::SETTLED ? $stamp : '';
     }
 
     private function ask(): void
@@ -247,7 +291,7 @@ final class PlugyardConfig
         $text = @file_get_contents($this->address['api'] . '/v1/self/config', false, $context, 0, self::LIMIT);
         $status = isset($http_response_header[0]) ? (int) (explode(' ', $http_response_header[0])[1] ?? 0) : 0;
         if ($text === false || $status !== 200) {
-            throw new RuntimeException("the server does not give the configuration (status $status)");
+            throw new PlugyardUnavailable("the server does not give the configuration (status $status)");
         }
         $this->take($text);
         $this->asked = $now;
@@ -257,7 +301,7 @@ final class PlugyardConfig
     {
         $read = json_decode($text, true, 64);
         if (!is_array($read) || !is_array($read['values'] ?? null)) {
-            throw new RuntimeException('the configuration cannot be understood');
+            throw new PlugyardUnavailable('the configuration cannot be understood');
         }
         $this->document = [
             'revision' => (int) ($read['revision'] ?? 0),
@@ -277,4 +321,9 @@ final class PlugyardConfig
         $value = getenv($name);
         return $value === false || $value === '' ? null : $value;
     }
+}
+
+/** The configuration cannot be read just now. */
+final class PlugyardUnavailable extends RuntimeException
+{
 }

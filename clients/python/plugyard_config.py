@@ -6,7 +6,7 @@
 
 A value that is not null is given as it is stored, also ``False`` and ``0``; else the caller's default. A key
 that does not exist gives the default too. Values are read again when they changed, so a long process sees a
-new value no later than a second after it was stored.
+new value no later than a second after it was stored; ``on_change`` tells when that was.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
 
-__all__ = ["ConfigError", "PluginConfig", "Snapshot"]
+__all__ = ["Change", "ConfigError", "PluginConfig", "Snapshot"]
 
 _LOG = logging.getLogger("plugyard.config")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-#: Seconds after which an address is asked again.
+#: Seconds after which an address is asked again, and somebody who follows changes looks again.
 _FRESH = 0.5
+#: Seconds after which the time of a file tells it from one that is written next.
+_SETTLED = 2
 #: Bytes of a document that is read.
 _LIMIT = 16 << 20
 
@@ -42,6 +44,14 @@ class Snapshot(NamedTuple):
     revision: int
     values: dict[str, Any]
     unreadable: frozenset[str]
+
+
+class Change(NamedTuple):
+    """That values were written."""
+
+    revision: int
+    #: The fields whose value is another than when last told, sorted; at first all of them.
+    keys: tuple[str, ...]
 
 
 _NOTHING = Snapshot(0, {}, frozenset())
@@ -81,19 +91,8 @@ class PluginConfig:
         server's user, because secrets are in them. A plugin that is not installed has none."""
         if not _NAME.fullmatch(plugin):
             raise ConfigError(f"not a plugin's name: {plugin}")
-        directory = Path(home) / "plugin-config" / "app" / plugin
-
-        def read(self: "PluginConfig") -> Snapshot:
-            # There is one, but for the moment of a change of version; then the one written last.
-            found = []
-            for file in directory.glob("*/config.json"):
-                try:
-                    found.append((file.stat().st_mtime_ns, file))
-                except FileNotFoundError:
-                    pass
-            return self._of_file(max(found)[1]) if found else _NOTHING
-
-        return cls(read)
+        # The link leads to the version in force.
+        return cls.from_file(Path(home) / "plugin-config" / "app" / plugin / "current" / "config.json")
 
     @classmethod
     def from_server(cls, api: str, token: str) -> "PluginConfig":
@@ -172,6 +171,34 @@ class PluginConfig:
             self._snapshot = self._read(self)
             return self._snapshot
 
+    def on_change(self, callback: Callable[[Change], object]) -> Callable[[], None]:
+        """Tells of the revision there is, and then of each write, in order, from a thread of its own. Writes that
+        follow each other closely are told as one. What is returned ends it when it is called; a call that is
+        under way then is finished. An exception of the callback is logged, and the next write is told."""
+        ended = threading.Event()
+
+        def follow() -> None:
+            told = _NOTHING
+            while True:
+                try:
+                    now = self.all()
+                except ConfigError as error:
+                    # It is asked again in a moment, as long as it takes.
+                    _LOG.debug("%s", error)
+                else:
+                    # Without a server, or after an uninstall, there is nothing to tell of.
+                    if now.revision not in (0, told.revision):
+                        keys, told = _differing(told, now), now
+                        try:
+                            callback(Change(now.revision, keys))
+                        except Exception:
+                            _LOG.exception("the callback for revision %s failed", now.revision)
+                if ended.wait(_FRESH):
+                    return
+
+        threading.Thread(target=follow, name="plugyard-config", daemon=True).start()
+        return ended.set
+
     def _of_file(self, path: Path) -> Snapshot:
         try:
             with path.open("rb") as file:
@@ -186,7 +213,8 @@ class PluginConfig:
             return _NOTHING
         except OSError as error:
             raise ConfigError(f"the configuration file cannot be read: {error}") from error
-        self._stamp = stamp
+        # A file that was written just now and one that takes its place may look the same.
+        self._stamp = stamp if time.time() - stat.st_mtime > _SETTLED else None
         return snapshot
 
     def _of_server(self, address: str, token: str) -> Snapshot:
@@ -203,6 +231,17 @@ class PluginConfig:
             raise ConfigError(f"the server does not give the configuration: {error}") from error
         self._stamp = now
         return snapshot
+
+
+def _differing(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    def seen(snapshot: Snapshot, key: str) -> Any:
+        value = snapshot.values.get(key)
+        # 1 and True are different values here.
+        return type(value), value, key in snapshot.unreadable
+
+    keys = {*before.values, *before.unreadable, *after.values, *after.unreadable}
+    known = {*before.values, *before.unreadable}
+    return tuple(sorted(key for key in keys if key not in known or seen(before, key) != seen(after, key)))
 
 
 def _understand(text: bytes) -> Snapshot:

@@ -31,6 +31,7 @@ function refuses(callable $act, string $named, string $what): void
 $home = sys_get_temp_dir() . '/plugyard-php-' . getmypid();
 $directory = "$home/plugin-config/app/Demo/0199";
 mkdir($directory, 0700, true);
+symlink('0199', dirname($directory) . '/current');
 function store(string $directory, array $document): void
 {
     // As the server does: a new file that takes the place of the old one.
@@ -76,6 +77,42 @@ refuses(function () use ($config): void {
 }, 'RATIO', 'a fraction as int');
 same(3, $config->all()['revision'], 'the revision');
 
+$told = [];
+$config->onChange(function (int $revision, array $keys) use (&$told, $directory): bool {
+    $told[] = [$revision, $keys];
+    if ($revision === 3) {
+        $values = ['TIMEOUT' => 60, 'RATIO' => 1.5, 'ON' => 0, 'ZERO' => 0, 'CLEARED' => null, 'TEXT' => 'y', 'NUMBER' => '30', 'WHOLE' => 2.0, 'NEW' => 1];
+        store($directory, ['revision' => 5, 'values' => $values, 'unreadable' => []]);
+    } elseif ($revision === 5) {
+        // Gone for a moment, as when the server starts again, and back with what was there.
+        unlink("$directory/config.json");
+        same(0, PlugyardConfig::fromFile("$directory/config.json")->all()['revision'], 'no file');
+        store($directory, ['revision' => 6, 'values' => ['TIMEOUT' => 60], 'unreadable' => []]);
+    }
+    return $revision !== 6;
+});
+same([3, 5, 6], array_column($told, 0), 'each revision is told');
+same(['CLEARED', 'NUMBER', 'ON', 'RATIO', 'SECRET', 'TEXT', 'TIMEOUT', 'WHOLE', 'ZERO'], $told[0][1], 'first all keys');
+same(['NEW', 'ON', 'SECRET', 'TEXT'], $told[1][1], 'then those that changed');
+same(false, in_array('TIMEOUT', $told[2][1], true), 'and no others');
+$calls = 0;
+$config->onChange(function () use (&$calls): void {
+    $calls++;
+}, 0.0);
+same(1, $calls, 'nothing more than the revision there is');
+
+// Two files of one size within one second, the second perhaps in the place of the one before the first.
+foreach ([1, 2, 3, 4, 5, 6, 7, 8] as $number) {
+    store($directory, ['revision' => 7, 'values' => ['TIMEOUT' => $number], 'unreadable' => []]);
+    same($number, $config->getConfig('TIMEOUT'), 'the latest of several writes');
+}
+
+mkdir(dirname($directory) . '/0200');
+store(dirname($directory) . '/0200', ['revision' => 9, 'values' => ['TIMEOUT' => 99], 'unreadable' => []]);
+same(8, $config->getConfig('TIMEOUT'), 'a version that is not in force does not count');
+unlink(dirname($directory) . '/0200/config.json');
+rmdir(dirname($directory) . '/0200');
+
 store($directory, ['revision' => 4, 'values' => ['TIMEOUT' => 61], 'unreadable' => []]);
 same(61, $config->getConfig('TIMEOUT', 30), 'a new value is seen at once');
 same(4, $config->all()['revision'], 'the new revision');
@@ -98,6 +135,7 @@ refuses(function () use ($home): void {
 }, 'understood', 'a file that is no JSON');
 
 unlink("$directory/config.json");
+unlink(dirname($directory) . '/current');
 foreach (['/plugin-config/app/Demo/0199', '/plugin-config/app/Demo', '/plugin-config/app', '/plugin-config', ''] as $below) {
     rmdir($home . $below);
 }

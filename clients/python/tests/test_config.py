@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import queue
 import sys
 import tempfile
 import threading
@@ -12,7 +13,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from plugyard_config import ConfigError, PluginConfig  # noqa: E402
+from plugyard_config import Change, ConfigError, PluginConfig  # noqa: E402
 
 DOCUMENT = {
     "revision": 3,
@@ -31,8 +32,11 @@ DOCUMENT = {
 
 
 def store(directory, document):
-    """As the server does: a new file that takes the place of the old one."""
+    """As the server does: a new file that takes the place of the old one, and a link to the version in force."""
     directory.mkdir(parents=True, exist_ok=True)
+    link = directory.parent / "current"
+    if not link.is_symlink():
+        link.symlink_to(directory.name)
     new = directory / "new"
     new.write_text(json.dumps(document))
     new.rename(directory / "config.json")
@@ -87,6 +91,44 @@ class Reading(unittest.TestCase):
         self.assertEqual(self.config.all().revision, 4)
         (self.directory / "config.json").unlink()
         self.assertEqual(self.config.get_config("TIMEOUT", 30), 30)
+
+    def test_only_the_version_in_force_counts(self):
+        store(self.directory.parent / "0200", {"revision": 4, "values": {"TIMEOUT": 61}})
+        self.assertEqual(self.config.get_config("TIMEOUT"), 60)
+        link = self.directory.parent / "current"
+        link.with_name("new").symlink_to("0200")
+        link.with_name("new").rename(link)
+        self.assertEqual(self.config.get_config("TIMEOUT"), 61)
+
+    def test_changes_are_told_with_their_keys_in_order(self):
+        told = queue.Queue()
+        end = self.config.on_change(told.put)
+        self.addCleanup(end)
+        first = told.get(timeout=60)
+        self.assertEqual(first.revision, 3)
+        self.assertEqual(set(first.keys), {*DOCUMENT["values"], "SECRET"})
+        values = {**DOCUMENT["values"], "TIMEOUT": 61, "ON": 0, "NEW": None}
+        store(self.directory, {"revision": 5, "values": values, "unreadable": ["SECRET"]})
+        self.assertEqual(told.get(timeout=60), Change(5, ("NEW", "ON", "TIMEOUT")))
+        # Gone for a moment, as when the server starts again, and back.
+        (self.directory / "config.json").unlink()
+        self.assertEqual(self.config.all().revision, 0)
+        store(self.directory, {"revision": 6, "values": {"TIMEOUT": 61}})
+        last = told.get(timeout=60)
+        self.assertEqual((last.revision, "TIMEOUT" in last.keys), (6, False))
+
+    def test_a_callback_that_fails_is_called_again(self):
+        told = queue.Queue()
+
+        def callback(change):
+            told.put(change.revision)
+            raise ValueError("no")
+
+        with self.assertLogs("plugyard.config", "ERROR"):
+            self.addCleanup(self.config.on_change(callback))
+            self.assertEqual(told.get(timeout=60), 3)
+            store(self.directory, {"revision": 4, "values": {}})
+            self.assertEqual(told.get(timeout=60), 4)
 
     def test_names_and_files_that_are_none(self):
         self.assertEqual(PluginConfig.of_plugin(self.home, "Other").get_config("A", 9), 9)

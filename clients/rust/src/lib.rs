@@ -10,7 +10,8 @@
 //!
 //! A value that is not null is given as it is stored, also `false` and `0`; else the caller's default. A key
 //! that does not exist gives the default too. Values are read again when they changed, so a long process
-//! sees a new value no later than a second after it was stored.
+//! sees a new value no later than a second after it was stored; [`PluginConfig::on_change`] tells when that
+//! was.
 //!
 //! Deliberately small: blocking, over a file or plain HTTP on the same machine.
 #![deny(missing_docs)]
@@ -23,13 +24,17 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value};
 
-/// After this a server is asked again.
+/// After this a server is asked again, and who follows changes looks again.
 const FRESH: Duration = Duration::from_millis(500);
+/// After this the time of a file tells it from one that is written next.
+const SETTLED: Duration = Duration::from_secs(2);
 /// How long a server may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a document that is read.
@@ -93,6 +98,22 @@ impl fmt::Debug for Snapshot {
     }
 }
 
+/// That values were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The revision there is now.
+    pub revision: u64,
+    /// The fields whose value is another than when last told, sorted; at first all of them.
+    pub keys: Vec<String>,
+}
+
+/// Somebody who is told of changes. Dropping it ends that; a call that is under way then is finished.
+#[derive(Debug)]
+#[must_use = "dropping it ends the telling"]
+pub struct Watch {
+    _ended: mpsc::Sender<()>,
+}
+
 /// The values of one plugin. May be shared between threads.
 #[derive(Debug)]
 pub struct PluginConfig {
@@ -103,8 +124,6 @@ pub struct PluginConfig {
 enum Source {
     Nothing,
     File(PathBuf),
-    /// The directory with one directory for each version.
-    Plugin(PathBuf),
     Server {
         api: String,
         token: String,
@@ -115,7 +134,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("Nothing"),
-            Self::File(path) | Self::Plugin(path) => path.fmt(f),
+            Self::File(path) => path.fmt(f),
             Self::Server { api, .. } => api.fmt(f),
         }
     }
@@ -181,7 +200,8 @@ impl PluginConfig {
             });
         }
         let directory = home.as_ref().join("plugin-config/app").join(plugin);
-        Ok(Self::new(Source::Plugin(directory)))
+        // The link leads to the version in force.
+        Ok(Self::from_file(directory.join("current/config.json")))
     }
 
     fn new(source: Source) -> Self {
@@ -300,10 +320,6 @@ impl PluginConfig {
         match &self.source {
             Source::Nothing => {}
             Source::File(path) => read_file(path, &mut last)?,
-            Source::Plugin(directory) => match newest(directory) {
-                Some(path) => read_file(&path, &mut last)?,
-                None => *last = Last::default(),
-            },
             Source::Server { api, token } => match last.stamp {
                 Some(Stamp::Asked(at)) if at.elapsed() < FRESH => {}
                 _ => {
@@ -314,6 +330,47 @@ impl PluginConfig {
         }
         Ok(Arc::clone(&last.snapshot))
     }
+
+    /// Tells of the revision there is, and then of each write, in order, from a thread of its own. Writes
+    /// that follow each other closely are told as one. While nothing can be read nothing is told.
+    pub fn on_change(self: &Arc<Self>, mut callback: impl FnMut(&Change) + Send + 'static) -> Watch {
+        let (ended, end) = mpsc::channel();
+        let config = Arc::clone(self);
+        thread::spawn(move || {
+            let mut told = Arc::new(Snapshot::default());
+            loop {
+                // Without a server, or after an uninstall, there is nothing to tell of.
+                if let Ok(now) = config.all()
+                    && now.revision != 0
+                    && now.revision != told.revision
+                {
+                    callback(&Change {
+                        revision: now.revision,
+                        keys: differing(&told, &now),
+                    });
+                    told = now;
+                }
+                if end.recv_timeout(FRESH) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        });
+        Watch { _ended: ended }
+    }
+}
+
+fn differing(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    fn seen<'a>(snapshot: &'a Snapshot, key: &str) -> (Option<&'a Value>, bool) {
+        (snapshot.values.get(key), snapshot.unreadable.contains(key))
+    }
+    let keys: BTreeSet<&String> = [before, after]
+        .into_iter()
+        .flat_map(|it| it.values.keys().chain(&it.unreadable))
+        .collect();
+    keys.into_iter()
+        .filter(|key| seen(before, key) != seen(after, key))
+        .cloned()
+        .collect()
 }
 
 #[expect(
@@ -324,19 +381,6 @@ fn whole(number: f64) -> Option<i64> {
     // 2^53: beyond, neighbours are no whole numbers apart.
     let fits = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
     fits.then_some(number as i64)
-}
-
-/// There is one, but for the moment of a change of version; then the one written last.
-fn newest(directory: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(directory).ok()?;
-    entries
-        .filter_map(|entry| {
-            let path = entry.ok()?.path().join("config.json");
-            let written = fs::metadata(&path).ok()?.modified().ok()?;
-            Some((written, path))
-        })
-        .max()
-        .map(|(_, path)| path)
 }
 
 fn read_file(path: &Path, last: &mut Last) -> Result<(), ConfigError> {
@@ -364,7 +408,10 @@ fn read_file(path: &Path, last: &mut Last) -> Result<(), ConfigError> {
         .read_to_end(&mut bytes)
         .map_err(ConfigError::Read)?;
     last.snapshot = Arc::new(understand(&bytes)?);
-    last.stamp = Some(stamp);
+    // A file that was written just now and one that takes its place may look the same.
+    let written = it.modified().map_err(ConfigError::Read)?;
+    let age = SystemTime::now().duration_since(written);
+    last.stamp = age.is_ok_and(|age| age > SETTLED).then_some(stamp);
     Ok(())
 }
 

@@ -16,10 +16,14 @@ fn document() -> Value {
     })
 }
 
-/// As the server does: a new file that takes the place of the old one.
+/// As the server does: a new file that takes the place of the old one, and a link to the version in force.
 fn store(home: &Path, document: &Value) {
     let directory = home.join("plugin-config/app/Demo/0199");
     fs::create_dir_all(&directory).unwrap();
+    let link = directory.with_file_name("current");
+    if !link.is_symlink() {
+        std::os::unix::fs::symlink("0199", link).unwrap();
+    }
     fs::write(directory.join("new"), document.to_string()).unwrap();
     fs::rename(directory.join("new"), directory.join("config.json")).unwrap();
 }
@@ -87,6 +91,56 @@ fn a_new_value_is_seen_at_once_and_none_after_an_uninstall() {
         PluginConfig::from_file(bad).all(),
         Err(ConfigError::Malformed)
     ));
+}
+
+#[test]
+fn changes_are_told_with_their_keys_in_order() {
+    let home = tempfile::tempdir().unwrap();
+    store(home.path(), &document());
+    let config = Arc::new(PluginConfig::of_plugin(home.path(), "Demo").unwrap());
+    let (tell, told) = mpsc::channel();
+    let watch = config.on_change(move |change| tell.send(change.clone()).unwrap());
+    let next = || told.recv_timeout(Duration::from_secs(60)).unwrap();
+    let first = next();
+    assert_eq!(first.revision, 3);
+    assert_eq!(first.keys.len(), 9);
+    let mut newer = document();
+    newer["revision"] = json!(5);
+    newer["values"]["TIMEOUT"] = json!(61);
+    newer["values"]["NEW"] = json!(null);
+    store(home.path(), &newer);
+    let keys = ["NEW", "TIMEOUT"].map(str::to_owned).to_vec();
+    assert_eq!(next(), Change { revision: 5, keys });
+    // Gone for a moment, as when the server starts again, and back.
+    fs::remove_file(home.path().join("plugin-config/app/Demo/0199/config.json")).unwrap();
+    assert_eq!(config.all().unwrap().revision, 0);
+    newer["revision"] = json!(6);
+    newer["unreadable"] = json!([]);
+    store(home.path(), &newer);
+    let keys = vec!["SECRET".to_owned()];
+    assert_eq!(next(), Change { revision: 6, keys });
+    drop(watch);
+    // The thread lets go of what it has.
+    assert_eq!(
+        told.recv_timeout(Duration::from_secs(60)),
+        Err(RecvTimeoutError::Disconnected)
+    );
+}
+
+#[test]
+fn only_the_version_in_force_counts() {
+    let home = tempfile::tempdir().unwrap();
+    store(home.path(), &document());
+    let other = home.path().join("plugin-config/app/Demo/0200");
+    fs::create_dir_all(&other).unwrap();
+    let newer = json!({"revision": 9, "values": {"TIMEOUT": 99}});
+    fs::write(other.join("config.json"), newer.to_string()).unwrap();
+    let config = PluginConfig::of_plugin(home.path(), "Demo").unwrap();
+    assert_eq!(config.get_i64("TIMEOUT", 0).unwrap(), 60);
+    let new = other.with_file_name("new");
+    std::os::unix::fs::symlink("0200", &new).unwrap();
+    fs::rename(&new, other.with_file_name("current")).unwrap();
+    assert_eq!(config.get_i64("TIMEOUT", 0).unwrap(), 99);
 }
 
 #[test]
