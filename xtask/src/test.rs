@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
 
     if !arguments.only_tests {
-        checks(&mut totals)?;
+        checks(&mut totals, !arguments.no_install)?;
     }
     if has_nextest() {
         nextest(&environment, &mut totals)?;
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Everything that is checked besides the tests; each counts as one.
-fn checks(totals: &mut Totals) -> Result<()> {
+fn checks(totals: &mut Totals, install: bool) -> Result<()> {
     check("cargo fmt", totals, || {
         process::run(cargo().args(["fmt", "--all", "--check"]))
     })?;
@@ -112,16 +112,17 @@ fn checks(totals: &mut Totals) -> Result<()> {
                 .env("RUSTDOCFLAGS", "-D warnings"),
         )
     })?;
-    if has_wasm() {
-        check("wasm32", totals, || {
+    match tools::wasm(install) {
+        Ok(()) => check("wasm32", totals, || {
             process::run(cargo().args([
                 "check",
                 "--package",
                 "plugyard-validation",
                 "--target",
-                "wasm32-unknown-unknown",
+                tools::WASM,
             ]))
-        })?;
+        })?,
+        Err(error) => totals.skip(&format!("wasm32: {error:#}")),
     }
     if has(cargo().args(["deny", "--version"])) {
         check("cargo deny", totals, || {
@@ -146,20 +147,6 @@ fn check(name: &str, totals: &mut Totals, run: impl FnOnce() -> Result<()>) -> R
 
 fn has(command: &mut Command) -> bool {
     process::capture(command).is_ok_and(|output| output.status.success())
-}
-
-/// Whether the standard library for browsers is here. Without it `tidy` still sees to it that the crates
-/// that are to run there use no system.
-fn has_wasm() -> bool {
-    let mut asked = process::command("rustc");
-    asked.args([
-        "--print",
-        "target-libdir",
-        "--target",
-        "wasm32-unknown-unknown",
-    ]);
-    process::capture(&mut asked)
-        .is_ok_and(|answer| answer.status.success() && Path::new(answer.stdout.trim()).is_dir())
 }
 
 fn has_nextest() -> bool {

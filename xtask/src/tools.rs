@@ -174,6 +174,32 @@ fn interpreter() -> Result<PathBuf> {
     )
 }
 
+/// What crates are built for that are to run in browsers.
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
+
+/// Sees to it that the standard library for browsers is here, by `rustup` when it may and can. Without it
+/// `tidy` still sees to it that the crates that are to run there use no system.
+pub(crate) fn wasm(allowed: bool) -> Result<()> {
+    let is_here = || {
+        let mut asked = command("rustc");
+        asked.args(["--print", "target-libdir", "--target", WASM]);
+        process::capture(&mut asked)
+            .is_ok_and(|answer| answer.status.success() && Path::new(answer.stdout.trim()).is_dir())
+    };
+    if is_here() {
+        return Ok(());
+    }
+    if !allowed {
+        bail!("the target is not installed: `rustup target add {WASM}`");
+    }
+    process::run(command("rustup").args(["target", "add", WASM]))
+        .with_context(|| format!("the target is missing, and `rustup target add {WASM}` failed"))?;
+    if !is_here() {
+        bail!("`rustup target add {WASM}` did not install it for the toolchain in use");
+    }
+    Ok(())
+}
+
 /// Where PostgreSQL's own programs are, when they are installed.
 pub(crate) fn postgres_bin() -> Option<PathBuf> {
     let on_path = std::env::var_os("PATH")
