@@ -52,11 +52,13 @@ pub async fn refresh(
     transport: &dyn Transport,
     now: Timestamp,
 ) -> Result<Catalogue, Refusal> {
-    for _ in 0..ROOTS_MAX {
-        match transport.load(&trust.next_root_path(), ROOT_LIMIT).await? {
-            Some(bytes) => trust.next_root(&bytes)?,
-            None => break,
+    let mut followed = 0;
+    while let Some(bytes) = transport.load(&trust.next_root_path(), ROOT_LIMIT).await? {
+        if followed == ROOTS_MAX {
+            return Err(Refusal::TooManyRoots { followed });
         }
+        trust.next_root(&bytes)?;
+        followed += 1;
     }
     trust.check_root(now)?;
     let bytes = must(transport, "metadata/timestamp.json", TIMESTAMP_LIMIT).await?;

@@ -67,6 +67,7 @@ impl Role {
 pub(crate) trait Document: Serialize + DeserializeOwned {
     const TYPE: Role;
     fn head(&self) -> &Head;
+    fn head_mut(&mut self) -> &mut Head;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +175,9 @@ macro_rules! documents {
             const TYPE: Role = Role::$role;
             fn head(&self) -> &Head {
                 &self.head
+            }
+            fn head_mut(&mut self) -> &mut Head {
+                &mut self.head
             }
         })*
     };

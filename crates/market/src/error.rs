@@ -23,6 +23,12 @@ pub enum Refusal {
         /// The market's own words, shortened.
         reason: String,
     },
+    /// The market gives a package only to who has an upgrade code, and the one sent is missing or not good.
+    #[error("the market refuses `{path}`: an upgrade code is needed")]
+    NotEntitled {
+        /// What was asked for.
+        path: String,
+    },
     /// An answer that is no document of this format, or is larger than one may be.
     #[error("`{document}` is no document of a market: {reason}")]
     Malformed {
@@ -67,6 +73,20 @@ pub enum Refusal {
         /// How it shows.
         reason: String,
     },
+    /// There are more roots than are followed at once. The ones so far are trusted: asking again goes on.
+    #[error("there are more than {followed} new roots")]
+    TooManyRoots {
+        /// Roots that were followed.
+        followed: usize,
+    },
+    /// A package is longer than the catalogue says; it was not read to its end.
+    #[error("`{path}` has more than the {expected_size} bytes of the catalogue")]
+    PackageLength {
+        /// The package's path.
+        path: String,
+        /// Bytes it should have.
+        expected_size: u64,
+    },
     /// A package has other bytes than the catalogue says.
     #[error("`{path}` has {size} bytes with the hash {hash}, not {expected_size} with {expected}")]
     PackageHash {
@@ -90,12 +110,13 @@ impl Refusal {
         match self {
             Self::Unreachable { .. } => "E_MARKET_UNREACHABLE",
             Self::Refused { .. } => "E_MARKET_REFUSED",
-            Self::Malformed { .. } => "E_MARKET_RESPONSE",
+            Self::Malformed { .. } | Self::TooManyRoots { .. } => "E_MARKET_RESPONSE",
             Self::Signature { .. } => "E_SIGNATURE_INVALID",
             Self::Expired { .. } => "E_SIGNATURE_EXPIRED",
             Self::Rollback { .. } => "E_CATALOGUE_ROLLBACK",
             Self::Inconsistent { .. } => "E_CATALOGUE_INCONSISTENT",
-            Self::PackageHash { .. } => "E_PACKAGE_HASH",
+            Self::PackageHash { .. } | Self::PackageLength { .. } => "E_PACKAGE_HASH",
+            Self::NotEntitled { .. } => "E_UPGRADE_CODE",
         }
     }
 }

@@ -63,7 +63,7 @@ pub struct Package {
 /// Reads an answer: what it brings, or why it brings nothing.
 ///
 /// # Errors
-/// [`Refusal::Refused`] for a code that is not 0, [`Refusal::Malformed`] for what is no answer.
+/// [`Refusal::NotEntitled`], [`Refusal::Refused`] for another code that is not 0, [`Refusal::Malformed`] for what is no answer.
 pub fn read<T: for<'a> Deserialize<'a>>(path: &str, bytes: &[u8]) -> Result<T, Refusal> {
     let malformed = |reason: String| Refusal::Malformed {
         document: path.to_owned(),
@@ -72,6 +72,11 @@ pub fn read<T: for<'a> Deserialize<'a>>(path: &str, bytes: &[u8]) -> Result<T, R
     // The data of a refusal may be of any shape, so the code is looked at first.
     let answer: Answer<serde_json::Value> =
         serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    if answer.code == NOT_ENTITLED {
+        return Err(Refusal::NotEntitled {
+            path: path.to_owned(),
+        });
+    }
     if answer.code != OK {
         return Err(Refusal::Refused {
             path: path.to_owned(),

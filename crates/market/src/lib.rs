@@ -9,6 +9,7 @@ mod error;
 mod hex;
 mod keys;
 pub mod legacy;
+mod place;
 mod release;
 mod repository;
 pub mod server;
@@ -21,6 +22,7 @@ pub use document::{
 pub use error::Refusal;
 pub use hex::{ParseHashError, Sha256};
 pub use keys::{KeyError, ParseKeyError, PublicKey, SigningKey};
+pub use place::Place;
 pub use release::{Channel, Offer, Release, newest};
 pub use repository::{MarketSettings, Published, Repository, RepositoryError, Rotated, Ticket};
 pub use trust::{Catalogue, ROOTS_MAX, Seen, Trust, Verified, Wanted};

@@ -1,26 +1,29 @@
-//! Publishing: a directory that holds keys, documents and packages.
+//! Publishing: documents and packages in a directory or a bucket, and the keys that sign them.
 //!
 //! ```text
 //! market.json              how long documents are good
-//! market.lock              held while something is changed
-//! keys/                    0700: private keys, one per file; retired/ holds those of former roots
+//! market.lock              held while something is changed; directories only
 //! metadata/                the documents, named as clients ask for them
 //! packages/{fskey}/        packages, named by hash and version
 //! codes.json               which upgrade codes are good (their hashes)
+//! keys/                    0700: private keys, one per file; retired/ holds those of former roots. A
+//!                          directory of its own elsewhere when the rest lies in a bucket
 //! ```
 //!
-//! A change writes new files beside the old ones and ends with the timestamp, which alone makes it visible;
-//! a change that was cut off is overwritten by the next one. Whoever serves the directory may read it at any
+//! A change writes new files beside the old ones and ends with the timestamp, which alone makes it visible.
+//! Numbered documents are written once: what a change that was cut off, or that another was faster than, left
+//! behind is skipped by the next one and removed later. The timestamp is written over the one that was read;
+//! who finds another there does the change over on top of it. Whoever serves the market may read it at any
 //! moment.
 
 mod change;
 mod codes;
-mod files;
 mod keys;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -31,16 +34,24 @@ use crate::document::{
 };
 use crate::error::Refusal;
 use crate::keys::{Key, KeyError, PublicKey, SigningKey};
+use crate::place::{self, Found, Place, Put, State};
 use crate::release::Offer;
 
 pub use change::{Published, Rotated};
+pub(crate) use codes::CODES;
 pub use codes::Ticket;
 use keys::KeyRing;
 
-/// A market's directory.
+/// What makes a place a market.
+const SETTINGS: &str = "market.json";
+
+/// How often a change is done over when others are faster.
+const ATTEMPTS: u32 = 20;
+
+/// A market, to publish in.
 #[derive(Debug)]
 pub struct Repository {
-    directory: PathBuf,
+    place: Place,
     settings: MarketSettings,
     keys: KeyRing,
 }
@@ -112,12 +123,24 @@ pub enum RepositoryError {
         #[source]
         source: io::Error,
     },
-    /// The directory is a market already.
-    #[error("`{path}` is a market already", path = .0.display())]
-    Exists(PathBuf),
-    /// The directory is no market.
-    #[error("`{path}` is no market", path = .0.display())]
-    NotThere(PathBuf),
+    /// An object store does not do what it is asked.
+    #[error("`{path}` cannot be used")]
+    Store {
+        /// What it was asked about.
+        path: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The place is a market already.
+    #[error("`{0}` is a market already")]
+    Exists(String),
+    /// The place is no market.
+    #[error("`{0}` is no market")]
+    NotThere(String),
+    /// Others change the market at the same time, again and again. Nothing was changed.
+    #[error("others change the market at the same time; try again")]
+    Overtaken,
     /// Numbers of keys that cannot work.
     #[error("{threshold} of {keys} root keys cannot be: it takes 1 to all of them, 16 at most")]
     Threshold {
@@ -127,14 +150,14 @@ pub enum RepositoryError {
         threshold: u64,
     },
     /// A file of the market is damaged.
-    #[error("`{path}` is damaged: {reason}", path = path.display())]
+    #[error("`{what}` is damaged: {reason}")]
     Damaged {
         /// Which.
-        path: PathBuf,
+        what: String,
         /// How it shows.
         reason: String,
     },
-    /// A key that is needed is not in the market's directory.
+    /// A key that is needed is not at hand.
     #[error("{have} of the {need} keys that sign `{role}` are there")]
     KeyMissing {
         /// What is to be signed.
@@ -172,6 +195,8 @@ pub enum RepositoryError {
 struct Current {
     root: Root,
     timestamp: Option<TimestampDocument>,
+    /// What a new timestamp has to follow.
+    timestamp_state: State,
     snapshot: Option<Snapshot>,
     targets: Option<Targets>,
 }
@@ -186,28 +211,47 @@ impl Repository {
         settings: MarketSettings,
         now: Timestamp,
     ) -> Result<Self, RepositoryError> {
-        let (keys, threshold) = (settings.root_keys, settings.root_threshold);
-        if !(1..=16).contains(&keys) || !(1..=keys as u64).contains(&threshold) {
-            return Err(RepositoryError::Threshold { keys, threshold });
+        let keys = directory.join("keys");
+        Self::init_at(Place::directory(directory), &keys, settings, now)
+    }
+
+    /// Makes a market of an empty place, with its private keys in the directory `keys`.
+    ///
+    /// # Errors
+    /// [`RepositoryError`].
+    pub fn init_at(
+        place: Place,
+        keys: &Path,
+        settings: MarketSettings,
+        now: Timestamp,
+    ) -> Result<Self, RepositoryError> {
+        let (count, threshold) = (settings.root_keys, settings.root_threshold);
+        if !(1..=16).contains(&count) || !(1..=count as u64).contains(&threshold) {
+            return Err(RepositoryError::Threshold {
+                keys: count,
+                threshold,
+            });
         }
-        if directory.join(files::SETTINGS).exists() {
-            return Err(RepositoryError::Exists(directory.to_owned()));
+        if place.read(SETTINGS)?.is_some() {
+            return Err(RepositoryError::Exists(place.to_string()));
         }
-        for made in ["metadata", "packages"] {
-            files::make_directory(&directory.join(made), 0o755)?;
+        if place.as_directory().is_none() && keys.join(codes::TICKETS).exists() {
+            // Keys of another market: mixed up, nobody could tell them apart.
+            return Err(RepositoryError::Exists(keys.display().to_string()));
         }
-        files::make_directory(&directory.join("keys"), 0o700)?;
+        place.prepare()?;
+        place::make(keys, 0o700)?;
         let mut market = Self {
-            directory: directory.to_owned(),
-            keys: KeyRing::load(directory, None)?,
+            keys: KeyRing::load(keys, &[])?,
+            place,
             settings,
         };
-        let _lock = market.lock()?;
+        let _lock = market.place.lock()?;
         let mut roles = BTreeMap::new();
         let mut known = BTreeMap::new();
         for role in Role::ALL {
             let (count, threshold) = if role == Role::Root {
-                (keys, threshold)
+                (count, threshold)
             } else {
                 (1, 1)
             };
@@ -221,42 +265,67 @@ impl Repository {
             keys: known,
             roles,
         };
-        market.write_root(&root, None)?;
+        let taken = || RepositoryError::Exists(market.place.to_string());
+        if market.place.as_directory().is_some() {
+            // Somebody began to make one, and did not come to its end: nobody knows its keys yet.
+            market.place.remove("metadata/1.root.json");
+            market.place.remove("metadata/timestamp.json");
+        }
+        match market.write_root(&root, None) {
+            Err(RepositoryError::Overtaken) => return Err(taken()),
+            other => other?,
+        }
         market.make_ticket_key()?;
         market.bring_up(now, true)?;
         // Last: a market is one when this is there.
         let text =
             serde_json::to_vec_pretty(&market.settings).map_err(|error| market.json(error))?;
-        files::write(&market.directory.join(files::SETTINGS), &text, 0o644)?;
+        if !market.place.put(SETTINGS, &text, Put::New)? {
+            return Err(RepositoryError::Exists(market.place.to_string()));
+        }
         Ok(market)
     }
 
-    /// Opens a market. Private keys are looked for in its own `keys` and in `more`, where keys of the root
-    /// may be that are kept elsewhere.
+    /// Opens a market in a directory. Private keys are looked for in its own `keys` and in `more`, where keys
+    /// of the root may be that are kept elsewhere.
     ///
     /// # Errors
     /// [`RepositoryError`].
     pub fn open(directory: &Path, more: Option<&Path>) -> Result<Self, RepositoryError> {
-        let path = directory.join(files::SETTINGS);
-        let Some(bytes) = files::read(&path)? else {
-            return Err(RepositoryError::NotThere(directory.to_owned()));
+        let more: Vec<PathBuf> = more.into_iter().map(Path::to_owned).collect();
+        Self::open_at(Place::directory(directory), &directory.join("keys"), &more)
+    }
+
+    /// Opens a market. Private keys are looked for in `keys`, where new ones are put, and in `more`.
+    ///
+    /// # Errors
+    /// [`RepositoryError`].
+    pub fn open_at(place: Place, keys: &Path, more: &[PathBuf]) -> Result<Self, RepositoryError> {
+        let Some(found) = place.read(SETTINGS)? else {
+            return Err(RepositoryError::NotThere(place.to_string()));
         };
         let settings =
-            serde_json::from_slice(&bytes).map_err(|error| RepositoryError::Damaged {
-                path,
+            serde_json::from_slice(&found.bytes).map_err(|error| RepositoryError::Damaged {
+                what: format!("{place}/{SETTINGS}"),
                 reason: error.to_string(),
             })?;
         Ok(Self {
-            directory: directory.to_owned(),
+            keys: KeyRing::load(keys, more)?,
+            place,
             settings,
-            keys: KeyRing::load(directory, more)?,
         })
+    }
+
+    /// The same with the keys that lie with it now.
+    pub(crate) fn reopen(&self) -> Result<Self, RepositoryError> {
+        let (own, more) = self.keys.places();
+        Self::open_at(self.place.clone(), own, more)
     }
 
     /// Where the market is.
     #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The public keys of the root: what `--trust` takes.
@@ -273,7 +342,7 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError`].
     pub fn root(&self) -> Result<Vec<u8>, RepositoryError> {
-        self.must_read("root.json")
+        Ok(self.must_read("root.json")?.bytes)
     }
 
     /// The version of the timestamp, which is that of the whole catalogue; it grows with every change.
@@ -325,8 +394,8 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError`].
     pub fn refresh(&mut self, now: Timestamp) -> Result<bool, RepositoryError> {
-        let _lock = self.lock()?;
-        self.bring_up(now, false)
+        let _lock = self.place.lock()?;
+        self.again(|market| market.bring_up(now, false))
     }
 
     /// How long it is until [`refresh`](Self::refresh) has something to do.
@@ -353,16 +422,19 @@ impl Repository {
         crate::document::Head::new(role, version, self.settings.expires(role, now))
     }
 
-    fn metadata(&self, file: &str) -> PathBuf {
-        self.directory.join("metadata").join(file)
-    }
-
-    fn lock(&self) -> Result<files::Lock, RepositoryError> {
-        files::Lock::take(&self.directory.join("market.lock"))
-    }
-
+    /// The newest root: the last that follows the one before, as clients find it. `root.json` may be behind
+    /// when an exchange of keys was cut off.
     fn current_root(&self) -> Result<Root, RepositoryError> {
-        self.read_document("root.json")
+        let mut root: Root = self.read_document("root.json")?;
+        loop {
+            let file = format!("{}.root.json", root.head.version + 1);
+            let Some(found) = self.place.read(&metadata(&file))? else {
+                return Ok(root);
+            };
+            root = Unverified::<Root>::read(&file, &found.bytes)
+                .map_err(RepositoryError::Unsound)?
+                .document;
+        }
     }
 
     /// What is in force, read from the timestamp on.
@@ -371,13 +443,16 @@ impl Repository {
         let mut current = Current {
             root,
             timestamp: None,
+            timestamp_state: State::Absent,
             snapshot: None,
             targets: None,
         };
-        if !self.metadata("timestamp.json").exists() {
+        let Some(found) = self.place.read(&metadata("timestamp.json"))? else {
             return Ok(current);
-        }
-        let timestamp: TimestampDocument = self.read_document("timestamp.json")?;
+        };
+        let timestamp = Unverified::<TimestampDocument>::read("timestamp.json", &found.bytes)
+            .map_err(RepositoryError::Unsound)?
+            .document;
         if let Some(meta) = timestamp.meta.get("snapshot.json") {
             let snapshot: Snapshot =
                 self.read_document(&format!("{}.snapshot.json", meta.version))?;
@@ -388,6 +463,7 @@ impl Repository {
             current.snapshot = Some(snapshot);
         }
         current.timestamp = Some(timestamp);
+        current.timestamp_state = found.state;
         Ok(current)
     }
 
@@ -400,12 +476,14 @@ impl Repository {
         self.read_document(&format!("{}.{fskey}.json", meta.version))
     }
 
-    fn must_read(&self, file: &str) -> Result<Vec<u8>, RepositoryError> {
-        let path = self.metadata(file);
-        files::read(&path)?.ok_or_else(|| RepositoryError::Damaged {
-            path,
-            reason: "it is not there".to_owned(),
-        })
+    fn must_read(&self, file: &str) -> Result<Found, RepositoryError> {
+        let path = metadata(file);
+        self.place
+            .read(&path)?
+            .ok_or_else(|| RepositoryError::Damaged {
+                what: format!("{}/{path}", self.place),
+                reason: "it is not there".to_owned(),
+            })
     }
 
     fn read_document<T: Document>(&self, file: &str) -> Result<T, RepositoryError> {
@@ -413,16 +491,41 @@ impl Repository {
     }
 
     fn read_signed<T: Document>(&self, file: &str) -> Result<Unverified<T>, RepositoryError> {
-        let bytes = self.must_read(file)?;
-        Unverified::read(file, &bytes).map_err(RepositoryError::Unsound)
+        let found = self.must_read(file)?;
+        Unverified::read(file, &found.bytes).map_err(RepositoryError::Unsound)
+    }
+
+    /// Does a change, over again when somebody else was faster.
+    fn again<T>(
+        &mut self,
+        mut change: impl FnMut(&mut Self) -> Result<T, RepositoryError>,
+    ) -> Result<T, RepositoryError> {
+        for attempt in 1..ATTEMPTS {
+            match change(self) {
+                Err(RepositoryError::Overtaken) => {
+                    // Not all at the same moment again.
+                    let [random] = codes::random::<1>()?;
+                    let longest = 100 * u64::from(attempt);
+                    thread::sleep(Duration::from_millis(longest * u64::from(random) / 255));
+                }
+                // Keys may have been exchanged since they were read.
+                Err(RepositoryError::KeyMissing { .. }) if self.keys.reload()? => {}
+                other => return other,
+            }
+        }
+        change(self)
     }
 
     fn json(&self, error: serde_json::Error) -> RepositoryError {
         RepositoryError::Damaged {
-            path: self.directory.clone(),
+            what: self.place.to_string(),
             reason: error.to_string(),
         }
     }
+}
+
+fn metadata(file: &str) -> String {
+    format!("metadata/{file}")
 }
 
 fn signers(root: &Root, role: Role) -> Signers {

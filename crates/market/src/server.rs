@@ -8,7 +8,6 @@ mod listen;
 mod packages;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use axum::routing::get;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::place::Place;
 use crate::release::Offer;
 use crate::repository::{Repository, RepositoryError, Ticket};
 
@@ -65,7 +65,8 @@ type Catalogue = BTreeMap<String, Vec<Offer>>;
 pub struct Served(Arc<Inner>);
 
 struct Inner {
-    directory: PathBuf,
+    /// To read from; whoever signs opens it anew, for keys may have been exchanged.
+    market: Repository,
     settings: ServerSettings,
     tickets: Ticket,
     downloads: Arc<Semaphore>,
@@ -73,14 +74,14 @@ struct Inner {
 }
 
 impl Served {
-    /// Serves what lies in a market's directory, also what is published while it is served.
+    /// Serves a market, also what is published while it is served.
     ///
     /// # Errors
-    /// When the directory is no market.
-    pub fn new(market: &Repository, settings: ServerSettings) -> Result<Self, RepositoryError> {
+    /// When what makes tickets does not lie with its keys.
+    pub fn new(market: Repository, settings: ServerSettings) -> Result<Self, RepositoryError> {
         Ok(Self(Arc::new(Inner {
-            directory: market.directory().to_owned(),
             tickets: market.tickets()?,
+            market,
             downloads: Arc::new(Semaphore::new(settings.downloads)),
             settings,
             catalogue: Mutex::new(None),
@@ -100,10 +101,10 @@ impl Served {
     /// Signs anew what ends soon, now and every minute. Never returns.
     pub async fn keep_fresh(&self) {
         loop {
-            let directory = self.0.directory.clone();
+            let served = self.clone();
             let refreshed = tokio::task::spawn_blocking(move || {
                 let now = Timestamp::now();
-                let mut market = Repository::open(&directory, None)?;
+                let mut market = served.0.market.reopen()?;
                 let signed = market.refresh(now)?;
                 Ok::<_, RepositoryError>((
                     signed,
@@ -134,15 +135,15 @@ impl Served {
         }
     }
 
-    fn open(&self) -> Result<Repository, RepositoryError> {
-        Repository::open(&self.0.directory, None)
+    fn place(&self) -> &Place {
+        self.0.market.place()
     }
 
     /// What is published now.
     async fn catalogue(&self) -> Result<Arc<Catalogue>, Failed> {
         let served = self.clone();
         blocking(move || {
-            let market = served.open()?;
+            let market = &served.0.market;
             let version = market.version()?;
             let known = |slot: &Option<(u64, Arc<Catalogue>)>| {
                 slot.as_ref()
@@ -165,7 +166,7 @@ impl Served {
 impl std::fmt::Debug for Served {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Served")
-            .field("directory", &self.0.directory)
+            .field("place", self.place())
             .finish_non_exhaustive()
     }
 }
@@ -205,16 +206,17 @@ async fn metadata(State(served): State<Served>, Path(file): Path<String>) -> Res
     if !named || file.starts_with('.') {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let path = served.0.directory.join("metadata").join(&file);
-    match tokio::fs::read(&path).await {
-        Ok(bytes) => {
+    let path = format!("metadata/{file}");
+    let reading = served.clone();
+    match blocking(move || reading.place().read(&path)).await {
+        Ok(Some(found)) => {
             let numbered = file.starts_with(|first: char| first.is_ascii_digit());
             let kept = if numbered {
                 "public, max-age=31536000, immutable"
             } else {
                 "no-cache"
             };
-            let mut answer = bytes.into_response();
+            let mut answer = found.bytes.into_response();
             let headers = answer.headers_mut();
             headers.insert(
                 header::CONTENT_TYPE,
@@ -223,12 +225,7 @@ async fn metadata(State(served): State<Served>, Path(file): Path<String>) -> Res
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
             answer
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            StatusCode::NOT_FOUND.into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, path = %path.display(), "A document cannot be read");
-            Failed.into_response()
-        }
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(failed) => failed.into_response(),
     }
 }

@@ -173,16 +173,11 @@ impl Objects {
         options: &S3Options,
         cache: impl Into<PathBuf>,
     ) -> Result<Self, ObjectError> {
-        let (bucket, prefix) = match url.address() {
+        let store = match url.address() {
             address::Address::Directory(path) => return Self::local(path),
-            address::Address::S3 { bucket, prefix } => (bucket, prefix),
-        };
-        let store = options
-            .open(bucket, prefix)
-            .map_err(|source| ObjectError::Options {
-                address: url.to_string(),
-                source,
-            })?;
+            address::Address::S3 { bucket, prefix } => options.open(bucket, prefix),
+        }
+        .map_err(|source| url.unusable(source))?;
         Ok(Self {
             place: Place::Remote(Remote::new(store.clone(), cache.into())?),
             store,

@@ -1,22 +1,27 @@
 //! Changes of a catalogue. Each ends with a new timestamp.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{Current, Repository, RepositoryError, files, having, offers_of, role_keys, signers};
+use super::{
+    Current, Repository, RepositoryError, having, metadata, offers_of, role_keys, signers,
+};
 use crate::document::{
     Delegation, Delegations, Document, Hashes, Meta, Role, Root, Signers, Snapshot, Target,
     Targets, TimestampDocument, Unverified, is_plugin_name, sign,
 };
 use crate::hex::Sha256;
 use crate::keys::{Key, PublicKey};
+use crate::place::{Put, hash};
 use crate::release::{Offer, Release};
 
 /// Versions of a document that are kept for clients which just read an older timestamp.
 const KEPT: u64 = 8;
+
+/// Numbers that are tried for a document when others were left behind under the next ones.
+const NUMBERS: u64 = 100;
 
 /// A package that is in the catalogue now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,39 +53,50 @@ impl Repository {
         release: Release,
         now: Timestamp,
     ) -> Result<Published, RepositoryError> {
-        let (fskey, version) = (release.fskey.clone(), release.version.clone());
-        let fit = is_plugin_name(&fskey) && semver::Version::parse(&version).is_ok();
+        let (fskey, version) = (&release.fskey, &release.version);
+        let fit = is_plugin_name(fskey) && semver::Version::parse(version).is_ok();
         if !fit {
             return Err(RepositoryError::Unfit(format!("{fskey} {version}")));
         }
-        let _lock = self.lock()?;
+        let found = hash(package)?;
+        let _lock = self.place.lock()?;
+        self.again(|market| market.publish_once(package, found, &release, now))
+    }
+
+    fn publish_once(
+        &mut self,
+        package: &Path,
+        (sha256, length): (Sha256, u64),
+        release: &Release,
+        now: Timestamp,
+    ) -> Result<Published, RepositoryError> {
+        let (fskey, version) = (&release.fskey, &release.version);
         let current = self.current()?;
-        let mut document = self.plugin_or_new(&current, &fskey, now)?;
-        let directory = self.directory.join("packages").join(&fskey);
-        let file = format!("{version}.zip");
-        let (sha256, length) =
-            files::take_in(package, &directory, |hash| format!("{hash}.{file}"))?;
-        let path = format!("{fskey}/{file}");
+        let mut document = self.plugin_or_new(&current, fskey, now)?;
+        let path = format!("{fskey}/{version}.zip");
         if let Some(before) = document.targets.get(&path)
             && before.hashes.sha256 != sha256
         {
-            // Nothing names the new bytes.
-            let _ = fs::remove_file(directory.join(format!("{sha256}.{file}")));
-            return Err(RepositoryError::VersionTaken { fskey, version });
+            return Err(RepositoryError::VersionTaken {
+                fskey: fskey.clone(),
+                version: version.clone(),
+            });
         }
+        let file = format!("packages/{fskey}/{sha256}.{version}.zip");
+        self.place.put_file(&file, package, (sha256, length))?;
         let target = Target {
             length,
             hashes: Hashes { sha256 },
-            custom: Some(release),
+            custom: Some(release.clone()),
         };
         let new = document.targets.insert(path, target.clone()).as_ref() != Some(&target);
         if new {
-            self.put_plugin(&current, &fskey, document.clone(), now)?;
+            self.put_plugin(&current, fskey, document.clone(), now)?;
         }
         let offer = offers_of(document)
             .into_iter()
             .find(|offer| offer.sha256 == sha256)
-            .ok_or(RepositoryError::Unknown(fskey))?;
+            .ok_or_else(|| RepositoryError::Unknown(fskey.clone()))?;
         Ok(Published { offer, new })
     }
 
@@ -95,7 +111,17 @@ impl Repository {
         yanked: bool,
         now: Timestamp,
     ) -> Result<(), RepositoryError> {
-        let _lock = self.lock()?;
+        let _lock = self.place.lock()?;
+        self.again(|market| market.yank_once(fskey, version, yanked, now))
+    }
+
+    fn yank_once(
+        &mut self,
+        fskey: &str,
+        version: &str,
+        yanked: bool,
+        now: Timestamp,
+    ) -> Result<(), RepositoryError> {
         let current = self.current()?;
         let unknown = || RepositoryError::Unknown(format!("{fskey} {version}"));
         let mut document = self.plugin_document(&current, fskey)?;
@@ -117,7 +143,19 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::KeyMissing`] when keys of the root are elsewhere.
     pub fn rotate(&mut self, role: Role, now: Timestamp) -> Result<Rotated, RepositoryError> {
-        let _lock = self.lock()?;
+        let _lock = self.place.lock()?;
+        let (rotated, before) = self.again(|market| market.write_rotated(role, now))?;
+        self.again(|market| market.bring_up(now, true))?;
+        self.retire(role, &before)?;
+        Ok(rotated)
+    }
+
+    /// Writes a root with new keys of a role. Gives the keys of before, too.
+    fn write_rotated(
+        &mut self,
+        role: Role,
+        now: Timestamp,
+    ) -> Result<(Rotated, Vec<PublicKey>), RepositoryError> {
         let old = self.current_root()?;
         // Before keys are made that nothing would name.
         having(&self.keys, Role::Root.as_str(), &signers(&old, Role::Root))?;
@@ -142,13 +180,17 @@ impl Repository {
             .flat_map(|keys| keys.keyids.clone())
             .collect();
         root.keys.retain(|id, _| used.contains(id));
-        self.write_root(&root, Some(&old))?;
-        self.bring_up(now, true)?;
-        self.retire(role, &before.keys)?;
-        Ok(Rotated {
+        if let Err(error) = self.write_root(&root, Some(&old)) {
+            if matches!(error, RepositoryError::Overtaken) {
+                self.unmake_keys(role, &made);
+            }
+            return Err(error);
+        }
+        let rotated = Rotated {
             root: root.head.version,
             keys: made,
-        })
+        };
+        Ok((rotated, before.keys))
     }
 
     /// Writes a root, signed by the keys that both it and the one before ask for.
@@ -170,8 +212,17 @@ impl Repository {
         }
         let bytes = sign(root, keys).map_err(|error| self.json(error))?;
         let numbered = format!("{}.root.json", root.head.version);
-        files::write(&self.metadata(&numbered), &bytes, 0o644)?;
-        files::write(&self.metadata("root.json"), &bytes, 0o644)
+        if !self.place.put(&metadata(&numbered), &bytes, Put::New)? {
+            return Err(RepositoryError::Overtaken);
+        }
+        self.name_root(&bytes)
+    }
+
+    /// Lets `root.json` be this root.
+    fn name_root(&self, bytes: &[u8]) -> Result<(), RepositoryError> {
+        self.place
+            .put(&metadata("root.json"), bytes, Put::Any)
+            .map(drop)
     }
 
     /// Signs anew what needs it; with `force`, at least the timestamp. Gives whether anything was signed.
@@ -181,6 +232,11 @@ impl Repository {
         force: bool,
     ) -> Result<bool, RepositoryError> {
         let mut current = self.current()?;
+        let newest = self.must_read(&format!("{}.root.json", current.root.head.version))?;
+        if self.root()? != newest.bytes {
+            // An exchange of keys that was cut off.
+            self.name_root(&newest.bytes)?;
+        }
         let root_is_late = self
             .settings
             .is_late(Role::Root, current.root.head.expires, now);
@@ -225,7 +281,7 @@ impl Repository {
             if stale {
                 let mut document = read.document;
                 document.head = self.head(Role::Targets, version + 1, now);
-                self.put(&name, &document, &targets_signers, &mut meta)?;
+                self.put(&name, &mut document, &targets_signers, &mut meta)?;
                 changed = true;
             }
         }
@@ -241,7 +297,7 @@ impl Repository {
         if stale {
             targets.head = self.head(Role::Targets, version + 1, now);
             delegate_to(&mut targets, &targets_signers);
-            self.put("targets", &targets, &targets_signers, &mut meta)?;
+            self.put("targets", &mut targets, &targets_signers, &mut meta)?;
             changed = true;
         }
         self.close(&current, meta, changed, force, now)
@@ -268,12 +324,11 @@ impl Repository {
         }
         let mut named = BTreeMap::new();
         let version = if changed || before.is_none() {
-            let snapshot = Snapshot {
+            let mut snapshot = Snapshot {
                 head: self.head(Role::Snapshot, version + 1, now),
                 meta,
             };
-            self.put("snapshot", &snapshot, &snapshot_signers, &mut named)?;
-            version + 1
+            self.put("snapshot", &mut snapshot, &snapshot_signers, &mut named)?
         } else {
             if let Some(timestamp) = &current.timestamp {
                 named.clone_from(&timestamp.meta);
@@ -301,7 +356,11 @@ impl Repository {
         };
         let keys = having(&self.keys, Role::Timestamp.as_str(), &timestamp_signers)?;
         let bytes = sign(&timestamp, keys).map_err(|error| self.json(error))?;
-        files::write(&self.metadata("timestamp.json"), &bytes, 0o644)?;
+        let path = metadata("timestamp.json");
+        let over = Put::Over(&current.timestamp_state);
+        if !self.place.put(&path, &bytes, over)? {
+            return Err(RepositoryError::Overtaken);
+        }
         if changed {
             self.prune("snapshot", version);
         }
@@ -322,7 +381,7 @@ impl Repository {
             .as_ref()
             .map_or_else(BTreeMap::new, |snapshot| snapshot.meta.clone());
         document.head = self.head(Role::Targets, document.head.version + 1, now);
-        self.put(fskey, &document, &signers, &mut meta)?;
+        let version = self.put(fskey, &mut document, &signers, &mut meta)?;
         let mut targets = current.targets.clone().unwrap_or_else(|| Targets {
             head: self.head(Role::Targets, 0, now),
             targets: BTreeMap::new(),
@@ -339,38 +398,41 @@ impl Repository {
             roles.sort_by(|one, other| one.name.cmp(&other.name));
             delegate_to(&mut targets, &signers);
             targets.head = self.head(Role::Targets, targets.head.version + 1, now);
-            self.put("targets", &targets, &signers, &mut meta)?;
+            self.put("targets", &mut targets, &signers, &mut meta)?;
         }
         self.close(current, meta, true, true, now)?;
-        self.prune(fskey, document.head.version);
+        self.prune(fskey, version);
         self.prune("targets", targets.head.version);
         Ok(())
     }
 
-    /// Writes a document under its version, and what names it.
+    /// Writes a document under its version, or the next one that is free, and what names it. Gives the version.
     fn put<T: Document>(
         &self,
         name: &str,
-        document: &T,
+        document: &mut T,
         signers: &Signers,
         meta: &mut BTreeMap<String, Meta>,
-    ) -> Result<(), RepositoryError> {
+    ) -> Result<u64, RepositoryError> {
         let keys = having(&self.keys, T::TYPE.as_str(), signers)?;
-        let bytes = sign(document, keys).map_err(|error| self.json(error))?;
-        let version = document.head().version;
-        let file = format!("{version}.{name}.json");
-        files::write(&self.metadata(&file), &bytes, 0o644)?;
-        meta.insert(
-            format!("{name}.json"),
-            Meta {
-                version,
-                length: Some(bytes.len() as u64),
-                hashes: Some(Hashes {
-                    sha256: Sha256::of(&bytes),
-                }),
-            },
-        );
-        Ok(())
+        for _ in 0..NUMBERS {
+            let version = document.head().version;
+            let bytes = sign(document, keys.iter().copied()).map_err(|error| self.json(error))?;
+            let path = metadata(&format!("{version}.{name}.json"));
+            if self.place.put(&path, &bytes, Put::New)? {
+                let named = Meta {
+                    version,
+                    length: Some(bytes.len() as u64),
+                    hashes: Some(Hashes {
+                        sha256: Sha256::of(&bytes),
+                    }),
+                };
+                meta.insert(format!("{name}.json"), named);
+                return Ok(version);
+            }
+            document.head_mut().version = version + 1;
+        }
+        Err(RepositoryError::Overtaken)
     }
 
     fn plugin_or_new(
@@ -391,15 +453,19 @@ impl Repository {
 
     /// Removes versions that nobody reads any more. That it fails is no harm.
     fn prune(&self, name: &str, current: u64) {
-        let Some(mut version) = current.checked_sub(KEPT) else {
+        let Some(oldest) = current.checked_sub(KEPT).filter(|it| *it > 0) else {
             return;
         };
-        while version > 0 {
-            let old = self.metadata(&format!("{version}.{name}.json"));
-            if fs::remove_file(old).is_err() {
-                break;
+        let Ok(files) = self.place.names("metadata") else {
+            return;
+        };
+        for file in files {
+            let version = file
+                .strip_suffix(&format!(".{name}.json"))
+                .and_then(|number| number.parse::<u64>().ok());
+            if version.is_some_and(|it| it <= oldest) {
+                self.place.remove(&metadata(&file));
             }
-            version -= 1;
         }
     }
 }

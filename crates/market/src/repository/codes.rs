@@ -9,10 +9,19 @@ use jiff::Timestamp;
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use super::{Repository, RepositoryError, files};
+use super::{Repository, RepositoryError};
 use crate::document::is_plugin_name;
 use crate::hex::{self, Sha256};
 use crate::keys::KeyError;
+use crate::place::{Put, State, read_file, write_file};
+
+/// The file of the codes' hashes.
+pub(crate) const CODES: &str = "codes.json";
+
+/// The file with what makes tickets, beside the private keys.
+pub(super) const TICKETS: &str = "tickets";
+
+type Codes = BTreeMap<String, Vec<Sha256>>;
 
 /// Seconds that a ticket is good for.
 const TICKET_SECONDS: i64 = 15 * 60;
@@ -52,7 +61,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError`].
-    pub fn code_issue(&self, fskey: &str) -> Result<String, RepositoryError> {
+    pub fn code_issue(&mut self, fskey: &str) -> Result<String, RepositoryError> {
         // No letters and digits that are taken for each other.
         const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
         if !is_plugin_name(fskey) {
@@ -62,15 +71,15 @@ impl Repository {
             .iter()
             .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
             .collect();
-        let _lock = self.lock()?;
-        let mut codes = self.codes()?;
-        let of_plugin = codes.entry(fskey.to_owned()).or_default();
-        if of_plugin.len() >= CODES_MAX {
-            return Err(RepositoryError::Unfit(fskey.to_owned()));
-        }
-        of_plugin.push(Sha256::of(code.as_bytes()));
-        let text = serde_json::to_vec_pretty(&codes).map_err(|error| self.json(error))?;
-        files::write(&self.directory.join("codes.json"), &text, 0o600)?;
+        let hash = Sha256::of(code.as_bytes());
+        self.change_codes(|codes| {
+            let of_plugin = codes.entry(fskey.to_owned()).or_default();
+            if of_plugin.len() >= CODES_MAX {
+                return Err(RepositoryError::Unfit(fskey.to_owned()));
+            }
+            of_plugin.push(hash);
+            Ok(())
+        })?;
         Ok(code)
     }
 
@@ -78,17 +87,14 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError`].
-    pub fn code_revoke(&self, fskey: &str, code: &str) -> Result<bool, RepositoryError> {
-        let _lock = self.lock()?;
-        let mut codes = self.codes()?;
+    pub fn code_revoke(&mut self, fskey: &str, code: &str) -> Result<bool, RepositoryError> {
         let hash = Sha256::of(code.as_bytes());
-        let of_plugin = codes.entry(fskey.to_owned()).or_default();
-        let before = of_plugin.len();
-        of_plugin.retain(|known| *known != hash);
-        let revoked = of_plugin.len() < before;
-        let text = serde_json::to_vec_pretty(&codes).map_err(|error| self.json(error))?;
-        files::write(&self.directory.join("codes.json"), &text, 0o600)?;
-        Ok(revoked)
+        self.change_codes(|codes| {
+            let of_plugin = codes.entry(fskey.to_owned()).or_default();
+            let before = of_plugin.len();
+            of_plugin.retain(|known| *known != hash);
+            Ok(of_plugin.len() < before)
+        })
     }
 
     /// Whether a code entitles to a plugin's packages.
@@ -100,6 +106,7 @@ impl Repository {
         let hash = Sha256::of(code.as_bytes());
         Ok(self
             .codes()?
+            .0
             .get(fskey)
             .is_some_and(|known| known.contains(&hash)))
     }
@@ -109,13 +116,13 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError`].
     pub fn tickets(&self) -> Result<Ticket, RepositoryError> {
-        let path = self.directory.join("keys/tickets");
-        let text = files::read(&path)?.unwrap_or_default();
+        let path = self.keys.file(TICKETS);
+        let text = read_file(&path)?.unwrap_or_default();
         let key = std::str::from_utf8(&text).ok().and_then(hex::decode);
         match key.filter(|key| key.len() == 32) {
             Some(key) => Ok(Ticket(hmac::Key::new(hmac::HMAC_SHA256, &key))),
             None => Err(RepositoryError::Damaged {
-                path,
+                what: path.display().to_string(),
                 reason: "it is no key".to_owned(),
             }),
         }
@@ -123,22 +130,40 @@ impl Repository {
 
     pub(super) fn make_ticket_key(&self) -> Result<(), RepositoryError> {
         let text = hex::encode(&random::<32>()?);
-        files::write(&self.directory.join("keys/tickets"), text.as_bytes(), 0o600)
+        write_file(&self.keys.file(TICKETS), text.as_bytes(), 0o600)
     }
 
-    fn codes(&self) -> Result<BTreeMap<String, Vec<Sha256>>, RepositoryError> {
-        let path = self.directory.join("codes.json");
-        let Some(bytes) = files::read(&path)? else {
-            return Ok(BTreeMap::new());
-        };
-        serde_json::from_slice(&bytes).map_err(|error| RepositoryError::Damaged {
-            path,
-            reason: error.to_string(),
+    fn change_codes<T>(
+        &mut self,
+        change: impl Fn(&mut Codes) -> Result<T, RepositoryError>,
+    ) -> Result<T, RepositoryError> {
+        let _lock = self.place.lock()?;
+        self.again(|market| {
+            let (mut codes, state) = market.codes()?;
+            let done = change(&mut codes)?;
+            let text = serde_json::to_vec_pretty(&codes).map_err(|error| market.json(error))?;
+            if market.place.put(CODES, &text, Put::Over(&state))? {
+                Ok(done)
+            } else {
+                Err(RepositoryError::Overtaken)
+            }
         })
+    }
+
+    fn codes(&self) -> Result<(Codes, State), RepositoryError> {
+        let Some(found) = self.place.read(CODES)? else {
+            return Ok((Codes::new(), State::Absent));
+        };
+        let codes =
+            serde_json::from_slice(&found.bytes).map_err(|error| RepositoryError::Damaged {
+                what: format!("{}/{CODES}", self.place),
+                reason: error.to_string(),
+            })?;
+        Ok((codes, found.state))
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], RepositoryError> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], RepositoryError> {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)

@@ -1,7 +1,5 @@
 //! Packages: whole, or from where an earlier download broke off.
 
-use std::io::SeekFrom;
-
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,8 +7,6 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
 use super::{Served, blocking};
 use crate::document::is_plugin_name;
@@ -71,27 +67,19 @@ pub(super) async fn package(
         )
             .into_response();
     };
-    let on_disk = served.0.directory.join(&path);
-    let opened = async {
-        let mut file = tokio::fs::File::open(&on_disk).await?;
-        file.seek(SeekFrom::Start(begin)).await?;
-        Ok::<_, std::io::Error>(file)
-    };
-    let file = match opened.await {
-        Ok(file) => file,
+    let bytes = match served.place().stream(&path, begin, size).await {
+        Ok(bytes) => bytes,
         Err(error) => {
-            tracing::error!(%error, path = %on_disk.display(), "A package cannot be read");
+            tracing::error!(%error, place = %served.place(), path, "A package cannot be read");
             return super::Failed.into_response();
         }
     };
     let end = tokio::time::sleep(served.0.settings.download_timeout);
-    let stream = ReaderStream::new(file.take(size - begin))
-        .take_until(end)
-        .map(move |chunk| {
-            // Held as long as bytes go out.
-            let _ = &permit;
-            chunk
-        });
+    let stream = bytes.take_until(end).map(move |chunk| {
+        // Held as long as bytes go out.
+        let _ = &permit;
+        chunk
+    });
     let mut answer = Response::builder()
         .header(header::CONTENT_TYPE, "application/zip")
         .header(header::ACCEPT_RANGES, "bytes")
@@ -127,7 +115,7 @@ pub(super) async fn code_is_good(
     code: &str,
 ) -> Result<bool, super::Failed> {
     let (served, fskey, code) = (served.clone(), fskey.to_owned(), code.to_owned());
-    blocking(move || served.open()?.code_is_good(&fskey, &code)).await
+    blocking(move || served.0.market.code_is_good(&fskey, &code)).await
 }
 
 /// Where to begin: `bytes=N-` goes on there. Other forms of ranges get the whole, as HTTP allows.

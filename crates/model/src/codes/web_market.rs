@@ -61,16 +61,20 @@ super::codes! {
     E_MARKET_INVALID = "E_MARKET_INVALID", 422, Usage,
         en: ["Market not possible", "`{field}` cannot be used: {reason}", "`plugyard market --help` says what is expected"],
         zh: ["插件市场无效", "`{field}` 无法使用：{reason}", "用 `plugyard market --help` 查看要求"];
-    /// A directory that is no market, or something that is not published there.
+    /// A place that is no market, or something that is not published there.
     E_MARKET_NOT_THERE = "E_MARKET_NOT_THERE", 404, NotFound,
-        en: ["Not there", "{reason}", "make a market with `plugyard market init`, or name its directory with `--in`"],
-        zh: ["不存在", "{reason}", "请用 `plugyard market init` 创建市场，或用 `--in` 指定其目录"];
-    /// A directory that is a market already, or a version that is published with other bytes.
+        en: ["Not there", "{reason}", "make a market with `plugyard market init`, or say with `--in` where it is"],
+        zh: ["不存在", "{reason}", "请用 `plugyard market init` 创建市场，或用 `--in` 指定其位置"];
+    /// A place that is a market already, or keys that are another market's.
     E_MARKET_TAKEN = "E_MARKET_TAKEN", 409, Conflict,
-        en: ["Taken", "{reason}", "a version is published once: raise the version"],
-        zh: ["已被占用", "{reason}", "同一版本只能发布一次：请提高版本号"];
-    /// A market's own directory that cannot be used as it is.
+        en: ["Taken", "{reason}", "choose another place with `--in`, and for a bucket other keys with `--keys`"],
+        zh: ["已被占用", "{reason}", "请用 `--in` 选择其他位置；对于存储桶，再用 `--keys` 选择其他密钥目录"];
+    /// A version that is published with other bytes.
+    E_MARKET_VERSION_TAKEN = "E_MARKET_VERSION_TAKEN", 409, Conflict,
+        en: ["Published already", "{reason}", "a version is published once: raise the version"],
+        zh: ["已经发布", "{reason}", "同一版本只能发布一次：请提高版本号"];
+    /// A market of one's own that cannot be used as it is.
     E_MARKET_UNUSABLE = "E_MARKET_UNUSABLE", 500, Failed,
-        en: ["Market not usable", "{reason}", "`plugyard market list` shows the markets; `plugyard web check` tries them again"],
-        zh: ["市场无法使用", "{reason}", "用 `plugyard market list` 查看市场；用 `plugyard web check` 重试"];
+        en: ["Market not usable", "{reason}", "look at what is named there; for a bucket also at `objects.*` in the configuration and the variables `AWS_…`"],
+        zh: ["市场无法使用", "{reason}", "请检查其中提到的内容；对于存储桶，还请检查配置中的 `objects.*` 与 `AWS_…` 环境变量"];
 }

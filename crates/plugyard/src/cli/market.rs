@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use plugyard_store::ObjectsUrl;
 
 use super::Sure;
 
@@ -26,7 +27,7 @@ pub(crate) enum Market {
     /// Ask all markets for newer versions now
     Check,
 
-    /// Make a market of a new directory: keys, and a catalogue without plugins
+    /// Make a market of a new directory or a bucket: keys, and a catalogue without plugins
     Init(InitMarket),
     /// Put a package into a market's catalogue
     Publish(Publish),
@@ -49,9 +50,6 @@ pub(crate) enum Market {
         /// What the keys sign
         #[arg(value_enum)]
         role: KeyRole,
-        /// Directory with further keys of the root
-        #[arg(long, value_name = "DIR")]
-        keys: Option<PathBuf>,
     },
     /// Make an upgrade code for a plugin, shown this once
     Code {
@@ -70,9 +68,12 @@ pub(crate) enum Market {
 /// Where a market is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Place {
-    /// The market's directory
-    #[arg(long = "in", value_name = "DIR", default_value = "market")]
-    pub(crate) directory: PathBuf,
+    /// Where the market is: a directory, or `s3://BUCKET/PREFIX`
+    #[arg(long = "in", value_name = "DIR|S3", default_value = "market")]
+    pub(crate) place: ObjectsUrl,
+    /// Directory with private keys (may be repeated); those of a market in a bucket are in the first [default: `keys` in the market's directory; `market-keys` for a bucket]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: Vec<PathBuf>,
 }
 
 /// `market add`

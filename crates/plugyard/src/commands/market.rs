@@ -1,6 +1,7 @@
 //! `market …`: running a market, and the markets that a server asks.
 
 mod own;
+mod place;
 mod remote;
 
 use plugyard_model::ExitCode;
@@ -21,7 +22,7 @@ pub(super) fn run(command: &Market, context: &Context) -> Result<ExitCode, Failu
             version,
             undo,
         } => own::yank(place, fskey, version, !undo, context),
-        Market::Rotate { place, role, keys } => own::rotate(place, *role, keys.as_deref(), context),
+        Market::Rotate { place, role } => own::rotate(place, *role, context),
         Market::Code {
             place,
             fskey,

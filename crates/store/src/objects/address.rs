@@ -12,6 +12,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, RetryConfig};
 use serde::{Deserialize, Serialize};
 
+use super::ObjectError;
 use crate::SecretText;
 
 /// Somebody waits for the answer: a store that is away is said soon.
@@ -37,6 +38,26 @@ impl ObjectsUrl {
     /// Objects in a directory.
     pub fn directory(path: impl Into<PathBuf>) -> Self {
         Self(Address::Directory(path.into()))
+    }
+
+    /// The part of a bucket that it names, for whoever keeps other things than objects there; `None` for a
+    /// directory. Nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// [`ObjectError::Options`].
+    pub fn bucket(&self, options: &S3Options) -> Result<Option<Arc<dyn ObjectStore>>, ObjectError> {
+        let Address::S3 { bucket, prefix } = &self.0 else {
+            return Ok(None);
+        };
+        let store = options.open(bucket, prefix);
+        store.map(Some).map_err(|source| self.unusable(source))
+    }
+
+    pub(super) fn unusable(&self, source: object_store::Error) -> ObjectError {
+        ObjectError::Options {
+            address: self.to_string(),
+            source,
+        }
     }
 
     /// The directory, when it is one.

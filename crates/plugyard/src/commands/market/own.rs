@@ -7,12 +7,13 @@ use std::path::Path;
 use jiff::Timestamp;
 use plugyard_archive::{Policy, pack_to_file};
 use plugyard_market::server::{self, Served, ServerSettings};
-use plugyard_market::{MarketSettings, PublicKey, Release, Repository, RepositoryError, Role};
+use plugyard_market::{MarketSettings, PublicKey, Release, RepositoryError, Role};
 use plugyard_model::{ExitCode, Lang, Problem, Severity, codes};
 use plugyard_web::package::{KIND, Manifest};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::place::Opened;
 use crate::cli::{InitMarket, KeyRole, Place, Publish, ServeMarket};
 use crate::commands::{Context, asynchronously, check};
 use crate::failure::{Failure, finding_text};
@@ -26,18 +27,21 @@ pub(super) fn init(arguments: &InitMarket, context: &Context) -> Result<ExitCode
         timestamp_seconds: arguments.timestamp_life.as_secs().max(1),
         ..MarketSettings::default()
     };
-    let directory = &arguments.place.directory;
-    let market = Repository::init(directory, settings, Timestamp::now())
+    let opened = Opened::new(&arguments.place, context)?;
+    let market = opened
+        .init(settings)
         .map_err(|error| failed(&error, context))?;
     let keys = market
         .root_keys()
         .map_err(|error| failed(&error, context))?;
+    let (place, directory) = (market.place().to_string(), opened.keys().display());
     let body = json!({
-        "directory": directory,
+        "place": place,
+        "keys": opened.keys(),
         "rootKeys": texts(&keys),
-        "root": directory.join("metadata/root.json"),
+        "root": format!("{place}/metadata/root.json"),
     });
-    context.printer.one(&body, &directory.display().to_string(), || {
+    context.printer.one(&body, &place, || {
         let trust = texts(&keys)
             .iter()
             .map(|key| format!("--trust {key}"))
@@ -45,12 +49,10 @@ pub(super) fn init(arguments: &InitMarket, context: &Context) -> Result<ExitCode
             .join(" ");
         match context.lang {
             Lang::En => format!(
-                "{} is a market now\nclients add it with: plugyard market add URL {trust}\nkeep its directory `keys` safe, and a copy of it elsewhere",
-                directory.display()
+                "{place} is a market now\nclients add it with: plugyard market add URL {trust}\nkeep its keys in `{directory}` safe, and a copy of them elsewhere"
             ),
             Lang::ZhCn => format!(
-                "{} 现在是插件市场\n客户端用以下命令添加：plugyard market add 地址 {trust}\n请妥善保管其中的 `keys` 目录，并在别处留存副本",
-                directory.display()
+                "{place} 现在是插件市场\n客户端用以下命令添加：plugyard market add 地址 {trust}\n请妥善保管 `{directory}` 中的密钥，并在别处留存副本"
             ),
         }
     });
@@ -78,8 +80,8 @@ pub(super) fn publish(arguments: &Publish, context: &Context) -> Result<ExitCode
             .with("first", "");
         return Err(context.problem(&problem));
     };
-    let mut market = Repository::open(&arguments.place.directory, None)
-        .map_err(|error| failed(&error, context))?;
+    let opened = Opened::new(&arguments.place, context)?;
+    let mut market = opened.market(context)?;
     // A directory is packed first; the same bytes on every machine.
     let packed = if arguments.package.is_dir() {
         let file = tempfile::NamedTempFile::new()
@@ -142,7 +144,8 @@ pub(super) fn yank(
     yanked: bool,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let mut market = open(place, None, context)?;
+    let opened = Opened::new(place, context)?;
+    let mut market = opened.market(context)?;
     market
         .yank(fskey, version, yanked, Timestamp::now())
         .map_err(|error| failed(&error, context))?;
@@ -161,10 +164,10 @@ pub(super) fn yank(
 pub(super) fn rotate(
     place: &Place,
     role: KeyRole,
-    keys: Option<&Path>,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let mut market = open(place, keys, context)?;
+    let opened = Opened::new(place, context)?;
+    let mut market = opened.market(context)?;
     let role = match role {
         KeyRole::Root => Role::Root,
         KeyRole::Targets => Role::Targets,
@@ -200,7 +203,8 @@ pub(super) fn code(
     revoke: bool,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let market = open(place, None, context)?;
+    let opened = Opened::new(place, context)?;
+    let mut market = opened.market(context)?;
     if !revoke {
         let code = market
             .code_issue(fskey)
@@ -234,7 +238,8 @@ pub(super) fn code(
 }
 
 pub(super) fn serve(arguments: &ServeMarket, context: &Context) -> Result<ExitCode, Failure> {
-    let market = open(&arguments.place, None, context)?;
+    let opened = Opened::new(&arguments.place, context)?;
+    let market = opened.market(context)?;
     // A log that cannot be set up says nothing; the market works without.
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -259,7 +264,7 @@ pub(super) fn serve(arguments: &ServeMarket, context: &Context) -> Result<ExitCo
             .unwrap_or_else(|| format!("http://{address}"));
         let settings = ServerSettings::new(url);
         let served =
-            Served::new(&market, settings.clone()).map_err(|error| failed(&error, context))?;
+            Served::new(market, settings.clone()).map_err(|error| failed(&error, context))?;
         line(&format!("market at {}/market", settings.public_url));
         let (Ok(mut term), Ok(mut int)) = (
             signal(SignalKind::terminate()),
@@ -281,19 +286,16 @@ pub(super) fn serve(arguments: &ServeMarket, context: &Context) -> Result<ExitCo
     })
 }
 
-fn open(place: &Place, keys: Option<&Path>, context: &Context) -> Result<Repository, Failure> {
-    Repository::open(&place.directory, keys).map_err(|error| failed(&error, context))
-}
-
 fn texts(keys: &[PublicKey]) -> Vec<String> {
     keys.iter().map(ToString::to_string).collect()
 }
 
 /// A market's own trouble, with its cause.
-fn failed(error: &RepositoryError, context: &Context) -> Failure {
+pub(super) fn failed(error: &RepositoryError, context: &Context) -> Failure {
     let code = match error {
         RepositoryError::NotThere(_) | RepositoryError::Unknown(_) => codes::E_MARKET_NOT_THERE,
-        RepositoryError::Exists(_) | RepositoryError::VersionTaken { .. } => codes::E_MARKET_TAKEN,
+        RepositoryError::Exists(_) => codes::E_MARKET_TAKEN,
+        RepositoryError::VersionTaken { .. } => codes::E_MARKET_VERSION_TAKEN,
         _ => codes::E_MARKET_UNUSABLE,
     };
     let mut reason = error.to_string();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bucket;
 mod support;
 
 use jiff::{SignedDuration, Timestamp};
@@ -362,7 +363,7 @@ fn a_change_that_was_cut_off_is_done_over() {
 
 #[test]
 fn codes_and_tickets_are_good_for_what_they_were_made_for() {
-    let market = Market::new();
+    let mut market = Market::new();
     let code = market.repository.code_issue("A").unwrap();
     assert!(code.len() <= 32 && code.bytes().all(|it| it.is_ascii_alphanumeric()));
     assert!(market.repository.code_is_good("A", &code).unwrap());
