@@ -11,9 +11,11 @@
 mod ask;
 mod check;
 mod decide;
+mod download;
 mod schedule;
 pub(crate) mod schema;
 pub(crate) mod settings;
+mod standalone;
 pub(crate) mod store;
 mod take;
 mod transport;
@@ -37,13 +39,15 @@ use store::{NewMarket, Protocol};
 use transport::{Way, problem};
 
 pub(crate) use check::upgrades;
-pub(crate) use take::Wish;
+pub(crate) use take::{Taken, Wanted, Wish};
 
 /// What belongs to the markets of one host.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     /// One check at a time: a second one would only ask the same.
     checking: Mutex<()>,
+    /// Packages that are loaded, or were in part.
+    parts: download::Parts,
     /// Wakes the schedule.
     changed: Notify,
     closing: CancellationToken,

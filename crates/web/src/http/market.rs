@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use plugyard_http::{ApiResult, Caller, Json, Path, Unhurried};
+use plugyard_http::{ApiResult, Caller, Json, Path, Principal, Unhurried};
 use plugyard_model::rights::Right;
 use plugyard_model::{Problem, codes};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::Entry;
 use crate::host::Web;
 use crate::market::store::{self, Protocol};
-use crate::market::{Adding, Wish, settings, upgrades};
+use crate::market::{Adding, Taken, Wanted, Wish, settings, upgrades};
 
 pub(super) const RIGHTS: &[Entry] = &[
     (Method::GET, "/v1/web/markets", Right::PluginRead),
@@ -90,6 +90,32 @@ struct WebMarketTrust {
 struct WebMarketChoice {
     /// The market; else the one the plugin came from, or the first that has it.
     market: Option<String>,
+    /// Whether it is an application that is deployed on its own. Signed markets say so themselves, and so
+    /// do those of the third generation of Fresns.
+    #[serde(default)]
+    standalone: bool,
+}
+
+/// Answers with the change that was begun, or with what the operator is to deploy.
+async fn take(
+    web: &Web,
+    who: &Principal,
+    fskey: &str,
+    choice: &WebMarketChoice,
+    wish: Wish,
+) -> ApiResult<Response> {
+    let wanted = Wanted {
+        fskey,
+        market: choice.market.as_deref(),
+        standalone: choice.standalone,
+        wish,
+    };
+    let taken = web.market_take(who, wanted).await?;
+    let status = match taken {
+        Taken::Begun(_) => StatusCode::ACCEPTED,
+        Taken::Handed(_) => StatusCode::OK,
+    };
+    Ok((status, Json(taken.document())).into_response())
 }
 
 /// The markets, in the order they are asked in, with the highest versions seen of their documents
@@ -221,6 +247,7 @@ async fn upgrade_all(
     params(("fskey" = String, Path, description = "The plugin")), request_body = WebMarketChoice,
     responses(
         (status = 202, description = "The operation that does it", body = serde_json::Value),
+        (status = 200, description = "An application that is deployed on its own: nothing is installed, `archive` says where it is", body = serde_json::Value),
         (status = 409, description = "There is nothing newer, or its requirements are not met"),
     ),
 )]
@@ -231,9 +258,7 @@ async fn upgrade(
     Path(fskey): Path<String>,
     Json(choice): Json<WebMarketChoice>,
 ) -> ApiResult<Response> {
-    let market = choice.market.as_deref();
-    let begun = web.market_take(&who, &fskey, market, Wish::Newer).await?;
-    Ok((StatusCode::ACCEPTED, Json(begun.document())).into_response())
+    take(&web, &who, &fskey, &choice, Wish::Newer).await
 }
 
 /// Install a plugin from a market
@@ -242,6 +267,7 @@ async fn upgrade(
     params(("fskey" = String, Path, description = "The plugin")), request_body = WebMarketChoice,
     responses(
         (status = 202, description = "The operation that does it", body = serde_json::Value),
+        (status = 200, description = "An application that is deployed on its own: nothing is installed, `archive` says where it is", body = serde_json::Value),
         (status = 404, description = "No market has it"),
     ),
 )]
@@ -252,7 +278,5 @@ async fn download(
     Path(fskey): Path<String>,
     Json(choice): Json<WebMarketChoice>,
 ) -> ApiResult<Response> {
-    let market = choice.market.as_deref();
-    let begun = web.market_take(&who, &fskey, market, Wish::Have).await?;
-    Ok((StatusCode::ACCEPTED, Json(begun.document())).into_response())
+    take(&web, &who, &fskey, &choice, Wish::Have).await
 }

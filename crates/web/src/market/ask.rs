@@ -7,12 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use plugyard_market::{Catalogue, Channel, Offer, Refusal, Release, client, legacy, newest};
-use plugyard_model::Problem;
+use plugyard_model::{Problem, codes};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use semver::Version;
 
 use super::decide::Answer;
 use super::settings;
+use super::standalone::About;
 use super::store::{Market, Protocol};
 use super::transport::{Way, problem};
 use crate::site::Site;
@@ -40,6 +41,17 @@ pub(super) struct Found {
     pub(super) code: Option<String>,
     /// The code to send for this one.
     pub(super) send_code: bool,
+    /// What the market says of it, when it is an application that is deployed on its own.
+    pub(super) standalone: Option<About>,
+}
+
+/// What is here of a plugin that is looked for, deleted or not.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Here<'a> {
+    pub(super) version: Option<&'a str>,
+    pub(super) code: Option<&'a str>,
+    /// It is an application that is deployed on its own, or is said to be one.
+    pub(super) standalone: bool,
 }
 
 /// What is installed of plugins, by fskey.
@@ -126,27 +138,31 @@ async fn legacy_versions(
 }
 
 /// Finds the package to take: the newest for this site. `None` when the market does not know the plugin.
-/// `row` is what is here of it, deleted or not: its version and its upgrade code.
 pub(super) async fn find(
     market: &mut Market,
     way: &Way,
     fskey: &str,
-    row: Option<(&str, Option<&str>)>,
+    here: Here<'_>,
     channel: Channel,
 ) -> Result<Option<Found>, Problem> {
     let name = market.name.clone();
     let found = match market.protocol {
-        Protocol::Own => own_package(market, way, fskey, row, channel).await,
-        Protocol::Fresns(generation) => legacy_package(way, generation, fskey, row).await,
+        Protocol::Own => own_package(market, way, fskey, here, channel).await,
+        Protocol::Fresns(generation) => legacy_package(way, generation, fskey, here).await,
     };
-    found.map_err(|refusal| problem(&name, &refusal))
+    found.map_err(|refusal| match refusal {
+        Refusal::NotEntitled { .. } => Problem::new(codes::E_UPGRADE_CODE)
+            .with("market", &name)
+            .with("fskey", fskey),
+        other => problem(&name, &other),
+    })
 }
 
 async fn own_package(
     market: &mut Market,
     way: &Way,
     fskey: &str,
-    row: Option<(&str, Option<&str>)>,
+    here: Here<'_>,
     channel: Channel,
 ) -> Result<Option<Found>, Refusal> {
     let now = Timestamp::now();
@@ -154,7 +170,7 @@ async fn own_package(
     let Some(offers) = client::offers(&catalogue, way, fskey, now).await? else {
         return Ok(None);
     };
-    let installed = row.and_then(|(version, _)| Version::parse(version).ok());
+    let installed = here.version.and_then(|it| Version::parse(it).ok());
     let Some(offer) = newest(&offers, channel, installed.as_ref()) else {
         return Ok(None);
     };
@@ -162,6 +178,7 @@ async fn own_package(
         version: offer.release.version.clone(),
         address: format!("{}/{}", way.base, offer.path),
         send_code: offer.release.entitled,
+        standalone: About::of_release(&offer.release),
         vouched: Some(offer.clone()),
         code: None,
     }))
@@ -171,25 +188,24 @@ async fn legacy_package(
     way: &Way,
     generation: &str,
     fskey: &str,
-    row: Option<(&str, Option<&str>)>,
+    here: Here<'_>,
 ) -> Result<Option<Found>, Refusal> {
-    let (path, package) = match row {
-        None => {
-            let path = format!("api/open-source/{generation}/download");
-            let bytes = call(way, &path, &[("fskey", fskey)]).await?;
-            (path.clone(), legacy::read_package(&path, &bytes)?)
-        }
-        Some((version, code)) => {
-            let path = format!("api/open-source/{generation}/upgrade");
-            let asked = [
-                ("fskey", fskey),
-                ("version", version),
-                ("upgradeCode", code.unwrap_or_default()),
-            ];
-            let bytes = call(way, &path, &asked).await?;
-            (path.clone(), legacy::read_package(&path, &bytes)?)
-        }
-    };
+    let mut asked = vec![("fskey", fskey)];
+    let mut call_name = "download";
+    if let Some(version) = here.version {
+        // Also for a deleted one, so that its code counts.
+        call_name = "upgrade";
+        asked.push(("version", version));
+        asked.push(("upgradeCode", here.code.unwrap_or_default()));
+    }
+    if here.standalone {
+        asked.push(("type", "download"));
+    }
+    let path = format!("api/open-source/{generation}/{call_name}");
+    let bytes = call(way, &path, &asked).await?;
+    let mut package = legacy::read_package(&path, &bytes)?;
+    package.fskey = fskey.to_owned();
+    let standalone = About::of_package(&package, here.standalone);
     let address = package.zip_ball.unwrap_or_default();
     if reqwest::Url::parse(&address).is_err() {
         return Err(Refusal::Malformed {
@@ -201,6 +217,7 @@ async fn legacy_package(
         version: package.version,
         address,
         vouched: None,
+        standalone,
         code: package.upgrade_code.filter(|code| is_code(code)),
         send_code: false,
     }))

@@ -16,13 +16,16 @@ use serde_json::{Value as Json, json};
 
 use super::ask::{self, Found};
 use super::check::origins;
+use super::download::{self, Downloaded, Part};
 use super::settings;
+use super::standalone::live;
 use super::store::{self, Market};
-use super::transport::{Downloaded, problem};
+use super::transport::problem;
+use crate::columns::{self, PluginType};
 use crate::entity::{offer, plugin};
 use crate::host::{Web, now};
 use crate::package::KIND;
-use crate::{columns, records, states};
+use crate::{records, states};
 
 /// A change that brings a plugin.
 #[derive(Debug)]
@@ -47,6 +50,35 @@ impl Begun {
     }
 }
 
+/// What came of asking for a plugin.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// A change that installs it.
+    Begun(Begun),
+    /// Nothing is installed: what the operator needs to know.
+    Handed(Json),
+}
+
+impl Taken {
+    pub(crate) fn document(&self) -> Json {
+        match self {
+            Self::Begun(begun) => begun.document(),
+            Self::Handed(document) => document.clone(),
+        }
+    }
+}
+
+/// Which plugin is wanted, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) fskey: &'a str,
+    /// Else the market it came from, or the first that has it.
+    pub(crate) market: Option<&'a str>,
+    /// Whether it is known to be an application that is deployed on its own.
+    pub(crate) standalone: bool,
+    pub(crate) wish: Wish,
+}
+
 /// What is wanted of a market.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -57,15 +89,13 @@ pub(crate) enum Wish {
 }
 
 impl Web {
-    /// Begins to bring a plugin. `market` names one; else it is the one the plugin came from, or the first
-    /// that has it.
+    /// Begins to bring a plugin, or hands an application over.
     pub(crate) async fn market_take(
         &self,
         who: &Principal,
-        fskey: &str,
-        market: Option<&str>,
-        wish: Wish,
-    ) -> Result<Begun, Problem> {
+        wanted: Wanted<'_>,
+    ) -> Result<Taken, Problem> {
+        let fskey = wanted.fskey;
         columns::fskey(fskey).map_err(|issue| {
             let mut problem = Problem::new(issue.code);
             problem.params = issue.params;
@@ -76,46 +106,47 @@ impl Web {
             .map_err(|_| Problem::new(codes::E_FSKEY_FORMAT).with("value", fskey))?;
         let database = self.host.database()?;
         let row = records::find(database.conn(), fskey).await?;
-        let live = row.as_ref().filter(|row| row.deleted_at.is_none());
-        if wish == Wish::Newer && live.is_none() {
+        let live = live(row.as_ref());
+        if wanted.wish == Wish::Newer && live.is_none() {
             return Err(records::not_found(fskey));
         }
-        let (market, found) = self.find(fskey, market, row.as_ref()).await?;
+        let installed = match self.platform.installation(&plugin.to_string()).await {
+            Ok(view) => view.current.is_some(),
+            Err(problem) if problem.code.status() == 404 => false,
+            Err(problem) => return Err(problem),
+        };
+        let (market, found) = self.find(wanted, row.as_ref(), installed).await?;
         let from = live.map(|row| row.version.clone());
-        if let (Wish::Newer, Some(from)) = (wish, &from) {
+        if let (Wish::Newer, Some(from)) = (wanted.wish, &from) {
             must_be_newer(fskey, from, &found.version)?;
         }
-        let file = tempfile::Builder::new()
-            .prefix("market-")
-            .tempfile_in(self.platform.home().staging())
-            .map(tempfile::NamedTempFile::into_temp_path)
-            .map_err(|error| {
-                Problem::new(codes::INPUT_UNREADABLE)
-                    .with("path", self.platform.home().staging().display())
-                    .with("reason", error)
-            })?;
-        self.load(fskey, &market, &found, row.as_ref(), &file)
-            .await?;
+        // One that was installed from a file all the same stays a package.
+        if let Some(about) = found.standalone.as_ref().filter(|_| !installed) {
+            if let (Wish::Have, Some(from)) = (wanted.wish, &from) {
+                must_not_be_older(fskey, from, &found.version)?;
+            }
+            let handed = self.hand_over(fskey, &market, &found, about).await?;
+            return Ok(Taken::Handed(handed));
+        }
+        let mut part = self.load(fskey, &market, &found, row.as_ref()).await?;
+        // It is whole: nobody has to come back to it.
+        part.finish();
         let take_in = TakeIn {
             kind: Some(KIND),
             expected_key: Some(fskey.to_owned()),
             ..TakeIn::default()
         };
-        self.compare(fskey, &found, &file, &take_in).await?;
+        self.compare(fskey, &found, part.path(), &take_in).await?;
         let intake = self
             .platform
-            .take_in(Source::Path(file.to_path_buf()), take_in)
+            .take_in(Source::Path(part.path().to_owned()), take_in)
             .await?;
         if let Some(code) = &found.code {
             states::offer(database.conn(), fskey, &intake.digest, code, now()).await?;
         }
-        let here = match self.platform.installation(&plugin.to_string()).await {
-            Ok(view) => view.current.is_some(),
-            Err(problem) if problem.code.status() == 404 => false,
-            Err(problem) => return Err(problem),
-        };
+        drop(part);
         let version = intake.version.id;
-        let request = if here {
+        let request = if installed {
             ChangeRequest::Upgrade { version }
         } else {
             ChangeRequest::Install {
@@ -141,7 +172,7 @@ impl Web {
                 tracing::error!(%error, fskey, "Where a plugin came from could not be stored");
             }
         });
-        Ok(begun)
+        Ok(Taken::Begun(begun))
     }
 
     /// Brings all plugins to their newest versions, each for itself, those first that others need. Gives what
@@ -151,7 +182,8 @@ impl Web {
         let mut failed = 0;
         for row in self.flagged_in_order().await? {
             let item = self.upgrade_one(who, &row).await;
-            failed += usize::from(item["state"] != "upgraded");
+            let done = item["state"] == "upgraded" || item["state"] == "handedOver";
+            failed += usize::from(!done);
             items.push(item);
         }
         Ok(json!({ "items": items, "failed": failed }))
@@ -172,8 +204,19 @@ impl Web {
             })
         };
         let announced = row.upgrade_version.as_deref();
-        let begun = match self.market_take(who, &row.fskey, None, Wish::Newer).await {
-            Ok(begun) => begun,
+        let wanted = Wanted {
+            fskey: &row.fskey,
+            market: None,
+            standalone: false,
+            wish: Wish::Newer,
+        };
+        let begun = match self.market_take(who, wanted).await {
+            Ok(Taken::Begun(begun)) => begun,
+            Ok(Taken::Handed(document)) => {
+                let mut item = item("handedOver", document["to"].as_str(), None, None);
+                item["archive"] = document["archive"].clone();
+                return item;
+            }
             Err(problem) => {
                 let state = if problem.code == codes::E_REQUIREMENTS {
                     "blocked"
@@ -225,10 +268,11 @@ impl Web {
     /// The market that has a plugin, and its package there.
     async fn find(
         &self,
-        fskey: &str,
-        named: Option<&str>,
+        wanted: Wanted<'_>,
         row: Option<&plugin::Model>,
+        installed: bool,
     ) -> Result<(Market, Found), Problem> {
+        let (fskey, named) = (wanted.fskey, wanted.market);
         let database = self.host.database()?;
         let site = self.host.site().await?;
         let channel = settings::channel(&site);
@@ -244,7 +288,12 @@ impl Web {
         } else if let Some(origin) = origin {
             markets.retain(|it| it.id == origin);
         }
-        let here = row.map(|row| (row.version.as_str(), row.upgrade_code.as_deref()));
+        let known = row.is_some_and(|it| it.plugin_type == PluginType::Standalone as i16);
+        let here = ask::Here {
+            version: row.map(|row| row.version.as_str()),
+            code: row.and_then(|row| row.upgrade_code.as_deref()),
+            standalone: (wanted.standalone || known) && !installed,
+        };
         let mut refused = None;
         for mut market in markets {
             let way = self.host.way(&market, &site);
@@ -270,48 +319,73 @@ impl Web {
         market: &Market,
         found: &Found,
         row: Option<&plugin::Model>,
-        file: &Path,
-    ) -> Result<(), Problem> {
+    ) -> Result<Part, Problem> {
         let site = self.host.site().await?;
         let way = self.host.way(market, &site);
         let own = self.platform.settings().package_limit;
         let too_large = || Problem::new(codes::PACKAGE_TOO_LARGE).with("limit", own);
-        let limit = match &found.vouched {
-            Some(offer) if offer.size > own.0 => return Err(too_large()),
-            Some(offer) => offer.size,
-            None => own.0,
-        };
-        let code = row
-            .and_then(|row| row.upgrade_code.as_deref())
-            .filter(|_| found.send_code);
-        let patience = self.host.0.settings.download_timeout;
-        let downloaded = way
-            .download(&found.address, code, limit, patience, file)
-            .await
-            .map_err(|refusal| problem(&market.name, &refusal))?;
-        match downloaded {
-            Downloaded::Whole => {}
-            Downloaded::Forbidden => {
-                return Err(Problem::new(codes::E_UPGRADE_CODE)
-                    .with("market", &market.name)
-                    .with("fskey", fskey));
-            }
-            Downloaded::TooLarge => {
-                return Err(match &found.vouched {
-                    Some(offer) => {
-                        let refusal = other_bytes(offer, file).await;
-                        problem(&market.name, &refusal)
-                    }
-                    None => too_large(),
-                });
-            }
+        let vouched = found.vouched.as_ref();
+        if vouched.is_some_and(|offer| offer.size > own.0) {
+            return Err(too_large());
         }
-        match &found.vouched {
-            Some(offer) => match hashed(file).await {
-                Some((length, hash)) if length == offer.size && hash == offer.sha256 => Ok(()),
-                _ => Err(problem(&market.name, &other_bytes(offer, file).await)),
-            },
-            None => Ok(()),
+        let wanted = download::Wanted {
+            address: &found.address,
+            code: row
+                .and_then(|row| row.upgrade_code.as_deref())
+                .filter(|_| found.send_code),
+            size: vouched.map(|offer| offer.size),
+            limit: vouched.map_or(own.0, |offer| offer.size),
+            patience: self.host.0.settings.download_timeout,
+        };
+        let staging = self.platform.home().staging();
+        let mut part = self
+            .host
+            .0
+            .markets
+            .parts
+            .open(
+                &staging,
+                (&market.name, fskey, &found.version),
+                vouched.map(|offer| &offer.sha256),
+                own.0.saturating_mul(2),
+            )
+            .map_err(|error| {
+                Problem::new(codes::INPUT_UNREADABLE)
+                    .with("path", staging.display())
+                    .with("reason", error)
+            })?;
+        loop {
+            let downloaded = way
+                .download(wanted, &mut part)
+                .await
+                .map_err(|refusal| problem(&market.name, &refusal))?;
+            let refusal = match (downloaded, vouched) {
+                (Downloaded::Whole, None) => return Ok(part),
+                (Downloaded::Whole, Some(offer)) => match other_bytes(offer, part.path()).await {
+                    None => return Ok(part),
+                    Some(refusal) => refusal,
+                },
+                (Downloaded::Forbidden, _) => {
+                    return Err(Problem::new(codes::E_UPGRADE_CODE)
+                        .with("market", &market.name)
+                        .with("fskey", fskey));
+                }
+                (Downloaded::TooLarge, None) => {
+                    part.finish();
+                    return Err(too_large());
+                }
+                (Downloaded::TooLarge, Some(offer)) => Refusal::PackageLength {
+                    path: offer.path.clone(),
+                    expected_size: offer.size,
+                },
+            };
+            // What was here of an earlier attempt may be to blame.
+            let again = part.continued;
+            part.clear();
+            if !again {
+                part.finish();
+                return Err(problem(&market.name, &refusal));
+            }
         }
     }
 
@@ -376,6 +450,19 @@ fn must_be_newer(fskey: &str, from: &str, to: &str) -> Result<(), Problem> {
     }
 }
 
+fn must_not_be_older(fskey: &str, from: &str, to: &str) -> Result<(), Problem> {
+    let (Ok(here), Ok(there)) = (semver::Version::parse(from), semver::Version::parse(to)) else {
+        return Ok(());
+    };
+    if there.cmp_precedence(&here).is_lt() {
+        return Err(Problem::new(codes::E_DOWNGRADE)
+            .with("fskey", fskey)
+            .with("from", from)
+            .with("to", to));
+    }
+    Ok(())
+}
+
 async fn hashed(file: &Path) -> Option<(u64, Sha256)> {
     let file = file.to_path_buf();
     let work = move || {
@@ -385,15 +472,16 @@ async fn hashed(file: &Path) -> Option<(u64, Sha256)> {
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }
 
-async fn other_bytes(offer: &Offer, file: &Path) -> Refusal {
+/// Why a file is not the package of the catalogue; `None` when it is.
+async fn other_bytes(offer: &Offer, file: &Path) -> Option<Refusal> {
     let (size, hash) = hashed(file).await.unwrap_or((0, Sha256::of(&[])));
-    Refusal::PackageHash {
+    (size != offer.size || hash != offer.sha256).then(|| Refusal::PackageHash {
         path: offer.path.clone(),
         size,
         hash,
         expected_size: offer.size,
         expected: offer.sha256,
-    }
+    })
 }
 
 /// Those first that others need; circles are cut where they are met.

@@ -1,8 +1,7 @@
-//! How documents and packages of a market travel: guarded, bounded, over at most five redirects, through a proxy
-//! where one is wanted, and on from where they broke off.
+//! How documents and packages of a market travel: guarded, bounded, over at most five redirects, and through a proxy
+//! where one is wanted.
 
 use std::error::Error;
-use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,14 +9,11 @@ use futures::StreamExt as _;
 use plugyard_market::{Refusal, Transport};
 use plugyard_model::{Problem, codes};
 use plugyard_platform::intake::{leads_inside, outbound, outbound_through};
-use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
-use tokio::io::AsyncWriteExt as _;
 
 /// How often an address may point to another one.
 const REDIRECTS: usize = 5;
-/// How often a download that broke off goes on.
-const RESUMPTIONS: usize = 5;
 
 /// The way to one market.
 #[derive(Debug, Clone)]
@@ -35,7 +31,7 @@ pub(super) struct Way {
 
 impl Way {
     /// An answer that is no redirect. The headers go to the market's own host alone.
-    async fn get(
+    pub(super) async fn get(
         &self,
         address: &str,
         with: &(dyn Fn(RequestBuilder) -> RequestBuilder + Send + Sync),
@@ -132,137 +128,6 @@ impl Way {
                 })
             })
     }
-
-    /// Loads a package into a file: at most `limit` bytes, and no longer than `patience`. What breaks off goes
-    /// on where it was. `code` goes to the market's own host only.
-    pub(super) async fn download(
-        &self,
-        address: &str,
-        code: Option<&str>,
-        limit: u64,
-        patience: Duration,
-        to: &Path,
-    ) -> Result<Downloaded, Refusal> {
-        let path = shown(address);
-        let local = |error: std::io::Error| Refusal::Unreachable {
-            path: path.clone(),
-            reason: format!("it cannot be stored: {error}"),
-        };
-        let work = async {
-            let mut file = tokio::fs::File::create(to).await.map_err(local)?;
-            let mut size = 0_u64;
-            let mut left = RESUMPTIONS;
-            loop {
-                let broken = match self.part(address, code, size).await {
-                    Ok(Part::Forbidden) => return Ok(Downloaded::Forbidden),
-                    Ok(Part::Body { answer, begins }) => {
-                        if begins != size {
-                            // Ranges are not known there: all over again.
-                            file = tokio::fs::File::create(to).await.map_err(local)?;
-                            size = 0;
-                        }
-                        let mut body = answer.bytes_stream();
-                        let mut broken = None;
-                        while let Some(chunk) = body.next().await {
-                            let chunk = match chunk {
-                                Ok(chunk) => chunk,
-                                Err(error) => {
-                                    broken = Some(innermost(&error));
-                                    break;
-                                }
-                            };
-                            size += chunk.len() as u64;
-                            if size > limit {
-                                return Ok(Downloaded::TooLarge);
-                            }
-                            file.write_all(&chunk).await.map_err(local)?;
-                        }
-                        broken
-                    }
-                    Err(refusal) if size == 0 => return Err(refusal),
-                    Err(refusal) => Some(refusal.to_string()),
-                };
-                match broken {
-                    None => break,
-                    Some(reason) if left == 0 => {
-                        return Err(Refusal::Unreachable {
-                            path: path.clone(),
-                            reason,
-                        });
-                    }
-                    Some(_) => {
-                        left -= 1;
-                        tokio::time::sleep(Duration::from_millis(200)).await;
-                    }
-                }
-            }
-            file.sync_all().await.map_err(local)?;
-            Ok(Downloaded::Whole)
-        };
-        tokio::time::timeout(patience, work)
-            .await
-            .unwrap_or_else(|_| {
-                Err(Refusal::Unreachable {
-                    path: path.clone(),
-                    reason: "the download took too long".to_owned(),
-                })
-            })
-    }
-
-    async fn part(&self, address: &str, code: Option<&str>, from: u64) -> Result<Part, Refusal> {
-        let mut way = self.clone();
-        if let Some(mut value) = code.and_then(|code| HeaderValue::from_str(code).ok()) {
-            value.set_sensitive(true);
-            way.headers.insert("x-plugyard-upgrade-code", value);
-        }
-        let answer = way
-            .get(address, &move |request| {
-                if from > 0 {
-                    request.header(RANGE, format!("bytes={from}-"))
-                } else {
-                    request
-                }
-            })
-            .await?;
-        let status = answer.status();
-        if status == StatusCode::FORBIDDEN {
-            return Ok(Part::Forbidden);
-        }
-        if !status.is_success() {
-            return Err(Refusal::Unreachable {
-                path: shown(address),
-                reason: format!("the answer is {status}"),
-            });
-        }
-        let begins = if status == StatusCode::PARTIAL_CONTENT {
-            answer
-                .headers()
-                .get(CONTENT_RANGE)
-                .and_then(|it| it.to_str().ok())
-                .and_then(|it| it.strip_prefix("bytes "))
-                .and_then(|it| it.split('-').next())
-                .and_then(|it| it.parse().ok())
-                .unwrap_or(0)
-        } else {
-            0
-        };
-        Ok(Part::Body { answer, begins })
-    }
-}
-
-enum Part {
-    Forbidden,
-    Body { answer: Response, begins: u64 },
-}
-
-/// How a download ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Downloaded {
-    Whole,
-    /// It takes a code that was not sent or is not good.
-    Forbidden,
-    /// It is larger than it may be.
-    TooLarge,
 }
 
 #[async_trait]
@@ -277,13 +142,14 @@ impl Transport for Way {
 pub(super) fn problem(market: &str, refusal: &Refusal) -> Problem {
     let code = match refusal {
         Refusal::Unreachable { .. } => codes::E_MARKET_UNREACHABLE,
-        Refusal::Refused { .. } => codes::E_MARKET_REFUSED,
-        Refusal::Malformed { .. } => codes::E_MARKET_RESPONSE,
+        // Who asked for a plugin says which, with a code of its own.
+        Refusal::Refused { .. } | Refusal::NotEntitled { .. } => codes::E_MARKET_REFUSED,
+        Refusal::Malformed { .. } | Refusal::TooManyRoots { .. } => codes::E_MARKET_RESPONSE,
         Refusal::Signature { .. } => codes::E_SIGNATURE_INVALID,
         Refusal::Expired { .. } => codes::E_SIGNATURE_EXPIRED,
         Refusal::Rollback { .. } => codes::E_CATALOGUE_ROLLBACK,
         Refusal::Inconsistent { .. } => codes::E_CATALOGUE_INCONSISTENT,
-        Refusal::PackageHash { .. } => codes::E_PACKAGE_HASH,
+        Refusal::PackageHash { .. } | Refusal::PackageLength { .. } => codes::E_PACKAGE_HASH,
     };
     let reason = match refusal {
         Refusal::Unreachable { path, reason } if path.is_empty() => reason.clone(),
@@ -296,7 +162,7 @@ pub(super) fn problem(market: &str, refusal: &Refusal) -> Problem {
 }
 
 /// An address without its query, where codes and tickets stand.
-fn shown(address: &str) -> String {
+pub(super) fn shown(address: &str) -> String {
     match Url::parse(address) {
         Ok(mut url) => {
             // These fail only for addresses that have no host.
@@ -330,7 +196,7 @@ fn refused(address: &str, problem: &Problem) -> Refusal {
 }
 
 /// What a user can do something about.
-fn innermost(error: &reqwest::Error) -> String {
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(cause) = innermost.source() {
         innermost = cause;

@@ -6,7 +6,7 @@ use plugyard_model::Problem;
 use plugyard_model::rights::Role;
 use serde_json::Value as Json;
 
-use super::take::Wish;
+use super::take::{Wanted, Wish};
 use crate::host::Web;
 use crate::pages::MarketWords;
 
@@ -25,7 +25,12 @@ impl MarketWords for Words {
             name: "command-word".to_owned(),
             roles: vec![Role::Operator],
         };
-        let begun = self.0.market_take(&who, fskey, None, Wish::Have).await?;
-        Ok(begun.document())
+        let wanted = Wanted {
+            fskey,
+            market: None,
+            standalone: false,
+            wish: Wish::Have,
+        };
+        Ok(self.0.market_take(&who, wanted).await?.document())
     }
 }
