@@ -5,7 +5,7 @@
 //! limits its plugins too: `<server's group>/plugyard-<id>/<process>`. The id is made from the run
 //! directory, so that the next server on the same directory finds what an earlier one left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ struct Parent {
 /// The groups of one process, at most one directory per hierarchy.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
-    paths: BTreeSet<PathBuf>,
+    paths: BTreeMap<PathBuf, CgroupVersion>,
     memory: Option<Parent>,
     pids: Option<Parent>,
     cpu: Option<Parent>,
@@ -187,7 +187,7 @@ impl Group {
             made => made,
         };
         if made.is_ok() {
-            self.paths.insert(path.clone());
+            self.paths.insert(path.clone(), parent.version);
         }
         match made.and_then(|()| limit(&path, parent.version)) {
             Ok(()) => Some(Parent {
@@ -202,7 +202,7 @@ impl Group {
     }
 
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.paths.iter().map(PathBuf::as_path)
+        self.paths.keys().map(PathBuf::as_path)
     }
 
     pub(crate) fn memory_version(&self) -> Option<CgroupVersion> {
@@ -217,12 +217,25 @@ impl Group {
         self.cpu.as_ref().map(|parent| parent.version)
     }
 
-    /// Takes a process in, with what it will start.
-    pub(crate) fn attach(&self, pid: u32) -> io::Result<()> {
-        for path in &self.paths {
-            fs::write(path.join("cgroup.procs"), pid.to_string())?;
+    /// Where a thread enters by writing `0`, which the kernel does at once. Moving a whole process, which
+    /// is all that there is in version 2, makes it wait some 20 ms for every processor to have passed a quiet
+    /// state, and makes everybody who forks meanwhile wait too.
+    pub(crate) fn entrances(&self) -> impl Iterator<Item = PathBuf> {
+        self.of(CgroupVersion::V1, "tasks")
+    }
+
+    /// Takes a process in where it cannot enter by itself, with what it will start. Blocks for a while.
+    pub(crate) fn attach(&self, pid: u32) -> impl FnOnce() -> io::Result<()> + Send + 'static {
+        let files: Vec<_> = self.of(CgroupVersion::V2, "cgroup.procs").collect();
+        move || {
+            let mut files = files.iter();
+            files.try_for_each(|file| fs::write(file, pid.to_string()))
         }
-        Ok(())
+    }
+
+    fn of(&self, version: CgroupVersion, file: &str) -> impl Iterator<Item = PathBuf> {
+        let paths = self.paths.iter().filter(move |(_, its)| **its == version);
+        paths.map(move |(path, _)| path.join(file))
     }
 
     /// Bytes in use, without what the kernel would give back at once.
@@ -269,7 +282,7 @@ impl Group {
 
     /// Kills what is left in it and takes it away. Blocks for a bounded time.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        for path in &self.paths {
+        for path in self.paths.keys() {
             destroy(path)?;
         }
         Ok(())

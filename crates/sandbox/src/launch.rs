@@ -180,12 +180,18 @@ impl Inner {
             .filter(|_| group.memory_version().is_none());
         let mut shim = self.start_shim().await?;
         let dialogue = async {
-            shim.send(&ToShim::Request(Box::new(request(spec, data))))
-                .await?;
+            let request = Request {
+                groups: group.entrances().map(PathBuf::into_os_string).collect(),
+                ..request(spec, data)
+            };
+            shim.send(&ToShim::Request(Box::new(request))).await?;
             let (main, mut isolated) = shim.until_forked().await?;
-            group.attach(main).map_err(|error| {
-                SpawnError::setup("put the process into its control group", None, error)
-            })?;
+            let attached = tokio::task::spawn_blocking(group.attach(main)).await;
+            attached
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+                .map_err(|error| {
+                    SpawnError::setup("put the process into its control group", None, error)
+                })?;
             let path = Record::path(&self.run_dir, name);
             let pids = [
                 shim.init.as_ref().map_or(shim.outer.pid(), Pidfd::pid),
@@ -436,6 +442,7 @@ fn request(spec: &Spec, data: Option<u64>) -> Request {
         stdin: spec.stdin.clone().map(PathBuf::into_os_string),
         implied: implied.into_iter().map(PathBuf::into_os_string).collect(),
         files: spec.limits.files,
+        groups: Vec::new(),
         data,
     }
 }

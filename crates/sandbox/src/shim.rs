@@ -77,6 +77,18 @@ fn run() -> io::Result<()> {
         }
     }
 
+    // While they can be seen and written to.
+    let mut groups = Vec::with_capacity(request.groups.len());
+    for path in &request.groups {
+        match fs::File::options().write(true).open(path) {
+            Ok(group) => groups.push(group),
+            Err(error) => {
+                let failure = Failure::new(Step::Setup(init::ENTER.into()), path, &error);
+                return wire::write(&channel, &FromShim::Failed(failure));
+            }
+        }
+    }
+
     let mut isolated = Isolated::default();
     if request.isolation != Isolation::Shared {
         match enter_namespaces() {
@@ -105,13 +117,13 @@ fn run() -> io::Result<()> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         wire::write(&channel, &FromShim::Init { pid })?;
-        return init::run(&channel, &request, isolated);
+        return init::run(&channel, &request, &groups, isolated);
     }
     match sys::fork_sibling() {
         Ok(Side::Parent(pid)) => wire::write(&channel, &FromShim::Init { pid }),
         Ok(Side::Child) => {
             die_with_parent()?;
-            init::run(&channel, &request, isolated)
+            init::run(&channel, &request, &groups, isolated)
         }
         Err(error) => {
             let failure = Failure::new(Step::Setup("start process 1".into()), "", &error);

@@ -47,6 +47,8 @@ pub(crate) struct Request {
     /// Found by ourselves: visible if nothing else says so, and missing without harm.
     pub(crate) implied: Vec<OsString>,
     pub(crate) files: Option<u64>,
+    /// Files to which the main process writes `0` to enter its control groups.
+    pub(crate) groups: Vec<OsString>,
     /// Set where no cgroup keeps the memory.
     pub(crate) data: Option<u64>,
 }

@@ -20,10 +20,14 @@ use crate::spec::Isolated;
 use crate::sys::{self, Side};
 use crate::wire::{self, Failure, FromShim, Request, Step, ToShim};
 
+/// What fails when a process cannot enter its control groups.
+pub(super) const ENTER: &str = "enter the control group";
+
 /// Returns when the plugin has ended, or has never begun.
 pub(super) fn run(
     channel: &UnixStream,
     request: &Request,
+    groups: &[File],
     mut isolated: Isolated,
 ) -> io::Result<()> {
     if let Err(failure) = mounts::apply(request, &mut isolated) {
@@ -48,7 +52,8 @@ pub(super) fn run(
     let main = match sys::fork() {
         Ok(Side::Child) => {
             drop((status_reader, gate_writer));
-            return main_process(request, File::from(gate_reader), File::from(status_writer));
+            let (gate, status) = (File::from(gate_reader), File::from(status_writer));
+            return main_process(request, groups, gate, status);
         }
         Ok(Side::Parent(pid)) => Pid::from_raw(pid).expect("the kernel gives no pid of 0"),
         Err(error) => {
@@ -175,11 +180,23 @@ fn exit_status(status: WaitStatus) -> Option<ExitStatus> {
 }
 
 /// The main process, until it becomes the plugin. Returns only when it does not.
-fn main_process(request: &Request, mut gate: File, mut status: File) -> io::Result<()> {
+fn main_process(
+    request: &Request,
+    groups: &[File],
+    mut gate: File,
+    mut status: File,
+) -> io::Result<()> {
     die_with_parent()?;
     rustix::process::setsid()?;
     // An end without a byte is the end of the shim.
     gate.read_exact(&mut [0])?;
+    for (mut group, path) in groups.iter().zip(&request.groups) {
+        // The one thread that there is.
+        if let Err(error) = group.write_all(b"0") {
+            let failure = Failure::new(Step::Setup(ENTER.into()), path, &error);
+            return wire::write(&mut status, &FromShim::Failed(failure));
+        }
+    }
     // Under memory pressure a plugin goes before the server. May be refused; nothing depends on it.
     let _ = fs::write("/proc/self/oom_score_adj", "300");
     let failure = confine::exec(request, &status);
