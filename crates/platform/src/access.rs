@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use plugyard_http::Principal;
-use plugyard_model::{PluginName, TokenId};
+use plugyard_model::{PluginName, TokenId, VersionId};
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,7 @@ struct Desk {
 
 struct Given {
     plugin: PluginName,
+    version: VersionId,
     hash: String,
     created_at: i64,
     ended: CancellationToken,
@@ -70,13 +71,15 @@ impl PluginAccess {
         self.0.lock().api = Some(format!("http://{address}"));
     }
 
-    /// A token for one process of a plugin; `None` while the server listens nowhere a plugin could go.
-    pub fn admit(&self, plugin: &PluginName) -> Option<Pass> {
+    /// A token for one process of a version of a plugin; `None` while the server listens nowhere a plugin
+    /// could go.
+    pub fn admit(&self, plugin: &PluginName, version: VersionId) -> Option<Pass> {
         let mut desk = self.0.lock();
         let api = desk.api.clone()?;
         let (id, secret) = (Uuid::now_v7(), random_secret());
         let given = Given {
             plugin: plugin.clone(),
+            version,
             hash: hash(&secret),
             created_at: Clock::system().now(),
             ended: CancellationToken::new(),
@@ -88,6 +91,12 @@ impl PluginAccess {
             api,
             token: written(id, &secret),
         })
+    }
+
+    /// The version that the process with this token is of; `None` for one that is worth nothing.
+    pub fn version_of(&self, token: TokenId) -> Option<VersionId> {
+        let desk = self.0.lock();
+        desk.given.get(&token.0).map(|given| given.version)
     }
 
     /// The tokens that are worth something, oldest first.
@@ -181,6 +190,10 @@ mod tests {
     use super::*;
     use crate::tokens::split;
 
+    fn version() -> VersionId {
+        VersionId(Uuid::from_u128(7))
+    }
+
     fn text(pass: &Pass) -> String {
         let [_, (_, token)] = pass.environment();
         token.into_string().unwrap()
@@ -195,19 +208,24 @@ mod tests {
     fn a_token_is_worth_something_as_long_as_its_process_lives() {
         let access = PluginAccess::default();
         let plugin: PluginName = "portable:a".parse().unwrap();
-        assert!(access.admit(&plugin).is_none(), "there is no server yet");
+        assert!(
+            access.admit(&plugin, version()).is_none(),
+            "there is no server yet"
+        );
         access.serve_at("0.0.0.0:9081".parse().unwrap());
-        let pass = access.admit(&plugin).unwrap();
+        let pass = access.admit(&plugin, version()).unwrap();
         assert_eq!(pass.environment()[0].1, "http://127.0.0.1:9081");
         let text = text(&pass);
         let signed_in = enters(&access, &text).unwrap();
         assert_eq!(signed_in.principal.plugin(), Some(plugin.clone()));
+        assert_eq!(access.version_of(signed_in.token), Some(version()));
         assert!(enters(&access, &text.replace("plugyard_0", "plugyard_1")).is_none());
         let other = PluginAccess::default();
         assert!(enters(&other, &text).is_none(), "another server");
         drop(pass);
         assert!(signed_in.ended.is_cancelled());
         assert!(enters(&access, &text).is_none());
+        assert!(access.version_of(signed_in.token).is_none());
         assert!(access.list().is_empty());
     }
 
@@ -216,7 +234,7 @@ mod tests {
         let access = PluginAccess::default();
         access.serve_at("[::]:1".parse().unwrap());
         let [a, b] = ["portable:a", "portable:b"].map(|name| name.parse::<PluginName>().unwrap());
-        let passes = [&a, &a, &b].map(|plugin| access.admit(plugin).unwrap());
+        let passes = [&a, &a, &b].map(|plugin| access.admit(plugin, version()).unwrap());
         access.forget(&a);
         assert!(enters(&access, &text(&passes[0])).is_none());
         assert!(enters(&access, &text(&passes[1])).is_none());
@@ -228,7 +246,9 @@ mod tests {
     fn nothing_shows_the_secret() {
         let access = PluginAccess::default();
         access.serve_at("127.0.0.1:1".parse().unwrap());
-        let pass = access.admit(&"portable:a".parse().unwrap()).unwrap();
+        let pass = access
+            .admit(&"portable:a".parse().unwrap(), version())
+            .unwrap();
         let secret = text(&pass).rsplit('_').next().unwrap().to_owned();
         assert!(!format!("{access:?}{pass:?}{:?}", access.list()).contains(&secret));
     }

@@ -37,9 +37,9 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::Platform;
-pub(crate) use definitions::{Cache, read_file};
-pub(crate) use file::clear;
+pub(crate) use definitions::{Cache, forget_shipped, read_file};
 pub use file::config_file;
+pub(crate) use file::{Pending, clear};
 pub use history::{ConfigDifference, HistoryEntry};
 pub(crate) use lifecycle::Prepared;
 pub(crate) use locks::Locks;
@@ -126,7 +126,7 @@ impl ConfigRefusal {
 }
 
 /// The values as the plugin itself reads them. This is also the content of its [`config_file`].
-#[derive(Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlainConfig {
     /// Grows with each write.
     pub revision: u64,
@@ -253,18 +253,20 @@ impl Platform {
     /// Tells of every write from now on, and first of the revision there is. Ends with the platform.
     ///
     /// Who has `seen` a revision is first told which keys were written since: nothing when none was, and
-    /// no keys, which means all, when that is not known any more.
+    /// no keys, which means all, when that is not known any more. `version` is that of the process that
+    /// listens, for which another revision may be in force ([`config_plain_of`](Self::config_plain_of)).
     ///
     /// # Errors
     /// As [`config`](Self::config).
     pub async fn config_changes(
         &self,
         plugin: &PluginName,
+        version: Option<VersionId>,
         seen: Option<u64>,
     ) -> Result<BoxStream<'static, ConfigChanged>, Problem> {
         // Before reading: what is written meanwhile is told twice rather than never.
         let news = self.0.config_news.subscribe();
-        let now = self.config_plain(plugin).await?.revision;
+        let now = self.config_revision_of(plugin, version).await?;
         let first = match seen {
             Some(seen) if seen == now => None,
             Some(seen) if seen < now => Some(self.config_written_since(plugin, seen, now).await),
@@ -275,27 +277,42 @@ impl Platform {
             keys,
         });
         let follower = (news, plugin.clone(), self.clone(), now);
-        let rest = stream::unfold(follower, |(mut news, plugin, platform, last)| async move {
-            loop {
-                let change = match news.recv().await {
-                    Ok((of, change)) if of == plugin => change,
-                    Ok(_) => continue,
-                    Err(RecvError::Closed) => return None,
-                    // Missed some: what they were is not known any more.
-                    Err(RecvError::Lagged(_)) => ConfigChanged {
-                        revision: platform.config_plain(&plugin).await.ok()?.revision,
-                        keys: Vec::new(),
-                    },
-                };
-                if change.revision > last {
-                    let last = change.revision;
-                    return Some((change, (news, plugin, platform, last)));
+        let rest = stream::unfold(
+            follower,
+            move |(mut news, plugin, platform, last)| async move {
+                loop {
+                    let change = match news.recv().await {
+                        Ok((of, change)) if of == plugin => change,
+                        Ok(_) => continue,
+                        Err(RecvError::Closed) => return None,
+                        // Missed some: what they were is not known any more.
+                        Err(RecvError::Lagged(_)) => ConfigChanged {
+                            revision: platform.config_revision_of(&plugin, version).await.ok()?,
+                            keys: Vec::new(),
+                        },
+                    };
+                    if change.revision > last {
+                        let last = change.revision;
+                        return Some((change, (news, plugin, platform, last)));
+                    }
                 }
-            }
-        });
+            },
+        );
         let closing = self.0.closing.clone().cancelled_owned();
         let all = stream::iter(first).chain(rest);
         Ok(all.take_until(closing).boxed())
+    }
+
+    async fn config_revision_of(
+        &self,
+        plugin: &PluginName,
+        version: Option<VersionId>,
+    ) -> Result<u64, Problem> {
+        let plain = match version {
+            Some(version) => self.config_plain_of(plugin, version).await,
+            None => self.config_plain(plugin).await,
+        };
+        Ok(plain?.revision)
     }
 
     /// Seconds since 1970 (UTC), as rules about dates take them.

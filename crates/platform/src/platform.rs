@@ -104,6 +104,7 @@ pub(crate) struct Inner {
     pub(crate) config_locks: config::Locks,
     /// Held while the configuration files of a plugin's processes come or go.
     pub(crate) config_file_locks: config::Locks,
+    pub(crate) config_pending: config::Pending,
     pub(crate) config_news: config::Announcer,
     /// Held while the home is looked through for plugins put there by hand.
     pub(crate) rescanning: tokio::sync::Mutex<()>,
@@ -162,6 +163,7 @@ impl Platform {
             config_cache: config::Cache::default(),
             config_locks: config::Locks::default(),
             config_file_locks: config::Locks::default(),
+            config_pending: config::Pending::default(),
             config_news: config::announcer(),
             settings,
         }));
@@ -185,6 +187,7 @@ impl Platform {
         self.follow_health();
         self.keep_pruning();
         let mut all = self.installed().await?;
+        self.config_files_begin(&all).await;
         all.retain(|it| !late.iter().any(|late| late.name == name_of(&it.plugin)));
         self.resume(all).await;
         for late in late {
@@ -220,9 +223,6 @@ impl Platform {
 
     /// Lets every kind bring these to their wanted state, and asks them how they are.
     async fn resume(&self, mut all: Vec<Installation>) {
-        for installation in &all {
-            self.config_file_refresh(&installation.plugin).await;
-        }
         let by_kind = self.0.kinds.iter().map(|kind| {
             let id = kind.id();
             let (own, rest): (Vec<_>, _) = std::mem::take(&mut all)

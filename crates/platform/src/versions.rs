@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::entity::{installation, package, version};
 use crate::kind::Version;
 use crate::operations::journal;
-use crate::{Platform, failpoint};
+use crate::{Platform, config, failpoint};
 
 /// A version as it is listed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -208,6 +208,9 @@ impl Platform {
         // Rows first: an object without a row is garbage, a row without its object would be a lie.
         if !unused.is_empty() {
             self.objects_sweep_or_later().await;
+        if let Some(row) = installation_of(&*transaction, plugin).await? {
+            config::forget_shipped(&transaction, InstallationId(row.id)).await?;
+        }
         }
         Ok(())
     }

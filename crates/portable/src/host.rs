@@ -223,6 +223,7 @@ impl Host {
             environment: environment::of(home, &directory),
             directory,
             version: id,
+            id: version.id,
             label: version.label.clone(),
             data: home.plugin_data(name),
             config: plugyard_platform::config::config_file(home, name, version.id),

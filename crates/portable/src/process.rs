@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use plugyard_model::VersionId;
 use plugyard_platform::{Home, Pass};
 use plugyard_sandbox::{Isolation, Launcher, Limits, Process, SpawnError, Spec};
 use plugyard_sp::Options;
@@ -54,6 +55,8 @@ pub(crate) struct Launch {
     pub(crate) label: String,
     pub(crate) manifest: Arc<Manifest>,
     /// Where the version is unpacked.
+    /// The version.
+    pub(crate) id: VersionId,
     pub(crate) directory: PathBuf,
     /// What the plugin keeps for itself.
     pub(crate) data: PathBuf,

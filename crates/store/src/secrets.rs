@@ -394,6 +394,31 @@ pub async fn forget(
     Ok(())
 }
 
+/// Removes those of an owner's secrets whose names are meant. Needs no master key.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn forget_named(
+    connection: &impl ConnectionTrait,
+    owner: impl Into<SecretOwner>,
+    meant: impl Fn(&str) -> bool,
+) -> Result<(), StoreError> {
+    let SecretOwner(owner) = owner.into();
+    let names: Vec<String> = secret::Entity::find()
+        .select_only()
+        .column(secret::Column::Name)
+        .filter(secret::Column::Owner.eq(owner))
+        .into_tuple()
+        .all(connection)
+        .await?;
+    for name in names.into_iter().filter(|name| meant(name)) {
+        secret::Entity::delete_by_id((owner, name))
+            .exec(connection)
+            .await?;
+    }
+    Ok(())
+}
+
 /// The id of the master key that a database needs; `None` when it has no secrets.
 ///
 /// # Errors

@@ -56,7 +56,7 @@ impl Running {
         let (directory, fifo, tmp) =
             prepared.map_err(|error| failed(format!("no place for its process: {error}")))?;
         let pass = match access {
-            Some(access) => access.admit(&launch.plugin),
+            Some(access) => access.admit(&launch.plugin, launch.version.id),
             None => None,
         };
         let spec = spec(handlers, launch, &data, &fifo, tmp, pass.as_ref());

@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use plugyard_archive::{PackageReader, Policy, ReadError, Zip};
 use plugyard_config::{Definition, Secret};
 use plugyard_model::{InstallationId, PluginName, Problem, VersionId, codes};
-use plugyard_store::secrets::Secrets;
+use plugyard_store::secrets::{self, Secrets};
 use plugyard_store::{SecretText, StoreError, Transaction};
-use sea_orm::{ConnectionTrait, EntityTrait, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
 use uuid::Uuid;
 
 use crate::entity::config_definition;
@@ -20,6 +20,8 @@ use crate::{Kind, Platform};
 const LIMIT: usize = plugyard_config::FILE_MAX + 1;
 /// Definitions kept in memory.
 const KEPT: usize = 1024;
+/// What the names of secrets begin with that definitions were shipped with.
+const SHIPPED: &str = "definition/";
 
 /// A definition as it is stored: its secrets lie elsewhere.
 #[derive(Debug, Clone)]
@@ -185,6 +187,26 @@ pub(super) async fn register(
     Ok(())
 }
 
+/// Forgets the secrets that definitions were shipped with which are not registered any more: their versions
+/// are gone, so that nothing begins with them again.
+pub(crate) async fn forget_shipped(
+    transaction: &Transaction,
+    installation: InstallationId,
+) -> Result<(), StoreError> {
+    let kept: Vec<Uuid> = config_definition::Entity::find()
+        .select_only()
+        .column(config_definition::Column::VersionId)
+        .filter(config_definition::Column::InstallationId.eq(installation.0))
+        .into_tuple()
+        .all(&**transaction)
+        .await?;
+    let is_over = |name: &str| {
+        shipped_version(name)
+            .is_some_and(|version| !kept.iter().any(|it| it.to_string() == version))
+    };
+    secrets::forget_named(&**transaction, installation, is_over).await
+}
+
 /// The definition with the secrets that it was shipped with, for what begins anew with initial values. One
 /// that cannot be decrypted is left out: its field begins unset.
 pub(super) async fn complete(
@@ -210,5 +232,11 @@ pub(super) async fn complete(
 }
 
 fn shipped_name(version: Uuid, key: &str) -> String {
-    format!("definition/{version}/{key}")
+    format!("{SHIPPED}{version}/{key}")
+}
+
+/// The version in the name of a secret that a definition was shipped with.
+fn shipped_version(name: &str) -> Option<&str> {
+    let (version, _) = name.strip_prefix(SHIPPED)?.split_once('/')?;
+    Some(version)
 }

@@ -482,9 +482,13 @@ impl Driver {
                 self.kind.commit_rows(change, &transaction, now).await?;
                 failpoint::pass();
                 transaction.commit().await?;
-                if let Some((revision, keys)) = config {
-                    let plugin = &change.plugin;
-                    self.platform.config_written(plugin, revision, keys).await;
+                let plugin = &change.plugin;
+                match config {
+                    Some((revision, keys)) => {
+                        self.platform.config_written(plugin, revision, keys).await;
+                    }
+                    // The same values, perhaps of another version now.
+                    None => self.platform.config_file_refresh(plugin).await,
                 }
                 Ok(())
             }

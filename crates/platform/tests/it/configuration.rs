@@ -1,6 +1,7 @@
 //! What is configured of a plugin, from its installation to its end.
 
 mod crash;
+mod versions;
 
 use std::collections::BTreeMap;
 
@@ -674,7 +675,7 @@ async fn listeners_are_told_every_revision_in_order() {
         configured(&bench).await;
         let platform = &bench.platform;
         let name = plugin(KEY);
-        let mut changes = platform.config_changes(&name, None).await.unwrap();
+        let mut changes = platform.config_changes(&name, None, None).await.unwrap();
         assert_eq!(changes.next().await.unwrap().revision, 1);
         let writers = (0..10).map(|n| put(platform, json!({ "NOTE": format!("{n}") }), None));
         for written in futures::future::join_all(writers).await {
@@ -689,15 +690,24 @@ async fn listeners_are_told_every_revision_in_order() {
         }
         // Who comes back is told what was missed, and nothing when nothing was.
         put(platform, json!({ "TIMEOUT": 61 }), None).await.unwrap();
-        let mut missed = platform.config_changes(&name, Some(10)).await.unwrap();
+        let mut missed = platform
+            .config_changes(&name, None, Some(10))
+            .await
+            .unwrap();
         let missed = missed.next().await.unwrap();
         assert_eq!(missed.revision, 12);
         assert_eq!(missed.keys, ["NOTE", "TIMEOUT"]);
-        let mut nothing = platform.config_changes(&name, Some(12)).await.unwrap();
+        let mut nothing = platform
+            .config_changes(&name, None, Some(12))
+            .await
+            .unwrap();
         put(platform, json!({ "TIMEOUT": 62 }), None).await.unwrap();
         assert_eq!(nothing.next().await.unwrap().revision, 13);
         // A revision that never was: read everything.
-        let mut other = platform.config_changes(&name, Some(99)).await.unwrap();
+        let mut other = platform
+            .config_changes(&name, None, Some(99))
+            .await
+            .unwrap();
         assert!(other.next().await.unwrap().keys.is_empty());
     }
 }

@@ -214,7 +214,9 @@ impl App {
         let files = || -> Vec<PathBuf> {
             let entries = fs::read_dir(&versions).into_iter().flatten();
             entries
-                .filter_map(|entry| Some(entry.ok()?.path().join("config.json")))
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| !path.is_symlink())
+                .map(|path| path.join("config.json"))
                 .filter(|path| path.is_file())
                 .collect()
         };

@@ -2,6 +2,7 @@
 
 mod commands;
 mod rules;
+mod versions;
 
 use std::path::{Path, PathBuf};
 

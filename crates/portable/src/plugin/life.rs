@@ -77,7 +77,8 @@ impl Plugin {
     ) -> Result<Arc<Worker>, String> {
         let launcher = self.shared.launcher().await?;
         let Shared { home, settings, .. } = &*self.shared;
-        let pass = self.shared.access.get().and_then(|it| it.admit(&self.name));
+        let access = self.shared.access.get();
+        let pass = access.and_then(|it| it.admit(&self.name, launch.id));
         Worker::start(home, settings, launcher, &self.logs, pass, launch, number).await
     }
 

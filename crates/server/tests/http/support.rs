@@ -12,6 +12,7 @@ use axum::Extension;
 use axum::http::Method;
 use plugyard_archive::build::Archive;
 use plugyard_http::{Envelope, RouteRight, Unhurried};
+use plugyard_model::VersionId;
 use plugyard_model::rights::{Right, Role};
 use plugyard_platform::tokens::TokenRequest;
 use plugyard_platform::{Home, Pass, Platform, Settings};
@@ -175,7 +176,8 @@ impl World {
     /// A process of a plugin, for as long as the pass is kept.
     pub(crate) fn process(&self, plugin: &str) -> (Persona, Pass) {
         let access = &self.platform.settings().plugin_access;
-        let pass = access.admit(&plugin.parse().unwrap()).unwrap();
+        let version = VersionId(uuid::Uuid::nil());
+        let pass = access.admit(&plugin.parse().unwrap(), version).unwrap();
         let [(_, api), (_, token)] = pass.environment();
         assert_eq!(api, format!("http://{}", self.address).as_str());
         let token = token.into_string().unwrap();

@@ -1,11 +1,13 @@
 //! `/v1/self/config`: the values for the plugin itself, secrets in clear.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use plugyard_http::sse::{Closing, LastEventId, SseEvent, events};
 use plugyard_http::{ApiResult, ETag, Json, OwnPlugin};
+use plugyard_model::VersionId;
 use plugyard_model::rights::Right;
 use plugyard_platform::config::PlainConfig;
 use serde::Serialize;
@@ -15,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::sign_in::Shown;
 use crate::v1::Entry;
 
 pub(in crate::v1) const RIGHTS: &[Entry] = &[
@@ -53,13 +56,22 @@ impl From<PlainConfig> for PlainDocument {
 
 /// My values
 ///
-/// The same document as in the file that `PLUGYARD_CONFIG_FILE` names.
+/// The same document as in the file that `PLUGYARD_CONFIG_FILE` names: the values as the definition of the version
+/// has them that the process is of. While an upgrade is under way the processes of the new version are given the
+/// values that are in force afterwards, those of the old one the values that are in force.
 #[utoipa::path(
     get, path = "/v1/self/config", tag = "self", operation_id = "self_config",
     responses((status = 200, description = "The values of the plugin whose token it is", body = PlainDocument)),
 )]
-async fn show(State(app): State<App>, OwnPlugin(plugin): OwnPlugin) -> ApiResult<Response> {
-    let plain = app.platform.config_plain(&plugin).await?;
+async fn show(
+    State(app): State<App>,
+    OwnPlugin(plugin): OwnPlugin,
+    shown: Option<Extension<Shown>>,
+) -> ApiResult<Response> {
+    let plain = match version_of(&app, shown) {
+        Some(version) => app.platform.config_plain_of(&plugin, version).await?,
+        None => app.platform.config_plain(&plugin).await?,
+    };
     let tag = ETag::of(format!("config/{plugin}/{}", plain.revision));
     let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((tag, unkept, Json(PlainDocument::from(plain))).into_response())
@@ -77,10 +89,18 @@ async fn show(State(app): State<App>, OwnPlugin(plugin): OwnPlugin) -> ApiResult
 async fn watch(
     State(app): State<App>,
     OwnPlugin(plugin): OwnPlugin,
+    shown: Option<Extension<Shown>>,
     LastEventId(seen): LastEventId,
     closing: Closing,
 ) -> ApiResult<Response> {
-    let changes = app.platform.config_changes(&plugin, seen).await?;
+    let version = version_of(&app, shown);
+    let changes = app.platform.config_changes(&plugin, version, seen).await?;
     let source = changes.map(|it| SseEvent::new(Some(it.revision), "config", &it));
     Ok(events(closing, source))
+}
+
+/// The version of the process that asks; `None` when its token was just taken away.
+fn version_of(app: &App, shown: Option<Extension<Shown>>) -> Option<VersionId> {
+    let Extension(Shown(token)) = shown?;
+    app.platform.settings().plugin_access.version_of(token)
 }
