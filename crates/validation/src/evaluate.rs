@@ -293,7 +293,10 @@ impl<'s> Scope<'s> {
                 checks::string_or_number(value).is_some_and(|text| date::is_date(&text, self.now))
             }
             (RuleName::DateFormat, Compiled::Formats(formats)) => checks::string_or_number(value)
-                .is_some_and(|text| formats.iter().any(|format| format.accepts(&text, self.now))),
+                .is_some_and(|text| {
+                    let mut formats = formats.iter();
+                    formats.any(|format| format.accepts(value, &text, self.now))
+                }),
             (RuleName::Alpha, Compiled::Word(ascii)) => {
                 matches!(value, Value::Text(text) if checks::is_alpha(text, *ascii))
             }

@@ -23,7 +23,7 @@ mod value;
 
 pub use checks::{EmailMode, is_email, is_url};
 pub use evaluate::{Failure, Siblings, SizeKind, Verdict};
-pub use field::{FieldType, ShapeFailure, check_shape, checkbox_value};
+pub use field::FieldType;
 pub use messages::Lang;
 pub use problem::{ProblemCode, RuleProblem};
 pub use register::{Context, Registered, RuleWarning, WarningCode, register};

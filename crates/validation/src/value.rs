@@ -429,7 +429,7 @@ impl Number {
 
 /// `==` of two texts: as numbers when both are numeric, else byte by byte.
 #[expect(clippy::float_cmp, reason = "PHP compares exactly here")]
-pub(crate) fn loose_text(a: &str, b: &str) -> bool {
+fn loose_text(a: &str, b: &str) -> bool {
     if a == b {
         return true;
     }

@@ -102,6 +102,65 @@ fn control_characters_and_long_labels_fail_as_in_laravel() {
 }
 
 #[test]
+fn patterns_mean_what_they_mean_to_pcre() {
+    for (pattern, matching, other) in [
+        // Flags end with their group, whatever sort of group it is.
+        ("/^((?i)b)?a$/", &["a", "ba", "Ba"][..], &["A", "bA"][..]),
+        ("/^(x(?i)y)a$/", &["xya", "xYa"], &["xyA", "XYa"]),
+        ("/^(?i:b)a$/", &["ba", "Ba"], &["BA"]),
+        // Properties and classes have no other case, letters have.
+        ("/^\\p{Lu}$/iu", &["A", "É"], &["a", "é"]),
+        ("/^[\\p{Lu}x]$/iu", &["A", "x", "X"], &["a"]),
+        ("/^[^\\p{Lu}x]$/iu", &["a", "1"], &["A", "x", "X"]),
+        ("/^[[:upper:]]$/i", &["a", "A"], &["1"]),
+        // A look-around may be repeated, which is of no use, and so may nothing.
+        ("/^(?=a)*a$/", &["a"], &["b"]),
+        ("/^(?!a)+b$/", &["b"], &["a"]),
+        ("/^(?!a)?a$/", &["a"], &["b"]),
+        ("/^(?:(?<=x))??a$/", &["a"], &["b"]),
+        ("/^(?:)*a$/", &["a"], &["b"]),
+        ("/^(?=a){0}b$/", &["b"], &["a"]),
+    ] {
+        let rule = format!("regex:{pattern}");
+        for value in matching {
+            assert!(failed(&rule, text(value)).is_empty(), "{pattern} {value}");
+        }
+        for value in other {
+            assert_eq!(failed(&rule, text(value)), ["Regex"], "{pattern} {value}");
+        }
+    }
+    // What PCRE does not compile would raise an exception at run time.
+    for pattern in [
+        "/^*/",
+        "/$+/",
+        "/\\b?/",
+        "/\\A{2}/",
+        "/a\\z*/",
+        "/(?(1)a)/",
+        "/\\N{,2}/",
+        "/a{2,1}/",
+        "/(a/",
+    ] {
+        assert!(
+            RuleSet::parse(&format!("regex:{pattern}")).is_err(),
+            "{pattern}"
+        );
+    }
+}
+
+#[test]
+fn a_number_that_is_a_date_must_come_out_as_the_same_number() {
+    let of = |number: f64| failed("date_format:U", Value::Float(number));
+    assert!(of(31_184_967_329_063.0).is_empty());
+    assert_eq!(of(31_184_967_329_063.418), ["DateFormat"]);
+    assert!(failed("date_format:Ymd", Value::Int(20_240_229)).is_empty());
+    assert_eq!(
+        failed("date_format:Ymd", Value::Int(20_240_230)),
+        ["DateFormat"]
+    );
+}
+
+#[test]
 fn scenario_31_a_hostile_pattern_ends_undecided() {
     let hostile = format!("{}!", "a".repeat(40));
     assert_eq!(failed("regex:/^(a+)+$/", text(&hostile)), ["Regex"]);
@@ -118,7 +177,7 @@ fn scenario_31_a_hostile_pattern_ends_undecided() {
 }
 
 fn codes(rules: &str, field: FieldType) -> Vec<&'static str> {
-    let sibling = |name: &str| matches!(name, "OWN" | "OTHER").then_some(FieldType::Text);
+    let sibling = |name: &str| matches!(name, "OWN" | "OTHER" | "today").then_some(FieldType::Text);
     let context = Context {
         key: "OWN",
         field,
@@ -165,6 +224,28 @@ fn what_a_definition_must_not_hold_is_named() {
         ("min:1", Checkbox, &["rule_type_incompatible"]),
         ("min:1|max:300", Number, &["rule_missing_numeric"]),
         ("after:2024-01-01", Text, &["rule_date_unguarded"]),
+        ("date|after:today", Text, &["rule_param_ambiguous"]),
+        ("date|after:OTHER", Text, &[]),
+        ("in_array:OTHER.*", Text, &["rule_unsupported"]),
+        ("min:", Number, &["rule_param_not_number"]),
+        ("digits:1.5", Number, &["rule_param_not_number"]),
+        ("multiple_of:x", Number, &["rule_param_not_number"]),
+        ("max:1e3", Number, &["rule_param_not_number"]),
+        ("boolean:strict", Checkbox, &["rule_type_incompatible"]),
+        ("integer:strict", Text, &["rule_type_incompatible"]),
+        ("integer:strict", Number, &[]),
+        ("alpha:latin", Text, &["rule_param_invalid"]),
+        ("integer:loose", Number, &["rule_param_invalid"]),
+        ("url:ht tp, https", Text, &[]),
+        ("url:1http", Text, &["rule_param_invalid"]),
+        ("confirmed", Text, &["rule_field_unknown"]),
+        ("confirmed:OTHER", Text, &[]),
+        ("email:spoof", Text, &["rule_unsupported"]),
+        ("encoding:UTF-8", Text, &["rule_unsupported"]),
+        ("regex:abc", Text, &["rule_regex_invalid"]),
+        ("regex:/a/k", Text, &["rule_regex_invalid"]),
+        ("starts_with", Text, &["rule_param_missing"]),
+        ("required_if:OTHER", Text, &["rule_param_missing"]),
         ("between:4,2", Text, &["between_empty"]),
         ("min:1|min:2", Text, &["rule_duplicate"]),
         ("missing", Text, &["field_never_valid"]),
@@ -173,6 +254,16 @@ fn what_a_definition_must_not_hold_is_named() {
     ] {
         assert_eq!(codes(rules, field), expected, "{rules}");
     }
+}
+
+#[test]
+fn a_pattern_is_as_long_as_it_may_be() {
+    let pattern = |length: usize| format!("regex:/{}/", "a".repeat(length - 2));
+    assert_eq!(codes(&pattern(1024), FieldType::Text), [""; 0]);
+    assert_eq!(
+        codes(&pattern(1025), FieldType::Text),
+        ["rule_regex_unsafe"]
+    );
 }
 
 #[test]
@@ -297,6 +388,63 @@ proptest! {
         forwards.sort_unstable();
         backwards.sort_unstable();
         prop_assert_eq!(forwards, backwards);
+    }
+
+    #[test]
+    fn bail_leaves_the_first_failure(rules in prop::collection::vec(rule(), 1..6), value in scalar()) {
+        let rules = rules.join("|");
+        let all = failed(&rules, value.clone());
+        let first: Vec<_> = all.into_iter().take(1).collect();
+        prop_assert_eq!(failed(&format!("bail|{rules}"), value), first);
+    }
+
+    #[test]
+    fn nullable_lets_null_pass_and_changes_nothing_else(rules in prop::collection::vec(rule(), 1..4), value in scalar()) {
+        let rules = rules.join("|");
+        let expected = if matches!(value, Value::Null) {
+            Vec::new()
+        } else {
+            failed(&rules, value.clone())
+        };
+        prop_assert_eq!(failed(&format!("{rules}|nullable"), value), expected);
+    }
+
+    #[test]
+    fn blank_text_passes_every_rule_that_is_about_a_value(rule in rule(), blank in "[ \\t\\n\\r]{0,4}") {
+        prop_assert_eq!(failed(&rule, text(&blank)), Vec::<&str>::new());
+        prop_assert_eq!(failed(&format!("{rule}|required"), text(&blank)), ["Required"]);
+    }
+
+    #[test]
+    fn sizes_between_are_at_least_and_at_most(value in scalar(), kind in prop::sample::select(vec!["numeric", "string"]), low in -9_i64..9, high in -9_i64..9) {
+        let holds = |rule: String| failed(&format!("{kind}|{rule}"), value.clone()).iter().all(|it| it.eq_ignore_ascii_case(kind));
+        let both = holds(format!("min:{low}")) && holds(format!("max:{high}"));
+        prop_assert_eq!(holds(format!("between:{low},{high}")), both);
+        if low == high {
+            prop_assert_eq!(holds(format!("size:{low}")), both);
+        }
+    }
+
+    #[test]
+    fn nothing_is_both_accepted_and_declined(value in scalar()) {
+        let verdict = failed("accepted", value.clone()).len() + failed("declined", value).len();
+        prop_assert!(verdict >= 1);
+    }
+
+    #[test]
+    fn a_text_that_must_not_begin_so_is_one_that_does_not(value in "[ab1]{1,4}", list in "[ab1,]{1,4}") {
+        for (rule, opposite) in [("starts_with", "doesnt_start_with"), ("ends_with", "doesnt_end_with")] {
+            let with = failed(&format!("{rule}:{list}"), text(&value)).is_empty();
+            prop_assert_eq!(failed(&format!("{opposite}:{list}"), text(&value)).is_empty(), !with);
+        }
+    }
+
+    #[test]
+    fn fields_that_no_rule_names_do_not_matter(rules in prop::collection::vec(rule(), 1..4), value in scalar(), other in scalar()) {
+        let set = RuleSet::parse(&rules.join("|")).unwrap();
+        let alone = set.evaluate("field", &[("field", value.clone())], &(), 0);
+        let beside = set.evaluate("field", &[("other", other), ("field", value)], &(), 0);
+        prop_assert_eq!(alone, beside);
     }
 
     #[test]

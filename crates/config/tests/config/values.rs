@@ -449,3 +449,89 @@ fn an_optional_field_that_was_never_set_is_complete() {
         []
     );
 }
+
+#[test]
+fn the_shape_of_the_type_comes_before_the_rules() {
+    for (field_, sent, code, rule) in [
+        (
+            json!({ "type": "email" }),
+            json!("nobody"),
+            "type_email",
+            "type",
+        ),
+        (
+            json!({ "type": "email", "validation": "min:90" }),
+            json!("nobody"),
+            "type_email",
+            "type",
+        ),
+        (
+            json!({ "type": "email", "validation": "email:strict" }),
+            json!("a@b"),
+            "rule_failed",
+            "email",
+        ),
+        (
+            json!({ "type": "url" }),
+            json!("nowhere"),
+            "type_url",
+            "type",
+        ),
+        (
+            json!({ "type": "url", "validation": "url:https" }),
+            json!("http://a.b"),
+            "rule_failed",
+            "url",
+        ),
+        (json!({ "type": "text" }), json!(5), "type_string", "type"),
+        (
+            json!({ "type": "textarea" }),
+            json!(true),
+            "type_string",
+            "type",
+        ),
+        (
+            json!({ "type": "password" }),
+            json!(1.5),
+            "type_string",
+            "type",
+        ),
+        (
+            json!({ "type": "number" }),
+            json!(true),
+            "type_number",
+            "type",
+        ),
+        (
+            json!({ "type": "number" }),
+            json!("1e999"),
+            "type_number",
+            "type",
+        ),
+        (
+            json!({ "type": "checkbox" }),
+            json!(2),
+            "type_checkbox",
+            "type",
+        ),
+    ] {
+        let definition = definition(&field(field_.clone()));
+        let stored = definition.initial_values();
+        assert_eq!(
+            refused(&definition, &stored, &json!({ "K": sent })),
+            [failure("/K", code, rule)],
+            "{field_} {sent}"
+        );
+    }
+    // What is blank has every shape.
+    for kind in [
+        "email", "url", "text", "textarea", "password", "number", "checkbox",
+    ] {
+        let definition = definition(&field(json!({ "type": kind })));
+        put(
+            &definition,
+            &definition.initial_values(),
+            &json!({ "K": "" }),
+        );
+    }
+}

@@ -7,7 +7,7 @@ use super::parsed::{Parsed, Zone};
 use super::reader::Reader;
 use super::resolve::{self, Moment};
 use super::{Instant, civil, parse, parse_value};
-use crate::value::{Value, loose_text};
+use crate::value::Value;
 
 /// Letters that a format may have.
 const LETTERS: &str = "dDjlNSwzWFmMntLoYyXxaABgGhHisuveIOPpTZcrU";
@@ -63,10 +63,10 @@ impl DateFormat {
         None
     }
 
-    /// Whether a text has the format, and comes out the same when it is written again.
-    pub(crate) fn accepts(&self, text: &str, now: i64) -> bool {
+    /// Whether the text of a value has the format, and what is written of it again equals the value.
+    pub(crate) fn accepts(&self, value: &Value, text: &str, now: i64) -> bool {
         self.read(text, now)
-            .is_some_and(|moment| loose_text(&write(&self.format, &moment), text))
+            .is_some_and(|moment| value.is_loosely_text(&write(&self.format, &moment)))
     }
 
     /// Reads a text in the format, or else in free form.

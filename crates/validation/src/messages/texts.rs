@@ -54,7 +54,7 @@ fn size(rule: N, kind: SizeKind) -> (&'static str, &'static str) {
             "{a} must have more items than {o}.",
             "{a}的项数必须大于{o}。",
         ),
-        (N::Gte, Numeric) => ("{a} must be at least {o}.", "{a}不能小于{o}。"),
+        (N::Gte, Numeric) => ("{a} must be at least {o}.", "{a}必须不小于{o}。"),
         (N::Gte, Text) => (
             "{a} must have at least as many characters as {o}.",
             "{a}的字符数不能小于{o}。",
@@ -72,7 +72,7 @@ fn size(rule: N, kind: SizeKind) -> (&'static str, &'static str) {
             "{a} must have fewer items than {o}.",
             "{a}的项数必须小于{o}。",
         ),
-        (_, Numeric) => ("{a} must be at most {o}.", "{a}不能大于{o}。"),
+        (_, Numeric) => ("{a} must be at most {o}.", "{a}必须不大于{o}。"),
         (_, Text) => (
             "{a} must have at most as many characters as {o}.",
             "{a}的字符数不能大于{o}。",
@@ -216,7 +216,7 @@ fn other(rule: N, parameters: usize) -> (&'static str, &'static str) {
         N::Integer => ("{a} must be a whole number.", "{a}必须是整数。"),
         N::Numeric => ("{a} must be a number.", "{a}必须是数字。"),
         N::Decimal if parameters > 1 => (
-            "{a} must have {n} to {m} decimal places.",
+            "{a} must have between {n} and {m} decimal places.",
             "{a}必须包含{n}到{m}位小数。",
         ),
         N::Decimal => (
@@ -315,9 +315,9 @@ fn other(rule: N, parameters: usize) -> (&'static str, &'static str) {
         N::Date => ("{a} must be a date.", "{a}必须是有效日期。"),
         N::DateFormat => ("{a} must look like {values}.", "{a}必须符合格式{values}。"),
         N::After => ("{a} must be after {o}.", "{a}必须晚于{o}。"),
-        N::AfterOrEqual => ("{a} must not be before {o}.", "{a}不能早于{o}。"),
+        N::AfterOrEqual => ("{a} must not be before {o}.", "{a}必须不早于{o}。"),
         N::Before => ("{a} must be before {o}.", "{a}必须早于{o}。"),
-        N::BeforeOrEqual => ("{a} must not be after {o}.", "{a}不能晚于{o}。"),
+        N::BeforeOrEqual => ("{a} must not be after {o}.", "{a}必须不晚于{o}。"),
         N::DateEquals => ("{a} must be on {o}.", "{a}必须等于{o}。"),
         N::Timezone => ("{a} must be a time zone name.", "{a}必须是有效时区。"),
         // Measured rules have sentences of their own.

@@ -204,18 +204,20 @@ impl Item {
 }
 
 /// A class after its opening bracket.
-pub(super) fn translate(rest: &mut &str, unicode: bool) -> Result<String, SyntaxError> {
-    let mut out = String::from("[");
-    if let Some(after) = rest.strip_prefix('^') {
-        *rest = after;
-        out.push('^');
-    }
+pub(super) fn translate(
+    rest: &mut &str,
+    unicode: bool,
+    caseless: bool,
+) -> Result<String, SyntaxError> {
+    let negated = rest.strip_prefix('^');
+    *rest = negated.unwrap_or(rest);
+    // Letters, and classes, whose characters have no other case.
+    let (mut out, mut classes) = (String::new(), String::new());
     let mut first = true;
     loop {
         if !first && let Some(after) = rest.strip_prefix(']') {
             *rest = after;
-            out.push(']');
-            return Ok(out);
+            return Ok(joined(&out, &classes, negated.is_some(), caseless));
         }
         first = false;
         if let Some(after) = rest.strip_prefix("\\E") {
@@ -230,13 +232,13 @@ pub(super) fn translate(rest: &mut &str, unicode: bool) -> Result<String, Syntax
             }
             continue;
         }
-        let low = match item(rest, unicode)? {
+        let low = match item(rest, unicode, caseless)? {
             Item::Class(class) => {
                 // PCRE takes a hyphen after a class for a range without a beginning.
                 if rest.starts_with('-') && !rest.starts_with("-]") {
                     return Err(SyntaxError::Range);
                 }
-                out.push_str(&class);
+                classes.push_str(&class);
                 continue;
             }
             low => low,
@@ -248,7 +250,7 @@ pub(super) fn translate(rest: &mut &str, unicode: bool) -> Result<String, Syntax
             push_item(&mut out, &low, unicode)?;
             continue;
         };
-        let high = item(&mut after, unicode)?;
+        let high = item(&mut after, unicode, caseless)?;
         *rest = after;
         if matches!(high, Item::Class(_)) {
             return Err(SyntaxError::Range);
@@ -257,7 +259,20 @@ pub(super) fn translate(rest: &mut &str, unicode: bool) -> Result<String, Syntax
     }
 }
 
-fn item(rest: &mut &str, unicode: bool) -> Result<Item, SyntaxError> {
+/// Letters and classes as one.
+fn joined(letters: &str, classes: &str, negated: bool, caseless: bool) -> String {
+    let not = if negated { "^" } else { "" };
+    if !caseless || classes.is_empty() {
+        return format!("[{not}{letters}{classes}]");
+    }
+    match (letters.is_empty(), negated) {
+        (true, _) => format!("(?-i:[{not}{classes}])"),
+        (false, false) => format!("(?:[{letters}]|(?-i:[{classes}]))"),
+        (false, true) => format!("(?:(?![{letters}])(?-i:[^{classes}]))"),
+    }
+}
+
+fn item(rest: &mut &str, unicode: bool, caseless: bool) -> Result<Item, SyntaxError> {
     if let Some(after) = rest.strip_prefix("[:")
         && let Some((name, after)) = after.split_once(":]")
         && name
@@ -266,7 +281,7 @@ fn item(rest: &mut &str, unicode: bool) -> Result<Item, SyntaxError> {
             .all(|it| it.is_ascii_lowercase())
     {
         *rest = after;
-        return posix(name, unicode).map(Item::Class);
+        return posix(name, unicode, caseless).map(Item::Class);
     }
     let letter = rest.chars().next().ok_or(SyntaxError::Class)?;
     *rest = &rest[letter.len_utf8()..];
@@ -289,10 +304,14 @@ fn item(rest: &mut &str, unicode: bool) -> Result<Item, SyntaxError> {
 }
 
 /// A class such as `[:alpha:]`, between its colons.
-fn posix(name: &str, unicode: bool) -> Result<String, SyntaxError> {
+fn posix(name: &str, unicode: bool, caseless: bool) -> Result<String, SyntaxError> {
     let (name, negated) = match name.strip_prefix('^') {
         Some(name) => (name, true),
         None => (name, false),
+    };
+    let name = match name {
+        "lower" | "upper" if caseless => "alpha",
+        name => name,
     };
     let inner = match (name, unicode) {
         ("alpha", true) => "\\p{L}",

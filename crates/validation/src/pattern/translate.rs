@@ -69,9 +69,22 @@ const REPEATS: u32 = 65_535;
 #[derive(Debug, Clone, Copy)]
 struct Scope {
     modifiers: Modifiers,
+    /// What precedes it in the group around it.
+    before: Content,
     /// Where the group begins in what was written.
     start: usize,
     look_behind: bool,
+}
+
+/// What a group holds so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Content {
+    /// Nothing at all.
+    #[default]
+    Nothing,
+    /// One look-around, or a group with nothing but one.
+    LookAround,
+    Anything,
 }
 
 struct Translator<'p> {
@@ -81,6 +94,10 @@ struct Translator<'p> {
     scopes: Vec<Scope>,
     /// Where the last thing begins that a quantifier can follow.
     atom: Option<usize>,
+    /// What the group around holds so far.
+    content: Content,
+    /// Where the last group begins that holds nothing or one look-around, or is one.
+    closed: Option<usize>,
     /// How many groups there are, all in all.
     groups: u32,
     opened: u32,
@@ -96,6 +113,8 @@ pub(super) fn translate(pattern: &str, modifiers: Modifiers) -> Result<String, S
         modifiers,
         scopes: Vec::new(),
         atom: None,
+        content: Content::Nothing,
+        closed: None,
         groups: count_groups(pattern, modifiers),
         opened: 0,
         names: Vec::new(),
@@ -145,6 +164,8 @@ fn count_groups(pattern: &str, modifiers: Modifiers) -> u32 {
                     || (after.starts_with(b"?<") && !matches!(after.get(2), Some(b'=' | b'!')));
                 let plain = !after.starts_with(b"?") && !after.starts_with(b"*");
                 count += u32::from(named || (plain && !modifiers.no_capture));
+                // The parenthesis of a condition is none of a group.
+                at += if after.starts_with(b"?(") { 2 } else { 0 };
             }
             _ => {}
         }
@@ -179,11 +200,32 @@ impl<'p> Translator<'p> {
 
     fn atom(&mut self, text: &str) {
         self.atom = Some(self.out.len());
+        self.content = Content::Anything;
         self.out.push_str(text);
+    }
+
+    /// A place between characters, which nothing can repeat.
+    fn anchor(&mut self, text: &str) {
+        let before = self.content;
+        self.atom(text);
+        self.atom = None;
+        if before == Content::Nothing {
+            self.content = Content::LookAround;
+        }
+    }
+
+    /// Characters of which none is the other case of another, as for PCRE.
+    fn cased(&mut self, class: &str) {
+        if self.modifiers.caseless {
+            self.atom(&format!("(?-i:{class})"));
+        } else {
+            self.atom(class);
+        }
     }
 
     /// A character that means itself; without Unicode a quantifier takes its last octet only.
     fn literal(&mut self, letter: char) {
+        self.content = Content::Anything;
         if self.modifiers.unicode || letter.is_ascii() {
             self.atom = Some(self.out.len());
             class::push_literal(&mut self.out, letter);
@@ -218,25 +260,27 @@ impl<'p> Translator<'p> {
         match letter {
             '\\' => return self.escape(),
             '[' => {
-                let start = self.out.len();
-                let text = class::translate(&mut self.rest, self.modifiers.unicode)?;
-                self.out.push_str(&text);
-                self.atom = Some(start);
+                let Modifiers {
+                    unicode, caseless, ..
+                } = self.modifiers;
+                let text = class::translate(&mut self.rest, unicode, caseless)?;
+                self.atom(&text);
             }
             '(' => return self.open(),
             ')' => return self.close(),
             '|' => {
                 self.out.push('|');
                 self.atom = None;
+                self.content = Content::Anything;
             }
-            '^' => self.atom(if self.modifiers.multiline {
+            '^' => self.anchor(if self.modifiers.multiline {
                 "(?:\\A|(?<=\\n)(?!\\z))"
             } else {
                 "\\A"
             }),
             '$' => {
                 let last = self.rest.is_empty() && self.scopes.is_empty();
-                self.atom(if self.modifiers.multiline {
+                self.anchor(if self.modifiers.multiline {
                     "(?=\\n|\\z)"
                 } else if self.modifiers.dollar_end {
                     "\\z"
@@ -278,6 +322,12 @@ impl<'p> Translator<'p> {
         if most != Some(least) && self.scopes.iter().any(|scope| scope.look_behind) {
             return Err(SyntaxError::LookBehind);
         }
+        if self.repeats_nothing(start) {
+            // The engine repeats a choice, but no look-around and nothing.
+            self.out.insert_str(start, "(?:");
+            self.out.push_str("|(?!))");
+        }
+        self.content = Content::Anything;
         if self.eat("+") {
             self.out.insert_str(start, "(?>");
             self.out.push_str(text);
@@ -289,6 +339,11 @@ impl<'p> Translator<'p> {
             }
         }
         Ok(())
+    }
+
+    /// Whether what begins there, the last thing of its group, takes no character by its form.
+    fn repeats_nothing(&self, start: usize) -> bool {
+        self.closed == Some(start)
     }
 
     fn escape(&mut self) -> Result<(), SyntaxError> {
@@ -303,9 +358,9 @@ impl<'p> Translator<'p> {
                 }
             }
             'E' => {}
-            'A' | 'G' => self.atom("\\A"),
-            'z' => self.atom("\\z"),
-            'Z' => self.atom("(?=\\n?\\z)"),
+            'A' | 'G' => self.anchor("\\A"),
+            'z' => self.anchor("\\z"),
+            'Z' => self.anchor("(?=\\n?\\z)"),
             'K' => self.atom("\\K"),
             'b' | 'B' if unicode => {
                 let word = class::shorthand('w', true).unwrap_or_default();
@@ -314,11 +369,11 @@ impl<'p> Translator<'p> {
                 } else {
                     ("=", "!")
                 };
-                self.atom(&format!(
+                self.anchor(&format!(
                     "(?:(?<={word})(?{first}{word})|(?<!{word})(?{second}{word}))"
                 ));
             }
-            'b' | 'B' => self.atom(if letter == 'b' { "\\b" } else { "\\B" }),
+            'b' | 'B' => self.anchor(if letter == 'b' { "\\b" } else { "\\B" }),
             'R' => self.atom(if unicode {
                 "(?>\\r\\n|[\\n-\\r\\x{85}\\x{2028}\\x{2029}])"
             } else {
@@ -329,13 +384,17 @@ impl<'p> Translator<'p> {
             } else {
                 "(?s:.)"
             }),
+            // What stands in braces here would be the name of a character.
+            'N' if self.rest.starts_with('{') && quantifier(&self.rest[1..])?.is_none() => {
+                return Err(SyntaxError::Escape('N'));
+            }
             'N' => self.atom("[^\\n]"),
             // One octet, which a text of characters cannot be taken apart into.
             'C' if !unicode => self.atom("(?s:.)"),
             'C' => return Err(SyntaxError::Escape('C')),
             'p' | 'P' => {
                 let text = class::property(&mut self.rest, letter == 'P', unicode)?;
-                self.atom(&text);
+                self.cased(&text);
             }
             'g' => return self.reference_or_call(),
             'k' => {
@@ -362,7 +421,7 @@ impl<'p> Translator<'p> {
             }
             other => {
                 if let Some(text) = class::shorthand(other, unicode) {
-                    self.atom(&text);
+                    self.cased(&text);
                 } else {
                     let code = class::escaped(other, &mut self.rest)?;
                     self.code_point(code)?;
@@ -419,10 +478,9 @@ impl<'p> Translator<'p> {
             Some('<') => '>',
             Some('\'') => '\'',
             _ => {
-                let length = self
-                    .rest
-                    .find(|it: char| !it.is_ascii_digit() && !matches!(it, '-' | '+'))
-                    .unwrap_or(self.rest.len());
+                let signed = usize::from(self.rest.starts_with(['-', '+']));
+                let digits = self.rest[signed..].bytes();
+                let length = signed + digits.take_while(u8::is_ascii_digit).count();
                 let (number, rest) = self.rest.split_at(length);
                 self.rest = rest;
                 let number = self.group_number(number)?;
@@ -471,6 +529,7 @@ impl<'p> Translator<'p> {
         let start = self.out.len();
         self.scopes.push(Scope {
             modifiers: self.modifiers,
+            before: std::mem::take(&mut self.content),
             start,
             look_behind,
         });
@@ -634,9 +693,25 @@ impl<'p> Translator<'p> {
 
     fn close(&mut self) -> Result<(), SyntaxError> {
         let scope = self.scopes.pop().ok_or(SyntaxError::Parenthesis)?;
+        let group = &self.out[scope.start..];
+        let looks = ["(?=", "(?!", "(?<=", "(?<!"]
+            .iter()
+            .any(|mark| group.starts_with(mark));
+        let captures = group.starts_with("(?<") || !group.starts_with("(?");
+        let empty = !captures && self.content != Content::Anything;
+        // The engine lets flags out of groups that capture.
+        if self.modifiers.caseless != scope.modifiers.caseless {
+            let case = if scope.modifiers.caseless { "i" } else { "-i" };
+            let _ = write!(self.out, "(?{case})");
+        }
         self.out.push(')');
         self.modifiers = scope.modifiers;
         self.atom = Some(scope.start);
+        self.closed = (looks || empty).then_some(scope.start);
+        self.content = match scope.before {
+            Content::Nothing if looks || empty => Content::LookAround,
+            _ => Content::Anything,
+        };
         Ok(())
     }
 }
