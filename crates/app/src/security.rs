@@ -23,7 +23,7 @@ use plugyard_platform::files::{self, Difference};
 
 /// How long a check may take.
 pub(crate) const TIME: Duration = Duration::from_secs(30);
-/// Findings of one category; the rest is left out.
+/// Errors of one category, and warnings; the rest is left out.
 const MOST: usize = 1000;
 /// Characters of a description that are enough.
 const DESCRIPTION: usize = 1000;
@@ -62,7 +62,16 @@ impl Category {
     fn finish(&mut self) {
         sort_findings(&mut self.findings);
         self.findings.dedup();
-        self.findings.truncate(MOST);
+        // Each has its own bound, so that no number of warnings crowds an error out.
+        let (mut errors, mut warnings) = (0, 0);
+        self.findings.retain(|finding| {
+            let count = match finding.severity {
+                Severity::Error => &mut errors,
+                _ => &mut warnings,
+            };
+            *count += 1;
+            *count <= MOST
+        });
     }
 
     fn document(&self, lang: Lang) -> Json {

@@ -105,6 +105,12 @@ pub(super) async fn put(
         let definition = config.as_ref().map_or(&empty, |config| &config.definition);
         let body = Body::read(&body, definition).map_err(|error| Problem::from(&error))?;
         let if_match = if_match(&headers)?;
+        if config.is_none() {
+            // Nothing can be configured, so nothing can be set.
+            let accepted = empty.submit(&Values::new(), &body, seconds());
+            accepted.map_err(|rejected| Refused::rejected(&rejected, plugin, lang))?;
+            return Ok(Success::new(Done::Saved, nothing_to_save()));
+        }
         let written = routes
             .platform
             .config_put(&who, plugin, &body, if_match)
@@ -114,6 +120,12 @@ pub(super) async fn put(
     };
     let outcome = outcome.await;
     answer(outcome, concerns.as_ref(), lang)
+}
+
+fn nothing_to_save() -> Json {
+    json!({
+        "updated": [], "unchanged": [], "revision": 0, "values": {}, "config_complete": true,
+    })
 }
 
 fn saved(written: &Written) -> Success {
@@ -149,9 +161,15 @@ pub(super) async fn reset(
     let mut concerns = None;
     let outcome = async {
         let keys = keys(&object(sent)?, lang)?;
-        let (installation, _) = routes.read(name).await?;
+        let (installation, config) = routes.read(name).await?;
         let plugin = concerns.insert(installation.plugin.clone());
         let if_match = if_match(&headers)?;
+        if config.is_none() {
+            let reset = Definition::empty().reset(&Values::new(), keys.as_deref());
+            reset.map_err(|rejected| Refused::rejected(&rejected, plugin, lang))?;
+            let data = json!({ "reset": [], "values": {}, "revision": 0 });
+            return Ok(Success::new(Done::Reset, data));
+        }
         let written = routes
             .platform
             .config_reset(&who, plugin, keys.as_deref(), if_match)
@@ -203,9 +221,12 @@ pub(super) async fn delete(
 ) -> Response {
     let mut concerns = None;
     let outcome = async {
-        let (installation, _) = routes.read(name).await?;
+        let (installation, config) = routes.read(name).await?;
         let plugin = concerns.insert(installation.plugin.clone());
-        let deleted = routes.platform.config_delete(&who, plugin).await?;
+        let deleted = match config {
+            Some(_) => routes.platform.config_delete(&who, plugin).await?,
+            None => 0,
+        };
         let data = json!({ "deleted": deleted });
         Ok(Success::new(Done::Deleted, data))
     };

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use plugyard_config::Rejected;
 use plugyard_http::admin::Answer;
 use plugyard_http::{Concerns, Refusal};
 use plugyard_model::json as strict;
@@ -53,10 +54,17 @@ struct Refusing {
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
+        // The message is the format's own; what is wrong with the key stands beside it.
+        let data = match problem.params.get("reason") {
+            Some(reason) if problem.code == codes::SECRET_STORE_UNAVAILABLE => {
+                json!({ "reason": reason })
+            }
+            _ => Json::Null,
+        };
         Self(Box::new(Refusing {
             problem,
             status: None,
-            data: Json::Null,
+            data,
             errors: None,
             details: None,
         }))
@@ -94,24 +102,27 @@ impl Refused {
                 refused.0.status = conflict.then_some(412);
                 refused
             }
-            ConfigRefusal::Rejected(rejected) => {
-                let only_unknown = rejected
-                    .failures
-                    .iter()
-                    .all(|failure| failure.code == codes::UNKNOWN_FIELD);
-                let problem = match rejected.failures.first() {
-                    Some(first) if only_unknown => {
-                        Problem::new(codes::UNKNOWN_FIELD).with("key", &first.field)
-                    }
-                    _ => Problem::new(codes::VALIDATION_FAILED),
-                };
-                let document = rejected.document(lang);
-                let mut refused = Self::from(problem.about(plugin));
-                refused.0.errors = serde_json::to_value(&document.errors).ok();
-                refused.0.details = serde_json::to_value(&document.details).ok();
-                refused
-            }
+            ConfigRefusal::Rejected(rejected) => Self::rejected(&rejected, plugin, lang),
         }
+    }
+
+    /// Values that were refused for what they are.
+    pub(super) fn rejected(rejected: &Rejected, plugin: &PluginName, lang: Lang) -> Self {
+        let only_unknown = rejected
+            .failures
+            .iter()
+            .all(|failure| failure.code == codes::UNKNOWN_FIELD);
+        let problem = match rejected.failures.first() {
+            Some(first) if only_unknown => {
+                Problem::new(codes::UNKNOWN_FIELD).with("key", &first.field)
+            }
+            _ => Problem::new(codes::VALIDATION_FAILED),
+        };
+        let document = rejected.document(lang);
+        let mut refused = Self::from(problem.about(plugin));
+        refused.0.errors = serde_json::to_value(&document.errors).ok();
+        refused.0.details = serde_json::to_value(&document.details).ok();
+        refused
     }
 
     /// Fields of a request that are not as they must be.

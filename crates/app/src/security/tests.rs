@@ -407,3 +407,33 @@ fn nesting_without_end_exhausts_nothing() {
         assert_eq!(outcome.digest.len(), 64, "{file}");
     }
 }
+
+#[test]
+fn no_number_of_warnings_hides_an_error() {
+    let names: Vec<String> = (0..1100).map(|i| format!(".hidden/{i}")).collect();
+    let mut files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    files.push(("zz.php", "<?php eval($x);"));
+    let plugin = Plugin::new(&files);
+    plugin.write("zz.txt", "");
+    let open = Permissions::from_mode(0o666);
+    fs::set_permissions(plugin.directory.path().join("zz.txt"), open).unwrap();
+    let mut plugin = plugin;
+    plugin.install();
+    plugin.write("zz.new", "");
+    let outcome = plugin.check();
+    assert!(!outcome.valid());
+    assert!(!outcome.file_integrity.valid());
+    let told = told(&outcome.file_integrity);
+    assert!(told[0].contains("zz.new"), "{}", told[0]);
+    assert_eq!(told.len(), 1 + 1000);
+}
+
+#[test]
+fn a_directory_that_is_too_large_to_be_looked_at_is_not_good() {
+    let plugin = Plugin::new(&[]);
+    for index in 0..20_001 {
+        fs::write(plugin.directory.path().join(index.to_string()), "").unwrap();
+    }
+    let outcome = plugin.check();
+    assert!(!outcome.file_integrity.valid());
+}

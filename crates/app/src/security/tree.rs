@@ -33,21 +33,19 @@ pub(super) fn walk(root: &Path, outcome: &mut Outcome) -> Vec<File> {
     let mut waiting = vec![(root.to_owned(), String::new())];
     let mut left = ENTRIES;
     while let Some((directory, path)) = waiting.pop() {
-        let mut unreadable = |path: &str, error: &io::Error| {
-            let finding = Finding::error(codes::SECURITY_UNREADABLE, Place::file(path));
-            outcome
-                .file_integrity
-                .push(finding.with("file", path).with("reason", error));
-        };
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(error) => {
-                unreadable(&path, &error);
+                outcome.file_integrity.push(unreadable(&path, &error));
                 continue;
             }
         };
         for entry in entries.filter_map(Result::ok) {
             if left == 0 {
+                // What is not looked at is not said to be good.
+                let error = io::Error::other(format!("there are more than {ENTRIES} entries"));
+                outcome.file_integrity.push(unreadable(&path, &error));
+                waiting.clear();
                 break;
             }
             left -= 1;
@@ -87,15 +85,10 @@ fn look(
     waiting: &mut Vec<(PathBuf, String)>,
     found: &mut Vec<File>,
 ) {
-    let unreadable = |error: &io::Error| {
-        Finding::error(codes::SECURITY_UNREADABLE, Place::file(&path))
-            .with("file", &path)
-            .with("reason", error)
-    };
     let metadata = match fs::symlink_metadata(at) {
         Ok(metadata) => metadata,
         Err(error) => {
-            outcome.file_integrity.push(unreadable(&error));
+            outcome.file_integrity.push(unreadable(&path, &error));
             return;
         }
     };
@@ -129,10 +122,16 @@ fn look(
                 path,
             }),
             Err(error) => {
-                outcome.file_integrity.push(unreadable(&error));
+                outcome.file_integrity.push(unreadable(&path, &error));
             }
         }
     }
+}
+
+fn unreadable(path: &str, error: &io::Error) -> Finding {
+    Finding::error(codes::SECURITY_UNREADABLE, Place::file(path))
+        .with("file", path)
+        .with("reason", error)
 }
 
 /// Whether a name is UTF-8 and nothing but a name, on this system and on others.
