@@ -24,6 +24,8 @@ final class PlugyardConfig
 
     /** @var string|null */
     private $file;
+    /** @var string|null a file that is there while a server runs */
+    private $ready;
     /** @var array{api:string,token:string}|null */
     private $address;
     /** @var array{revision:int,values:array<string,mixed>,unreadable:list<string>} */
@@ -76,15 +78,19 @@ final class PlugyardConfig
 
     /**
      * The values of an `app` plugin, read beside the home directory of Plugyard. Needs the rights of the
-     * server's user, because secrets are in them. A plugin that is not installed has none.
+     * server's user, because secrets are in them. A plugin that is not installed has none. While no server
+     * runs there the values read last stay, and without any a read throws.
      */
     public static function ofPlugin(string $home, string $plugin, ?callable $log = null): self
     {
         if (preg_match('/^[A-Za-z][A-Za-z0-9_-]{0,63}$/D', $plugin) !== 1) {
             throw new InvalidArgumentException("not a plugin's name: $plugin");
         }
+        $served = rtrim($home, '/') . '/plugin-config';
         // The link leads to the version in force.
-        return self::fromFile(rtrim($home, '/') . "/plugin-config/app/$plugin/current/config.json", $log);
+        $config = self::fromFile("$served/app/$plugin/current/config.json", $log);
+        $config->ready = "$served/ready";
+        return $config;
     }
 
     /**
@@ -256,8 +262,20 @@ final class PlugyardConfig
             $this->forget();
             return;
         }
-        clearstatcache(true, $file);
+        clearstatcache();
         $stat = @stat($file);
+        if ($stat === false && $this->ready !== null) {
+            // Twice, so that a server which begins or ends in between is noticed.
+            $runs = file_exists($this->ready);
+            clearstatcache();
+            $stat = @stat($file);
+            if ($stat === false && (!$runs || !file_exists($this->ready))) {
+                if ($this->document['revision'] === 0) {
+                    throw new PlugyardUnavailable('no server keeps ' . dirname($this->ready));
+                }
+                return;
+            }
+        }
         if ($stat === false) {
             $this->forget();
             return;

@@ -88,11 +88,28 @@ class PluginConfig:
     @classmethod
     def of_plugin(cls, home: "os.PathLike[str] | str", plugin: str) -> "PluginConfig":
         """The values of an ``app`` plugin, read beside the home directory of Plugyard. Needs the rights of the
-        server's user, because secrets are in them. A plugin that is not installed has none."""
+        server's user, because secrets are in them. A plugin that is not installed has none. While no server runs
+        there the values read last stay, and without any a read is an error."""
         if not _NAME.fullmatch(plugin):
             raise ConfigError(f"not a plugin's name: {plugin}")
+        # There while a server runs.
+        ready = Path(home) / "plugin-config" / "ready"
         # The link leads to the version in force.
-        return cls.from_file(Path(home) / "plugin-config" / "app" / plugin / "current" / "config.json")
+        path = ready.parent / "app" / plugin / "current" / "config.json"
+
+        def read(self: "PluginConfig") -> Snapshot:
+            # Twice, so that a server which begins or ends in between is noticed.
+            for _ in range(2):
+                snapshot = self._of_file(path)
+                if snapshot is not _NOTHING:
+                    return snapshot
+                if not ready.exists():
+                    if self._snapshot is _NOTHING:
+                        raise ConfigError(f"no server keeps {ready.parent}")
+                    return self._snapshot
+            return _NOTHING
+
+        return cls(read)
 
     @classmethod
     def from_server(cls, api: str, token: str) -> "PluginConfig":

@@ -32,6 +32,7 @@ $home = sys_get_temp_dir() . '/plugyard-php-' . getmypid();
 $directory = "$home/plugin-config/app/Demo/0199";
 mkdir($directory, 0700, true);
 symlink('0199', dirname($directory) . '/current');
+touch("$home/plugin-config/ready");
 function store(string $directory, array $document): void
 {
     // As the server does: a new file that takes the place of the old one.
@@ -116,7 +117,14 @@ rmdir(dirname($directory) . '/0200');
 store($directory, ['revision' => 4, 'values' => ['TIMEOUT' => 61], 'unreadable' => []]);
 same(61, $config->getConfig('TIMEOUT', 30), 'a new value is seen at once');
 same(4, $config->all()['revision'], 'the new revision');
-unlink("$directory/config.json");
+unlink("$home/plugin-config/ready");
+rename("$directory/config.json", "$directory/stopped");
+same(61, $config->getConfig('TIMEOUT', 30), 'without a server the last values stay');
+refuses(function () use ($home): void {
+    PlugyardConfig::ofPlugin($home, 'Demo')->getConfig('TIMEOUT', 30);
+}, 'no server', 'without a server nothing is made up');
+touch("$home/plugin-config/ready");
+unlink("$directory/stopped");
 same(30, $config->getConfig('TIMEOUT', 30), 'a plugin that is not installed');
 same(9, PlugyardConfig::ofPlugin($home, 'Other')->getConfig('A', 9), 'another plugin');
 refuses(function () use ($home): void {
@@ -136,6 +144,7 @@ refuses(function () use ($home): void {
 
 unlink("$directory/config.json");
 unlink(dirname($directory) . '/current');
+unlink("$home/plugin-config/ready");
 foreach (['/plugin-config/app/Demo/0199', '/plugin-config/app/Demo', '/plugin-config/app', '/plugin-config', ''] as $below) {
     rmdir($home . $below);
 }

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import queue
+import shutil
 import sys
 import tempfile
 import threading
@@ -34,6 +35,7 @@ DOCUMENT = {
 def store(directory, document):
     """As the server does: a new file that takes the place of the old one, and a link to the version in force."""
     directory.mkdir(parents=True, exist_ok=True)
+    (directory.parent.parent.parent / "ready").touch()
     link = directory.parent / "current"
     if not link.is_symlink():
         link.symlink_to(directory.name)
@@ -129,6 +131,17 @@ class Reading(unittest.TestCase):
             self.assertEqual(told.get(timeout=60), 3)
             store(self.directory, {"revision": 4, "values": {}})
             self.assertEqual(told.get(timeout=60), 4)
+
+    def test_without_a_server_the_last_values_stay_and_nothing_is_made_up(self):
+        self.assertEqual(self.config.get_config("TIMEOUT"), 60)
+        (self.home / "plugin-config/ready").unlink()
+        shutil.rmtree(self.directory)
+        self.assertEqual(self.config.get_config("TIMEOUT", 30), 60)
+        with self.assertRaisesRegex(ConfigError, "no server"):
+            PluginConfig.of_plugin(self.home, "Demo").get_config("TIMEOUT", 30)
+        # It runs again, and the plugin is gone.
+        (self.home / "plugin-config/ready").touch()
+        self.assertEqual(self.config.get_config("TIMEOUT", 30), 30)
 
     def test_names_and_files_that_are_none(self):
         self.assertEqual(PluginConfig.of_plugin(self.home, "Other").get_config("A", 9), 9)

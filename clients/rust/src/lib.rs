@@ -63,6 +63,12 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
+    /// No server runs on the home directory, so nobody knows the values.
+    #[error("no server runs: there is no `{}`", ready.display())]
+    NoServer {
+        /// What is there while one runs.
+        ready: PathBuf,
+    },
     /// The file or the server cannot be read.
     #[error("the configuration cannot be read")]
     Read(#[source] std::io::Error),
@@ -124,6 +130,11 @@ pub struct PluginConfig {
 enum Source {
     Nothing,
     File(PathBuf),
+    Plugin {
+        path: PathBuf,
+        /// There while a server runs.
+        ready: PathBuf,
+    },
     Server {
         api: String,
         token: String,
@@ -134,7 +145,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("Nothing"),
-            Self::File(path) => path.fmt(f),
+            Self::File(path) | Self::Plugin { path, .. } => path.fmt(f),
             Self::Server { api, .. } => api.fmt(f),
         }
     }
@@ -184,7 +195,8 @@ impl PluginConfig {
     }
 
     /// The values of an `app` plugin, read beside the home directory of Plugyard. Needs the rights of the
-    /// server's user, because secrets are in them. A plugin that is not installed has none.
+    /// server's user, because secrets are in them. A plugin that is not installed has none. While no server
+    /// runs there the values read last stay, and without any a read is [`ConfigError::NoServer`].
     ///
     /// # Errors
     /// [`ConfigError::Name`].
@@ -199,9 +211,11 @@ impl PluginConfig {
                 name: plugin.to_owned(),
             });
         }
-        let directory = home.as_ref().join("plugin-config/app").join(plugin);
+        let served = home.as_ref().join("plugin-config");
         // The link leads to the version in force.
-        Ok(Self::from_file(directory.join("current/config.json")))
+        let path = served.join("app").join(plugin).join("current/config.json");
+        let ready = served.join("ready");
+        Ok(Self::new(Source::Plugin { path, ready }))
     }
 
     fn new(source: Source) -> Self {
@@ -319,7 +333,23 @@ impl PluginConfig {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.source {
             Source::Nothing => {}
-            Source::File(path) => read_file(path, &mut last)?,
+            Source::File(path) => {
+                if !read_file(path, &mut last)? {
+                    *last = Last::default();
+                }
+            }
+            Source::Plugin { path, ready } => {
+                // Before and after, so that a server which begins or ends in between is noticed.
+                let runs = ready.exists();
+                if !read_file(path, &mut last)? {
+                    if runs && ready.exists() {
+                        *last = Last::default();
+                    } else if last.snapshot.revision == 0 {
+                        let ready = ready.clone();
+                        return Err(ConfigError::NoServer { ready });
+                    }
+                }
+            }
             Source::Server { api, token } => match last.stamp {
                 Some(Stamp::Asked(at)) if at.elapsed() < FRESH => {}
                 _ => {
@@ -333,7 +363,10 @@ impl PluginConfig {
 
     /// Tells of the revision there is, and then of each write, in order, from a thread of its own. Writes
     /// that follow each other closely are told as one. While nothing can be read nothing is told.
-    pub fn on_change(self: &Arc<Self>, mut callback: impl FnMut(&Change) + Send + 'static) -> Watch {
+    pub fn on_change(
+        self: &Arc<Self>,
+        mut callback: impl FnMut(&Change) + Send + 'static,
+    ) -> Watch {
         let (ended, end) = mpsc::channel();
         let config = Arc::clone(self);
         thread::spawn(move || {
@@ -383,12 +416,12 @@ fn whole(number: f64) -> Option<i64> {
     fits.then_some(number as i64)
 }
 
-fn read_file(path: &Path, last: &mut Last) -> Result<(), ConfigError> {
+/// Reads a file that changed; `false` when it is not there.
+fn read_file(path: &Path, last: &mut Last) -> Result<bool, ConfigError> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            *last = Last::default();
-            return Ok(());
+            return Ok(false);
         }
         Err(error) => return Err(ConfigError::Read(error)),
     };
@@ -401,7 +434,7 @@ fn read_file(path: &Path, last: &mut Last) -> Result<(), ConfigError> {
         it.len(),
     );
     if last.stamp.as_ref() == Some(&stamp) {
-        return Ok(());
+        return Ok(true);
     }
     let mut bytes = Vec::new();
     file.take(LIMIT)
@@ -412,7 +445,7 @@ fn read_file(path: &Path, last: &mut Last) -> Result<(), ConfigError> {
     let written = it.modified().map_err(ConfigError::Read)?;
     let age = SystemTime::now().duration_since(written);
     last.stamp = age.is_ok_and(|age| age > SETTLED).then_some(stamp);
-    Ok(())
+    Ok(true)
 }
 
 /// One request in the oldest form of HTTP, whose answers end with the connection.

@@ -20,6 +20,7 @@ fn document() -> Value {
 fn store(home: &Path, document: &Value) {
     let directory = home.join("plugin-config/app/Demo/0199");
     fs::create_dir_all(&directory).unwrap();
+    fs::write(home.join("plugin-config/ready"), "").unwrap();
     let link = directory.with_file_name("current");
     if !link.is_symlink() {
         std::os::unix::fs::symlink("0199", link).unwrap();
@@ -125,6 +126,25 @@ fn changes_are_told_with_their_keys_in_order() {
         told.recv_timeout(Duration::from_secs(60)),
         Err(RecvTimeoutError::Disconnected)
     );
+}
+
+#[test]
+fn without_a_server_the_last_values_stay_and_nothing_is_made_up() {
+    let home = tempfile::tempdir().unwrap();
+    store(home.path(), &document());
+    let config = PluginConfig::of_plugin(home.path(), "Demo").unwrap();
+    assert_eq!(config.get_i64("TIMEOUT", 30).unwrap(), 60);
+    fs::remove_dir_all(home.path().join("plugin-config")).unwrap();
+    assert_eq!(config.get_i64("TIMEOUT", 30).unwrap(), 60);
+    let other = PluginConfig::of_plugin(home.path(), "Demo").unwrap();
+    assert!(matches!(
+        other.get_i64("TIMEOUT", 30),
+        Err(ConfigError::NoServer { .. })
+    ));
+    // It runs again, and the plugin is gone.
+    fs::create_dir(home.path().join("plugin-config")).unwrap();
+    fs::write(home.path().join("plugin-config/ready"), "").unwrap();
+    assert_eq!(config.get_i64("TIMEOUT", 30).unwrap(), 30);
 }
 
 #[test]
