@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
 
-use crate::support::{Ended, Server, plugyard, run, sign_in_needed};
+use crate::support::{Ended, Server, ended, plugyard, run, sign_in_needed};
 
 fn server() -> Server {
     Server::start_with(sign_in_needed)
@@ -49,12 +49,7 @@ fn with_input(command: &mut Command, input: &str) -> Ended {
         .take()
         .expect("piped")
         .write_all(input.as_bytes());
-    let output = child.wait_with_output().expect("the command ends");
-    Ended {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).expect("output is UTF-8"),
-        stderr: String::from_utf8(output.stderr).expect("output is UTF-8"),
-    }
+    ended(child.wait_with_output().expect("the command ends"))
 }
 
 #[test]

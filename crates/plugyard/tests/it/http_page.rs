@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Server, plugins, python, sign_in_needed};
+use crate::support::{Server, plugins, python, run, sign_in_needed};
 
 /// The blocks of shell commands in a page.
 fn blocks(page: &str) -> Vec<String> {
@@ -50,16 +50,16 @@ fn the_requests_of_the_http_reference_work_as_written() {
     assert_eq!(exports.matches("export ").count(), 2, "{exports}");
     for block in blocks {
         for line in block.lines() {
-            let ended = Command::new("sh")
+            let mut command = Command::new("sh");
+            command
                 .args(["-c", &format!("set -e\n{line}")])
                 .current_dir(directory.path())
                 .env("API", &server.address)
                 .env("TOKEN", &token)
                 .env("no_proxy", "*")
-                .stdin(Stdio::null())
-                .output()
-                .unwrap();
-            assert!(ended.status.success(), "`{line}`: {ended:?}");
+                .stdin(Stdio::null());
+            let ended = run(&mut command);
+            assert_eq!(ended.code, 0, "`{line}`: {ended:?}");
         }
     }
 }

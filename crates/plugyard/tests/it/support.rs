@@ -3,6 +3,7 @@
 pub(crate) mod leaks;
 pub(crate) mod plugins;
 pub(crate) mod postgres;
+pub(crate) mod streams;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -83,7 +84,12 @@ pub(crate) struct Ended {
 /// Runs a command to its end.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> Ended {
-    let output = command.output().expect("the command starts");
+    ended(command.output().expect("the command starts"))
+}
+
+/// What a command that has ended wrote, after it was searched for secrets.
+#[track_caller]
+pub(crate) fn ended(output: std::process::Output) -> Ended {
     let ended = Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("output is UTF-8"),
@@ -103,6 +109,8 @@ pub(crate) struct Server {
     pub(crate) address: String,
     pub(crate) http: Client,
     log: PathBuf,
+    /// Hears what the server tells without being asked.
+    listener: Option<streams::Listener>,
     /// Removed after the server has ended.
     directory: Option<tempfile::TempDir>,
 }
@@ -152,6 +160,7 @@ impl Server {
             address: String::new(),
             http,
             log,
+            listener: None,
             directory: None,
         };
         let mut lines = BufReader::new(server.child.stdout.take().expect("piped")).lines();
@@ -170,6 +179,7 @@ impl Server {
             let answer = server.get("/readyz").send().ok()?;
             answer.status().is_success().then_some(())
         });
+        server.listener = Some(streams::Listener::new(home));
         server
     }
 
@@ -237,6 +247,7 @@ impl Server {
 
     /// Asks the server to end and waits for it.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.hear();
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         wait_for("the server to end", || {
             self.child.try_wait().expect("a child")
@@ -251,6 +262,13 @@ impl Server {
         .code()
     }
 
+    /// Hears what the server still has to say before it ends.
+    fn hear(&self) {
+        if let Some(listener) = &self.listener {
+            listener.ask();
+        }
+    }
+
     /// Ends the server without asking.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
@@ -261,6 +279,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
+            self.hear();
             let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
             let deadline = Instant::now() + Duration::from_secs(20);
             while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
@@ -271,7 +290,13 @@ impl Drop for Server {
         if thread::panicking() {
             eprintln!("the server's log:\n{}", self.log());
         } else {
-            let leaks = leaks::search(&self.home, &self.log());
+            let mut leaks = leaks::search(&self.home, &self.log());
+            leaks.extend(
+                self.listener
+                    .take()
+                    .into_iter()
+                    .flat_map(streams::Listener::leaks),
+            );
             assert_eq!(leaks, [""; 0], "a secret stands in clear");
         }
         let _ = std::fs::remove_file(&self.log);

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::run;
+use crate::support::{leaks, run};
 
 /// A database of its own on the tests' PostgreSQL, and the way to make it unreachable.
 pub(crate) struct Postgres {
@@ -85,11 +85,21 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        // Servers look through their home when they end; what they wrote here is looked through now.
+        let dump = Command::new("pg_dump")
+            .args(["--data-only", "--inserts", "--dbname"])
+            .arg(self.url())
+            .output();
+        let leaks = dump.is_ok_and(|dump| leaks::holds_any(&String::from_utf8_lossy(&dump.stdout)));
         let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         let _ = Command::new("psql")
             .args(["--no-psqlrc", "--quiet", "--command", &sql])
             .arg(&self.server)
             .status();
+        assert!(
+            !leaks || std::thread::panicking(),
+            "a secret stands in clear in the database"
+        );
     }
 }
 
