@@ -32,8 +32,6 @@ const CHANNELS: usize = 64;
 const STALE_AFTER: Duration = Duration::from_secs(1);
 /// Between two attempts to start a function whose channel ended although its process lives.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
-/// Between two looks whether calls are still under way.
-const QUIET_LOOK: Duration = Duration::from_millis(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -42,6 +40,8 @@ pub(crate) struct Pool {
     order: Order,
     idle: Mutex<Idle>,
     members: Mutex<Vec<Arc<Member>>>,
+    /// Told when no call is under way.
+    quiet: Notify,
     /// One call (HOST-32).
     deadline: Duration,
     /// Asked once for each version (HOST-30).
@@ -103,6 +103,7 @@ impl Pool {
             order: Order::function(symbol),
             idle: Mutex::default(),
             members: Mutex::default(),
+            quiet: Notify::new(),
             deadline: workers.first().map_or(settings.recv_timeout.0, |worker| {
                 worker.launch.call_timeout(symbol, settings)
             }),
@@ -193,8 +194,12 @@ impl Pool {
 
     /// Resolves when no call is under way.
     pub(crate) async fn quiet(&self) {
-        while self.idle.lock().busy > 0 {
-            tokio::time::sleep(QUIET_LOOK).await;
+        loop {
+            let quiet = self.quiet.notified();
+            if self.idle.lock().busy == 0 {
+                return;
+            }
+            quiet.await;
         }
     }
 
@@ -249,7 +254,7 @@ impl Pool {
         let mut channel = Some(channel);
         if channel.as_ref().is_some_and(|it| it.member.has_left()) {
             if was_busy {
-                self.idle.lock().busy -= 1;
+                self.one_ended(&mut self.idle.lock());
             }
             return;
         }
@@ -258,7 +263,7 @@ impl Pool {
                 let mut idle = self.idle.lock();
                 let Some(waiting) = idle.waiting.pop_front() else {
                     if was_busy {
-                        idle.busy -= 1;
+                        self.one_ended(&mut idle);
                     }
                     idle.channels.push_back(given);
                     return;
@@ -278,10 +283,18 @@ impl Pool {
                 Err(mut refused) => {
                     channel = refused.channel.take();
                     if !was_busy {
-                        self.idle.lock().busy -= 1;
+                        self.one_ended(&mut self.idle.lock());
                     }
                 }
             }
+        }
+    }
+
+    /// A channel carries no call any more.
+    fn one_ended(&self, idle: &mut Idle) {
+        idle.busy -= 1;
+        if idle.busy == 0 {
+            self.quiet.notify_waiters();
         }
     }
 
@@ -443,7 +456,7 @@ impl Borrowed {
             }
             first = false;
             token = loop {
-                match channel.connection.recv().await {
+                match channel.connection.recv_soon().await {
                     Ok(Some(request)) => match channel.tokens.receive(request) {
                         Event::Result(body) => {
                             channel.used = Instant::now();
@@ -478,7 +491,7 @@ impl Borrowed {
 
     fn lose(&mut self) {
         if let Some(channel) = self.channel.take() {
-            self.pool.idle.lock().busy -= 1;
+            self.pool.one_ended(&mut self.pool.idle.lock());
             self.pool.lost(&channel.member);
         }
     }
@@ -495,7 +508,7 @@ impl Drop for Borrowed {
         }
         let pool = Arc::clone(&self.pool);
         if channel.writing {
-            pool.idle.lock().busy -= 1;
+            pool.one_ended(&mut pool.idle.lock());
             pool.lost(&channel.member);
             return;
         }
@@ -513,7 +526,7 @@ impl Drop for Borrowed {
                         Event::Idle => {}
                     },
                     _ => {
-                        pool.idle.lock().busy -= 1;
+                        pool.one_ended(&mut pool.idle.lock());
                         pool.lost(&channel.member);
                         return;
                     }

@@ -7,6 +7,7 @@ mod connection;
 mod dial;
 mod error;
 pub mod frame;
+mod glance;
 mod listener;
 mod protocol;
 mod pull;

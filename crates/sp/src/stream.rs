@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::net::unix::{self, pipe};
@@ -188,6 +188,20 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl ReadHalf {
+    /// Reads what has come, whatever the runtime knows of it. `None` where nothing has, and at the end
+    /// and after errors, which an ordinary read tells.
+    pub(crate) fn read_now(&self, into: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::Unix(half) => {
+                let (read, _) = rustix::net::recv(half, into, RecvFlags::DONTWAIT).ok()?;
+                (read > 0).then_some(read)
+            }
+            Self::Watched(_) | Self::Memory(_) => None,
         }
     }
 }

@@ -6,12 +6,15 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::frame::{self, Decoder};
+use crate::glance::Glance;
 use crate::stream::{ReadHalf, WriteHalf};
 use crate::{RecvError, SendError};
 
 /// Payloads up to this length are copied into the coalescing buffer, which is cheaper than one
 /// more slice per system call; longer ones are written from where they are.
 const COPY_UP_TO: usize = 16 * 1024;
+/// Bytes of an answer that is looked for; the rest of a longer one is read as usual.
+const AT_ONCE: usize = 4 * 1024;
 /// A system call is made when this much has been gathered.
 const GATHER: usize = 64 * 1024;
 
@@ -21,6 +24,7 @@ pub(crate) struct FrameReader {
     io: ReadHalf,
     decoder: Decoder,
     ended: bool,
+    glance: Glance,
 }
 
 impl FrameReader {
@@ -29,6 +33,27 @@ impl FrameReader {
             io,
             decoder: Decoder::new(limit),
             ended: false,
+            glance: Glance::default(),
+        }
+    }
+
+    /// As [`next`](Self::next), where it is likely to come within microseconds.
+    pub(crate) async fn next_soon(&mut self) -> Result<Option<Bytes>, RecvError> {
+        if let Some(payload) = self.decoder.next_frame()? {
+            return Ok(Some(payload));
+        }
+        if self.glance.is_due() {
+            self.look();
+        }
+        self.next().await
+    }
+
+    /// Not in the future, which would carry the space for it along.
+    fn look(&mut self) {
+        let mut read = [0; AT_ONCE];
+        let io = &self.io;
+        if let Some(count) = self.glance.look(|| io.read_now(&mut read)) {
+            self.decoder.extend(&read[..count]);
         }
     }
 

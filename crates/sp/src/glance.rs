@@ -1,0 +1,117 @@
+//! Looking for an answer before going to sleep.
+//!
+//! Where a peer on another core answers within microseconds, putting a thread to sleep and waking it up
+//! takes longer than the answer. So the socket itself is looked at for a moment first, where that has paid
+//! off lately: the more often it was in vain, the rarer it becomes.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long it is looked for: about what the two wake-ups of an exchange cost.
+const LONGEST: Duration = Duration::from_micros(50);
+/// What a look in vain counts against one that was not, because it costs more than that saves.
+const IN_VAIN: u32 = 2;
+/// Exchanges between two looks at most, as a power of two.
+const RAREST: u32 = 9;
+
+/// Threads of this process that are looking. They keep a core from the peers, who need it to answer.
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+/// How many may: none where there is a single core, because nothing comes while somebody looks.
+static MOST: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(0, |cores| cores.get() / 2));
+
+/// How looking paid off on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Glance {
+    /// Rises with each look in vain, falls with the others.
+    doubt: u32,
+    /// Exchanges until the next look.
+    skip: u32,
+}
+
+impl Glance {
+    /// Whether it is worth a look now. To be asked once for each exchange.
+    pub(crate) fn is_due(&mut self) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        *MOST > 0
+    }
+
+    /// Asks `there` again and again for a moment, until it says something.
+    pub(crate) fn look<T>(&mut self, mut there: impl FnMut() -> Option<T>) -> Option<T> {
+        let _looking = Looking::begin()?;
+        let began = Instant::now();
+        loop {
+            if let Some(found) = there() {
+                self.paid_off();
+                return Some(found);
+            }
+            if began.elapsed() >= LONGEST {
+                self.in_vain();
+                return None;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    fn paid_off(&mut self) {
+        self.doubt = self.doubt.saturating_sub(1);
+    }
+
+    fn in_vain(&mut self) {
+        self.doubt = (self.doubt + IN_VAIN).min(RAREST);
+        if self.doubt > IN_VAIN {
+            self.skip = 1 << self.doubt;
+        }
+    }
+}
+
+/// One of those who look.
+struct Looking;
+
+impl Looking {
+    fn begin() -> Option<Self> {
+        let looking = Self;
+        (LOOKING.fetch_add(1, Ordering::Relaxed) < *MOST).then_some(looking)
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        LOOKING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_vain_becomes_rare_and_what_pays_off_goes_on() {
+        let looks = |slow: bool| {
+            let mut glance = Glance::default();
+            (0..2000)
+                .filter(|_| {
+                    let due = glance.is_due();
+                    if due {
+                        // As `look` does after its time, without taking it.
+                        if slow {
+                            glance.in_vain();
+                        } else {
+                            glance.paid_off();
+                        }
+                    }
+                    due
+                })
+                .count()
+        };
+        if *MOST > 0 {
+            assert!(looks(true) < 20, "{}", looks(true));
+            assert_eq!(looks(false), 2000);
+        }
+    }
+}
