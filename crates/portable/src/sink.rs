@@ -6,7 +6,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +16,7 @@ use plugyard_symbol::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +76,7 @@ pub(crate) struct SinkAttachment {
     path: PathBuf,
     line: Option<Line>,
     acks: mpsc::Receiver<Result<(), String>>,
-    received: Arc<AtomicU64>,
+    received: watch::Receiver<u64>,
     sent: u64,
     /// Acknowledgements that are still to come for messages that nobody waits for any more.
     late: u64,
@@ -219,12 +218,12 @@ impl SinkInstance {
         };
         let (report, acks) = mpsc::channel(ACKS);
         let stopping = CancellationToken::new();
-        let received = Arc::new(AtomicU64::new(0));
+        let (count, received) = watch::channel(0);
         let on_end = OnEnd(Arc::new(ended));
         let reading = AckReading {
             observer: Arc::clone(&self.observer),
             report: self.require_ack.then_some(report),
-            received: Arc::clone(&received),
+            received: count,
             stopping: stopping.clone(),
             on_end: on_end.clone(),
         };
@@ -538,13 +537,12 @@ impl SinkAttachment {
             drop(line.sender);
             let _ = timeout_at(deadline, line.closed.cancelled()).await;
         }
-        while self.received.load(Ordering::Acquire) > 0
-            && self.received.load(Ordering::Acquire) < self.sent
-            && Instant::now() < deadline
-            && !self.ack_reader.is_finished()
-        {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let sent = self.sent;
+        // Fails at the end of the channel, after which none will come.
+        let all = self
+            .received
+            .wait_for(|received| *received == 0 || *received >= sent);
+        let _ = timeout_at(deadline, all).await;
     }
 
     /// Stops it after what was sent has been taken.
@@ -557,7 +555,7 @@ impl SinkAttachment {
         limit: Duration,
     ) -> Result<(), SymbolError> {
         self.quiesce(grace).await;
-        if self.sent > 0 && self.received.load(Ordering::Acquire) == 0 {
+        if self.sent > 0 && *self.received.borrow() == 0 {
             self.idle(grace).await;
         }
         self.stopping.cancel();
@@ -626,7 +624,7 @@ struct AckReading {
     observer: Arc<dyn SinkObserver>,
     /// Where they are wanted.
     report: Option<mpsc::Sender<Result<(), String>>>,
-    received: Arc<AtomicU64>,
+    received: watch::Sender<u64>,
     stopping: CancellationToken,
     on_end: OnEnd,
 }
@@ -646,7 +644,7 @@ impl AckReading {
                             }
                         }
                     }
-                    self.received.fetch_add(1, Ordering::AcqRel);
+                    self.received.send_modify(|received| *received += 1);
                 }
                 Ok(None) => break,
                 Err(error) => {

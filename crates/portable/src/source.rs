@@ -249,7 +249,7 @@ impl Reading {
                     // Each wake-up costs more than a row: while the rule is at work on others anyway, they
                     // gather in the socket, which has room for many times as many.
                     if few && !self.inbox.is_waiting() {
-                        tokio::time::sleep(GATHER).await;
+                        let _ = timeout(GATHER, self.inbox.waiting()).await;
                     }
                 }
                 Err(error) => {

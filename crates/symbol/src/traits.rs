@@ -81,6 +81,8 @@ pub trait SourceInbox: Send + Sync {
     fn is_waiting(&self) -> bool {
         true
     }
+    /// Resolves when [`is_waiting`](Self::is_waiting) is true.
+    async fn waiting(&self) {}
     /// Takes a tuple, waiting for room: for sources that can push back.
     async fn push(&self, tuple: Tuple);
     /// Takes several as [`push`](Self::push) takes one, in order.

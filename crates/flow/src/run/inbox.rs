@@ -42,6 +42,10 @@ impl SourceInbox for Inbox {
         self.queue.reader_waits()
     }
 
+    async fn waiting(&self) {
+        self.queue.reader_waiting().await;
+    }
+
     async fn push(&self, tuple: Tuple) {
         self.count(1);
         if !self.queue.push(tuple).await {

@@ -34,6 +34,8 @@ pub(crate) struct Queue<T> {
     state: Mutex<Entries<T>>,
     filled: Notify,
     emptied: Notify,
+    /// Told when the reader has nothing to do.
+    idle: Notify,
     length: Arc<AtomicUsize>,
     /// The reader has nothing to do.
     reader_waits: AtomicBool,
@@ -67,6 +69,7 @@ impl<T: Weigh> Queue<T> {
             }),
             filled: Notify::new(),
             emptied: Notify::new(),
+            idle: Notify::new(),
             length: Arc::default(),
             reader_waits: AtomicBool::new(true),
         }
@@ -79,7 +82,19 @@ impl<T: Weigh> Queue<T> {
 
     /// Whether the reader has nothing to do: a look from outside, which may be over at once.
     pub(crate) fn reader_waits(&self) -> bool {
-        self.reader_waits.load(Ordering::Relaxed)
+        self.reader_waits.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the reader has nothing to do.
+    pub(crate) async fn reader_waiting(&self) {
+        loop {
+            // Before looking, so that nothing in between is missed.
+            let idle = self.idle.notified();
+            if self.reader_waits() {
+                return;
+            }
+            idle.await;
+        }
     }
 
     /// Puts an entry in at once; what was dropped for it.
@@ -177,7 +192,8 @@ impl<T: Weigh> Queue<T> {
                     return false;
                 }
             }
-            self.reader_waits.store(true, Ordering::Relaxed);
+            self.reader_waits.store(true, Ordering::Release);
+            self.idle.notify_waiters();
             self.filled.notified().await;
         }
         self.reader_waits.store(false, Ordering::Relaxed);
@@ -346,6 +362,19 @@ mod tests {
         assert!(queue.take(&mut left, 10).await);
         assert_eq!(left, [1]);
         assert!(!queue.take(&mut left, 10).await);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_idle_reader_is_told_when_it_is() {
+        let queue = Queue::new(2);
+        let mut taken = Vec::new();
+        queue.offer(1_usize);
+        assert!(queue.take(&mut taken, 10).await);
+        let mut waiting = pin!(queue.reader_waiting());
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        let mut reading = pin!(queue.take(&mut taken, 10));
+        assert!(futures::poll!(reading.as_mut()).is_pending());
+        waiting.await;
     }
 
     #[tokio::test]
