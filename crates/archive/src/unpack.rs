@@ -6,12 +6,16 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, ScopedJoinHandle};
 
 use plugyard_model::{Finding, Place, codes};
 use rustix::fs::{AtFlags, Mode, OFlags, RawMode, fchmod, fsync, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use crate::{Entry, Limits, PackageReader, ReadError, name, notes, tree};
+
+/// Threads that wait for the disk at the same time: the file system writes for all of them in one go.
+const AT_ONCE: usize = 8;
 
 /// What an unpacking wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -203,6 +207,17 @@ impl Root {
         }
         Ok(())
     }
+
+    fn sync_files(&self, paths: &[String]) -> Result<(), UnpackError> {
+        paths.iter().try_for_each(|path| {
+            tree::open_file(&self.directory, path)
+                .and_then(|file| file.sync_all())
+                .map_err(|source| UnpackError::Write {
+                    path: path.clone(),
+                    source,
+                })
+        })
+    }
 }
 
 /// Unpacks a package below the directory `into`, which is made when it is missing.
@@ -248,15 +263,20 @@ pub fn unpack(
         }
     }
     // All at the end: the file system then writes many files in one go instead of waiting for each.
-    for path in &files {
-        tree::open_file(&root.directory, path)
-            .and_then(|file| file.sync_all())
-            .map_err(|source| UnpackError::Write {
-                path: path.clone(),
-                source,
-            })?;
-    }
-    root.sync(directories.iter().map(String::as_str))?;
+    let directories: Vec<String> = directories.into_iter().collect();
+    thread::scope(|scope| {
+        let root = &root;
+        let shares = files.chunks(files.len().div_ceil(AT_ONCE).max(1));
+        let waiting: Vec<_> = shares
+            .map(|share| scope.spawn(move || root.sync_files(share)))
+            .collect();
+        root.sync(directories.iter().map(String::as_str))?;
+        let mut joined = waiting.into_iter().map(ScopedJoinHandle::join);
+        joined.try_for_each(|synced| match synced {
+            Ok(synced) => synced,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })?;
     Ok(report)
 }
 
