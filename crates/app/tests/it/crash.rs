@@ -3,21 +3,16 @@
 //! record, link and directories, never a mix.
 //!
 //! The child is this test binary again, told by its environment what to do ([`child`]).
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the child is this test, not a plugin"
-)]
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use plugyard_app::{AppHost, AppSettings};
 use plugyard_config::Body;
 use plugyard_http::Principal;
 use plugyard_model::rights::Role;
 use plugyard_model::{KindId, PluginName, Wanted, codes};
+use plugyard_platform::failpoint;
 use plugyard_platform::{ChangeRequest, Home, Outcome, Platform, Settings, Source, TakeIn};
 use plugyard_store::testing::{TestDatabase, databases};
 use plugyard_store::{Database, DatabaseUrl};
@@ -110,21 +105,7 @@ async fn killed(
         name: name.to_string(),
         what,
     };
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["crash::child", "--exact", "--quiet", "--nocapture"])
-        .env(TASK, serde_json::to_string(&task).unwrap())
-        .env("PLUGYARD_KILL_AT", at.to_string())
-        .stdout(Stdio::null());
-    let status = tokio::task::spawn_blocking(move || command.status())
-        .await
-        .unwrap()
-        .unwrap();
-    match status.signal() {
-        Some(9) => true,
-        None if status.success() => false,
-        _ => panic!("the child ended with {status} at point {at}"),
-    }
+    failpoint::killed("crash::child", TASK, &task, at).await
 }
 
 fn definition(new: bool) -> Json {

@@ -3,21 +3,16 @@
 //! rows, files, assets, tables and status file, never a mix; and the doctor finds nothing.
 //!
 //! The child is this test binary again, told by its environment what to do ([`child`]).
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the child is this test, not a plugin"
-)]
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use axum::body::Body;
 use axum::http::Request;
 use plugyard_http::Principal;
 use plugyard_model::rights::Role;
 use plugyard_model::{KindId, PluginName, Wanted, codes};
+use plugyard_platform::failpoint;
 use plugyard_platform::{ChangeRequest, Home, Outcome, Platform, Settings, Source, TakeIn};
 use plugyard_store::testing::{TestDatabase, databases};
 use plugyard_store::{Database, DatabaseUrl};
@@ -172,21 +167,7 @@ async fn killed(
         name: name.to_string(),
         what,
     };
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["crash::child", "--exact", "--quiet", "--nocapture"])
-        .env(TASK, serde_json::to_string(&task).unwrap())
-        .env("PLUGYARD_KILL_AT", at.to_string())
-        .stdout(Stdio::null());
-    let status = tokio::task::spawn_blocking(move || command.status())
-        .await
-        .unwrap()
-        .unwrap();
-    match status.signal() {
-        Some(9) => true,
-        None if status.success() => false,
-        _ => panic!("the child ended with {status} at point {at}"),
-    }
+    failpoint::killed("crash::child", TASK, &task, at).await
 }
 
 /// Everything that can be seen of a plugin, without ids and times.

@@ -1,6 +1,7 @@
 //! The process is killed at every point of what changes a configuration.
 
 use plugyard_config::Body;
+use plugyard_platform::failpoint;
 use plugyard_platform::kind::Version;
 use plugyard_platform::{ChangeRequest, Platform, Source, TakeIn};
 use serde_json::{Value as Json, json};
@@ -60,7 +61,6 @@ async fn child() {
 }
 
 async fn killed(bench: &Bench, key: &str, what: What, kill_at: usize) -> bool {
-    use std::os::unix::process::ExitStatusExt as _;
     // Two servers never share a home.
     bench.platform.shut_down().await;
     let task = Task {
@@ -69,28 +69,7 @@ async fn killed(bench: &Bench, key: &str, what: What, kill_at: usize) -> bool {
         key: key.to_owned(),
         what,
     };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the child is this test, not a plugin"
-    )]
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command
-        .args([
-            "configuration::crash::child",
-            "--exact",
-            "--quiet",
-            "--nocapture",
-        ])
-        .env(TASK, serde_json::to_string(&task).unwrap())
-        .env("PLUGYARD_KILL_AT", kill_at.to_string())
-        .stdout(std::process::Stdio::null());
-    let status = tokio::task::spawn_blocking(move || command.status());
-    let status = status.await.unwrap().unwrap();
-    match status.signal() {
-        Some(9) => true,
-        None if status.success() => false,
-        _ => panic!("the child ended with {status} at point {kill_at}"),
-    }
+    failpoint::killed("configuration::crash::child", TASK, &task, kill_at).await
 }
 
 async fn take_in_as(platform: &Platform, key: &str, label: &str, definition: &Json) -> Version {
