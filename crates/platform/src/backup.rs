@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::entity::operation;
 use crate::{Home, Platform};
 
-pub use restore::{restore, verify};
+pub use restore::{foresee, restore, verify};
 
 /// What this version writes, and the newest it reads.
 pub const FORMAT: u32 = 1;

@@ -44,7 +44,7 @@ pub use history::{ConfigDifference, HistoryEntry};
 pub(crate) use lifecycle::Prepared;
 pub(crate) use locks::Locks;
 pub use transfer::{Export, ParseRecipientError, Recipient};
-pub use write::Written;
+pub use write::{Terms, Written};
 
 /// Changes that a slow listener may miss before it is told to look for itself.
 const NEWS: usize = 256;

@@ -11,6 +11,7 @@ use plugyard_store::StoreError;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    Select,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -109,37 +110,19 @@ impl Platform {
         Ok(Page { items, next })
     }
 
-    /// Rows by name, in the order of bytes whatever the database's own is.
+    /// Rows by name.
     async fn ordered(
         &self,
         filter: &InstallationFilter,
         after: Option<&PluginName>,
         limit: usize,
     ) -> Result<Vec<installation::Model>, StoreError> {
-        use installation::Column::Kind;
-
         let connection = self.database().conn();
-        let collation = match connection.get_database_backend() {
-            DbBackend::Sqlite => "BINARY",
-            _ => "\"C\"",
-        };
-        let by_bytes = |column: &str| Expr::cust(format!("\"{column}\" COLLATE {collation}"));
         let mut query = installation::Entity::find();
         if let Some(kind) = &filter.kind {
-            query = query.filter(Kind.eq(kind.as_str()));
+            query = query.filter(installation::Column::Kind.eq(kind.as_str()));
         }
-        if let Some(after) = after {
-            let (kind, key) = (after.kind.as_str(), after.key.as_str());
-            let behind = Condition::any().add(by_bytes("kind").gt(kind)).add(
-                Condition::all()
-                    .add(Kind.eq(kind))
-                    .add(by_bytes("key").gt(key)),
-            );
-            query = query.filter(behind);
-        }
-        let rows = query
-            .order_by(by_bytes("kind"), Order::Asc)
-            .order_by(by_bytes("key"), Order::Asc)
+        let rows = by_name(query, connection.get_database_backend(), after)
             .limit(limit as u64)
             .all(connection)
             .await?;
@@ -265,6 +248,33 @@ impl Platform {
             })
             .collect())
     }
+}
+
+/// Rows with the columns `kind` and `key` in the order of names, from behind one of them: that of their bytes,
+/// whatever the database's own is.
+pub(crate) fn by_name<E: EntityTrait>(
+    query: Select<E>,
+    backend: DbBackend,
+    after: Option<&PluginName>,
+) -> Select<E> {
+    let collation = match backend {
+        DbBackend::Sqlite => "BINARY",
+        _ => "\"C\"",
+    };
+    let by_bytes = |column: &str| Expr::cust(format!("\"{column}\" COLLATE {collation}"));
+    let mut query = query;
+    if let Some(after) = after {
+        let (kind, key) = (after.kind.as_str(), after.key.as_str());
+        let behind = Condition::any().add(by_bytes("kind").gt(kind)).add(
+            Condition::all()
+                .add(by_bytes("kind").eq(kind))
+                .add(by_bytes("key").gt(key)),
+        );
+        query = query.filter(behind);
+    }
+    query
+        .order_by(by_bytes("kind"), Order::Asc)
+        .order_by(by_bytes("key"), Order::Asc)
 }
 
 /// Names that may have been meant, nearest first, at most three.

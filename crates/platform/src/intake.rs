@@ -9,8 +9,10 @@ use std::pin::Pin;
 
 use futures::StreamExt as _;
 use plugyard_archive::{PackError, Policy, Zip, pack_to_file};
+use plugyard_config::Definition;
 use plugyard_model::{
-    Digest, Finding, Inspection, KindId, Lang, Place, PluginName, Problem, Severity, codes,
+    Digest, Finding, Inspection, KindId, Lang, Place, PluginName, Problem, Severity, VersionId,
+    codes,
 };
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
@@ -97,6 +99,19 @@ pub struct Intake {
     pub new: bool,
 }
 
+/// A package as it would be taken in. Nothing of it is kept.
+#[derive(Debug, Clone)]
+pub struct Considered {
+    /// The package.
+    pub package: Inspected,
+    /// What it is a version of.
+    pub plugin: PluginName,
+    /// The version: the one that is here with equal bytes and options, or as it would be.
+    pub version: Version,
+    /// What it says can be configured.
+    pub definition: Option<Definition>,
+}
+
 /// A package in staging; the file goes with it.
 struct Staged {
     file: tempfile::TempPath,
@@ -164,6 +179,43 @@ impl Platform {
             plugin,
             version,
             new,
+        })
+    }
+
+    /// Looks at a package as [`take_in`](Self::take_in) does, and keeps nothing: for saying what a change to
+    /// it would do.
+    ///
+    /// # Errors
+    /// As [`take_in`](Self::take_in).
+    pub async fn consider(&self, source: Source, options: TakeIn) -> Result<Considered, Problem> {
+        let staged = self.stage(source).await?;
+        let inspection = self.inspect_staged(&staged, &options).await?;
+        let plugin = accept(&inspection)?;
+        let kind = self.kind(&plugin.kind)?;
+        let definition = self.definition_in(kind.as_ref(), &plugin, &staged.file);
+        let definition = definition.await?;
+        let here = self.versions(&plugin).await?;
+        let same = here
+            .into_iter()
+            .map(|it| it.version)
+            .find(|it| it.digest == staged.digest && it.options == options.options);
+        let version = same.unwrap_or_else(|| Version {
+            id: VersionId(uuid::Uuid::now_v7()),
+            digest: staged.digest,
+            label: inspection.version.clone().unwrap_or_default(),
+            manifest: inspection.manifest.clone(),
+            options: options.options,
+        });
+        let package = Inspected {
+            digest: staged.digest,
+            size: staged.size,
+            inspection,
+        };
+        Ok(Considered {
+            package,
+            plugin,
+            version,
+            definition,
         })
     }
 
@@ -271,10 +323,12 @@ impl Platform {
         let mut buffer = vec![0; 256 << 10];
         let (mut hash, mut size) = (Sha256::new(), 0_u64);
         loop {
-            let read = reader
-                .read(&mut buffer)
-                .await
-                .map_err(|error| failed(error.to_string()))?;
+            let read = reader.read(&mut buffer).await.map_err(|error| {
+                if error.kind() == std::io::ErrorKind::FileTooLarge {
+                    return self.too_large();
+                }
+                failed(error.to_string())
+            })?;
             if read == 0 {
                 break;
             }

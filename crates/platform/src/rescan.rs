@@ -6,8 +6,9 @@ use plugyard_http::Principal;
 use plugyard_model::{Finding, KindId, OperationId, PluginName, Problem, codes};
 use serde_json::Value as Json;
 
+use crate::config::ConfigInput;
 use crate::kind::Dropped;
-use crate::operations::InstallOptions;
+use crate::operations::{ChangeRequest, InstallOptions};
 use crate::platform::itself;
 use crate::{Kind, Platform, Source, TakeIn};
 
@@ -22,8 +23,19 @@ pub struct Rescanned {
     pub path: PathBuf,
     /// What was found in it, when it was taken in all the same.
     pub findings: Vec<Finding>,
-    /// The change that puts it in force, or why there is none: then the directory was not touched.
-    pub outcome: Result<(PluginName, OperationId), Problem>,
+    /// What it becomes, or why nothing comes of it: then the directory was not touched.
+    pub outcome: Result<Adoption, Problem>,
+}
+
+/// A directory that becomes a plugin, or a version of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Whether the plugin is here and gets another version.
+    pub upgrade: bool,
+    /// The change that puts it in force; none when it was only looked at.
+    pub operation: Option<OperationId>,
 }
 
 impl Platform {
@@ -36,6 +48,19 @@ impl Platform {
     /// # Errors
     /// `store_unavailable`. What is wrong with one directory stands in its [`Rescanned::outcome`].
     pub async fn rescan(&self, who: &Principal) -> Result<Vec<Rescanned>, Problem> {
+        self.look_through(Some(who)).await
+    }
+
+    /// Says what [`rescan`](Self::rescan) would do, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`rescan`](Self::rescan).
+    pub async fn rescan_foresee(&self) -> Result<Vec<Rescanned>, Problem> {
+        self.look_through(None).await
+    }
+
+    /// For nobody it only looks.
+    async fn look_through(&self, who: Option<&Principal>) -> Result<Vec<Rescanned>, Problem> {
         // Two looks at once would pack a directory that the other one just put by.
         let _alone = self.0.rescanning.lock().await;
         let mut all = Vec::new();
@@ -57,7 +82,7 @@ impl Platform {
         }
     }
 
-    async fn adopt(&self, who: &Principal, kind: &dyn Kind, dropped: Dropped) -> Rescanned {
+    async fn adopt(&self, who: Option<&Principal>, kind: &dyn Kind, dropped: Dropped) -> Rescanned {
         let Dropped { key, path } = dropped;
         let mut findings = Vec::new();
         let outcome = self
@@ -74,12 +99,12 @@ impl Platform {
 
     async fn adopt_as(
         &self,
-        who: &Principal,
+        who: Option<&Principal>,
         kind: KindId,
         key: &str,
         path: &std::path::Path,
         findings: &mut Vec<Finding>,
-    ) -> Result<(PluginName, OperationId), Problem> {
+    ) -> Result<Adoption, Problem> {
         let here = match self.installation(&format!("{kind}:{key}")).await {
             Ok(view) => view.current,
             Err(problem) if problem.code == codes::PLUGIN_NOT_FOUND => None,
@@ -94,28 +119,58 @@ impl Platform {
             expected_key: Some(key.to_owned()),
             options,
         };
-        let taken = self.take_in(Source::Path(path.to_owned()), take_in).await?;
+        let (source, upgrade) = (Source::Path(path.to_owned()), here.is_some());
+        let Some(who) = who else {
+            let considered = self.consider(source, take_in).await?;
+            findings.clone_from(&considered.package.inspection.findings);
+            let version = considered.version.id;
+            let change = if upgrade {
+                ChangeRequest::Upgrade { version }
+            } else {
+                ChangeRequest::Install {
+                    version,
+                    wanted: None,
+                }
+            };
+            let (plugin, config) = (considered.plugin.clone(), ConfigInput::default());
+            self.foresee(&plugin, change, config, Some(&considered))
+                .await?;
+            return Ok(Adoption {
+                plugin,
+                upgrade,
+                operation: None,
+            });
+        };
+        let taken = self.take_in(source, take_in).await?;
         *findings = taken.inspection.findings;
         let (plugin, version) = (taken.plugin, taken.version.id);
-        let begun = match here {
-            None => {
-                let options = InstallOptions::default();
-                self.install(who, &plugin, version, options).await
-            }
-            Some(_) => self.upgrade(who, &plugin, version).await,
+        let operation = if upgrade {
+            self.upgrade(who, &plugin, version).await?
+        } else {
+            let options = InstallOptions::default();
+            self.install(who, &plugin, version, options).await?
         };
-        Ok((plugin, begun?))
+        Ok(Adoption {
+            plugin,
+            upgrade,
+            operation: Some(operation),
+        })
     }
 }
 
 fn tell(found: &Rescanned) {
     let path = found.path.display();
     match &found.outcome {
-        Ok((plugin, operation)) => tracing::info!(
+        Ok(Adoption {
+            plugin,
+            operation: Some(operation),
+            ..
+        }) => tracing::info!(
             plugin.name = %plugin,
             operation.id = %operation,
             "Found `{path}`; operation {operation} puts it in force"
         ),
+        Ok(_) => {}
         Err(problem) => tracing::warn!(
             code = problem.code.as_str(),
             "Found `{path}`, which stays as it is: {problem}"

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use plugyard_http::{Cursor, Page, PageQuery};
 use plugyard_model::{
     Code, Digest, Finding, InstallationId, KindId, Params, Place, PluginName, Problem, Severity,
     VersionId, codes,
 };
 use plugyard_store::StoreError;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait as _, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait as _, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Set,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -17,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::entity::{installation, package, version};
+use crate::installations::by_name;
 use crate::kind::Version;
 use crate::operations::journal;
 use crate::{Platform, config, failpoint};
@@ -46,25 +48,50 @@ pub struct Plugin {
 }
 
 impl Platform {
-    /// The catalogue, by name.
+    /// A page of the catalogue, by name.
     ///
     /// # Errors
-    /// `store_unavailable`.
-    pub async fn plugins(&self) -> Result<Vec<Plugin>, Problem> {
-        let rows = version::Entity::find()
-            .order_by_desc(version::Column::UsedAt)
-            .order_by_desc(version::Column::Id)
-            .all(self.database().conn())
-            .await
-            .map_err(StoreError::from)?;
+    /// `request_invalid` for a cursor or a limit that is none; `store_unavailable`.
+    pub async fn plugins(&self, page: &PageQuery) -> Result<Page<Plugin>, Problem> {
+        let limit = page.limit()? as usize;
+        let after: Option<PluginName> = page.cursor.as_ref().map(Cursor::position).transpose()?;
+        let connection = self.database().conn();
+        let names = version::Entity::find()
+            .select_only()
+            .columns([version::Column::Kind, version::Column::Key])
+            .group_by(version::Column::Kind)
+            .group_by(version::Column::Key);
+        // One more than the page tells whether another follows.
+        let mut names: Vec<(String, String)> =
+            by_name(names, connection.get_database_backend(), after.as_ref())
+                .limit(limit as u64 + 1)
+                .into_tuple()
+                .all(connection)
+                .await
+                .map_err(StoreError::from)?;
+        let more = names.len() > limit;
+        names.truncate(limit);
         let mut plugins = BTreeMap::<PluginName, Vec<VersionView>>::new();
-        for view in rows.into_iter().filter_map(view) {
+        for view in versions_of(connection, &names)
+            .await?
+            .into_iter()
+            .filter_map(view)
+        {
             plugins.entry(view.plugin.clone()).or_default().push(view);
         }
-        Ok(plugins
-            .into_iter()
-            .map(|(plugin, versions)| Plugin { plugin, versions })
-            .collect())
+        let last = names.last().filter(|_| more).and_then(|(kind, key)| {
+            Some(PluginName::new(
+                KindId::from(kind.clone()),
+                key.parse().ok()?,
+            ))
+        });
+        Ok(Page {
+            next: last.map(|last| Cursor::at(&last)),
+            items: plugins
+                .into_iter()
+                .map(|(plugin, versions)| Plugin { plugin, versions })
+                .collect(),
+        })
     }
 
     /// The versions of a plugin that are here, latest first.
@@ -201,6 +228,9 @@ impl Platform {
                 unused.push(digest);
             }
         }
+        if let Some(row) = installation_of(&*transaction, plugin).await? {
+            config::forget_shipped(&transaction, InstallationId(row.id)).await?;
+        }
         failpoint::pass();
         transaction.commit().await?;
         failpoint::pass();
@@ -208,9 +238,6 @@ impl Platform {
         // Rows first: an object without a row is garbage, a row without its object would be a lie.
         if !unused.is_empty() {
             self.objects_sweep_or_later().await;
-        if let Some(row) = installation_of(&*transaction, plugin).await? {
-            config::forget_shipped(&transaction, InstallationId(row.id)).await?;
-        }
         }
         Ok(())
     }
@@ -367,6 +394,33 @@ pub(crate) async fn installation_of(
 
 pub(crate) fn installation_id(row: &installation::Model) -> InstallationId {
     InstallationId(row.id)
+}
+
+/// The versions of these plugins, latest first.
+async fn versions_of(
+    connection: &impl ConnectionTrait,
+    names: &[(String, String)],
+) -> Result<Vec<version::Model>, StoreError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut of_kinds = BTreeMap::<&str, Vec<&str>>::new();
+    for (kind, key) in names {
+        of_kinds.entry(kind).or_default().push(key);
+    }
+    let mut these = Condition::any();
+    for (kind, keys) in of_kinds {
+        let of_kind = Condition::all()
+            .add(version::Column::Kind.eq(kind))
+            .add(version::Column::Key.is_in(keys));
+        these = these.add(of_kind);
+    }
+    Ok(version::Entity::find()
+        .filter(these)
+        .order_by_desc(version::Column::UsedAt)
+        .order_by_desc(version::Column::Id)
+        .all(connection)
+        .await?)
 }
 
 async fn version_rows(

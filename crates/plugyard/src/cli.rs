@@ -98,7 +98,9 @@ impl Cli {
 fn named(command: clap::Command) -> clap::Command {
     command
         .mut_args(|argument| {
-            let is_text = argument.get_value_parser().type_id() == TypeId::of::<String>();
+            // One of a few words is a text too.
+            let is_text = argument.get_value_parser().type_id() == TypeId::of::<String>()
+                && argument.get_possible_values().is_empty();
             if argument.is_positional() && is_text && argument.get_id() != "rules" {
                 argument.value_parser(NonEmptyStringValueParser::new())
             } else {
@@ -340,7 +342,7 @@ pub(crate) struct Change {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Show the steps it would take, and change nothing
-    #[arg(long)]
+    #[arg(long, alias = "plan")]
     pub(crate) dry_run: bool,
 }
 
@@ -487,6 +489,14 @@ pub(crate) struct Sure {
     pub(crate) yes: bool,
 }
 
+/// For commands that can say what they would do.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct Rehearsal {
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// Several plugins to change.
 #[derive(Debug, Args)]
 pub(crate) struct Plugins {
@@ -595,6 +605,9 @@ mod tests {
             asked += 1;
         }
         assert!(asked > 50, "{asked}");
+        let role = ["plugyard", "user", "role", "owner", "ownr"];
+        let near = Cli::tree().try_get_matches_from(role).unwrap_err();
+        assert!(near.to_string().contains("'owner'"), "{near}");
         assert!(
             Cli::tree()
                 .try_get_matches_from(["plugyard", "validate", "explain", ""])

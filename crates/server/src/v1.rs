@@ -65,6 +65,7 @@ pub(crate) fn rights() -> Vec<RouteRight> {
         config::OWN_RIGHTS,
         secrets::RIGHTS,
         packages::RIGHTS,
+        packages::PLAN_RIGHTS,
         rescan::RIGHTS,
         installations::RIGHTS,
         installations::CHANGES_RIGHTS,

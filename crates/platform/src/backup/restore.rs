@@ -78,6 +78,25 @@ pub fn verify(path: &Path, known: &[String]) -> Result<Manifest, Problem> {
     Ok(manifest)
 }
 
+/// Verifies a backup and that it could be brought back as this home, and writes nothing.
+///
+/// # Errors
+/// As [`restore`], but for what happens to the disk meanwhile.
+pub fn foresee(path: &Path, home: &Path, known: &[String]) -> Result<Manifest, Problem> {
+    has_room(home)?;
+    verify(path, known)
+}
+
+/// Whether the home is there already, as an empty directory.
+fn has_room(home: &Path) -> Result<bool, Problem> {
+    match fs::read_dir(home).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Ok(false) => Err(Problem::new(codes::HOME_NOT_EMPTY).with("path", home.display())),
+        Err(error) => Err(failed(home, &error)),
+    }
+}
+
 /// Brings a backup back as a new home: `home` must not be there, or be an empty directory. The backup is
 /// verified whole before anything is written, and the home appears when everything is in place.
 ///
@@ -85,14 +104,7 @@ pub fn verify(path: &Path, known: &[String]) -> Result<Manifest, Problem> {
 /// As [`verify`]; `home_not_empty`; `backup_failed` when the disk fails: then `home` is as before.
 pub fn restore(path: &Path, home: &Path, known: &[String]) -> Result<Manifest, Problem> {
     let disk = |error: &io::Error| failed(home, error);
-    let exists = match fs::read_dir(home).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Ok(false) => {
-            return Err(Problem::new(codes::HOME_NOT_EMPTY).with("path", home.display()));
-        }
-        Err(error) => return Err(disk(&error)),
-    };
+    let exists = has_room(home)?;
     let manifest = verify(path, known)?;
     // Inside a home that is there, since that may be a file system of its own.
     let beside = if exists {

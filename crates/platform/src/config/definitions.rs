@@ -1,6 +1,7 @@
 //! Definitions: out of packages, into rows, and back.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -85,18 +86,29 @@ impl Platform {
         plugin: &PluginName,
         version: &Version,
     ) -> Result<Option<Definition>, Problem> {
+        if kind.config_file().is_none() {
+            return Ok(None);
+        }
+        let package = self.0.objects.store.local_file(&version.digest).await?;
+        self.definition_in(kind, plugin, &package).await
+    }
+
+    /// Reads the definition out of a package, secrets included; `None` when it has none.
+    pub(crate) async fn definition_in(
+        &self,
+        kind: &dyn Kind,
+        plugin: &PluginName,
+        package: &Path,
+    ) -> Result<Option<Definition>, Problem> {
         let Some(file) = kind.config_file() else {
             return Ok(None);
         };
-        let package = self.0.objects.store.local_file(&version.digest).await?;
-        let unreadable = {
-            let path = package.clone();
-            move |reason: String| {
-                Problem::new(codes::INPUT_UNREADABLE)
-                    .with("path", path.display())
-                    .with("reason", reason)
-            }
+        let unreadable = |reason: String| {
+            Problem::new(codes::INPUT_UNREADABLE)
+                .with("path", package.display())
+                .with("reason", reason)
         };
+        let package = package.to_owned();
         let read = tokio::task::spawn_blocking(move || {
             let package =
                 Zip::open_path(&package, &Policy::default()).map_err(|it| it.to_string())?;

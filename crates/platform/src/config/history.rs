@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::ConfigRefusal;
 use super::rows::{self, Kept, State, steps_of};
-use super::write::{Decision, Written};
+use super::write::{Decision, Terms, Written};
 use crate::Platform;
 use crate::entity::config_history;
 
@@ -144,14 +144,15 @@ impl Platform {
         who: &Principal,
         plugin: &PluginName,
         revision: u64,
-        expected: Option<u64>,
+        terms: impl Into<Terms>,
     ) -> Result<Written, ConfigRefusal> {
+        let terms = terms.into();
         let state = self.config_state_registered(plugin).await?;
         let then = self.values_at(plugin, &state, revision).await?;
         let (seen, now) = (state.revision, self.seconds());
-        self.config_write(who, plugin, "restore", expected, |state, _| {
+        self.config_write(who, plugin, "restore", terms, |state, _| {
             // The past does not change; but what is to be undone may have grown.
-            if state.revision != seen && expected.is_some() {
+            if state.revision != seen && terms.expected.is_some() {
                 return Err(super::conflict(plugin, state.revision.unsigned_abs()).into());
             }
             let (definition, values) = &then;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::definitions;
 use super::rows::{self, Kept, State, Write};
+use crate::intake::Considered;
 use crate::kind::{Action, Change, Version};
 use crate::{Kind, Platform};
 
@@ -58,6 +59,40 @@ impl Platform {
             return Ok(None);
         };
         let definition = self.config_target(kind, change, target).await?;
+        self.config_judge(change, definition, values)
+            .await
+            .map(Some)
+    }
+
+    /// The same for a change that is not begun, perhaps to a package that is not kept.
+    ///
+    /// # Errors
+    /// As [`config_prepare`](Self::config_prepare).
+    pub(crate) async fn config_foresee(
+        &self,
+        kind: &dyn Kind,
+        change: &Change,
+        values: Option<Map<String, Json>>,
+        considered: Option<&Considered>,
+    ) -> Result<(), Problem> {
+        let Some(target) = changes_version(change) else {
+            return Ok(());
+        };
+        let definition = match considered {
+            Some(considered) => considered.definition.clone(),
+            None => self.config_target(kind, change, target).await?,
+        };
+        self.config_judge(change, definition, values)
+            .await
+            .map(drop)
+    }
+
+    async fn config_judge(
+        &self,
+        change: &Change,
+        definition: Option<Definition>,
+        values: Option<Map<String, Json>>,
+    ) -> Result<Prepared, Problem> {
         let has_secrets = |definition: &Definition| !definition.shipped_secrets().is_empty();
         let now = self.seconds();
         let mut begin = None;
@@ -99,11 +134,11 @@ impl Platform {
         } else {
             None
         };
-        Ok(Some(Prepared {
+        Ok(Prepared {
             definition,
             begin,
             secrets,
-        }))
+        })
     }
 
     /// The definition of the version to come: as it was registered, else out of the package.

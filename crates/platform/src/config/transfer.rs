@@ -15,12 +15,13 @@ use plugyard_config::{Body, Value};
 use plugyard_http::Principal;
 use plugyard_model::{PluginName, Problem, codes};
 use plugyard_store::SecretText;
-use plugyard_store::secrets::SecretOwner;
+use plugyard_store::secrets::{SecretOwner, Secrets};
+use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::ConfigRefusal;
-use super::write::{Decision, Written};
+use super::write::{Decision, Terms, Written};
 use crate::Platform;
 use crate::objects::instance_name;
 
@@ -140,7 +141,7 @@ impl Platform {
         who: &Principal,
         plugin: &PluginName,
         export: Export,
-        expected: Option<u64>,
+        terms: impl Into<Terms>,
     ) -> Result<Written, ConfigRefusal> {
         if export.format != FORMAT {
             let reason = format!("its format is `{}`, not `{FORMAT}`", export.format);
@@ -152,7 +153,7 @@ impl Platform {
         }
         let body = Body::flat(values);
         let now = self.seconds();
-        self.config_write(who, plugin, "import", expected, |state, _| {
+        self.config_write(who, plugin, "import", terms.into(), |state, _| {
             let accepted = state.definition().submit(&state.values, &body, now);
             let accepted = accepted.map_err(ConfigRefusal::Rejected)?;
             Ok(Decision {
@@ -176,10 +177,13 @@ impl Platform {
         let bytes = STANDARD
             .decode(sealed)
             .map_err(|_| invalid("what is sealed is no base64"))?;
-        let key = self.own_key().await?;
-        let clear = key.unseal(&bytes).map_err(|_| {
-            invalid("its secrets are sealed for another recipient, or were altered")
-        })?;
+        let foreign = || invalid("its secrets are sealed for another recipient, or were altered");
+        let secrets = self.secrets().await?;
+        let owner = SecretOwner(instance_name(self.database()).await?);
+        let key = own_key_stored(self.database().conn(), &secrets, owner).await?;
+        // Nothing can be sealed for a key that there never was.
+        let key = key.ok_or_else(foreign)?;
+        let clear = key.unseal(&bytes).map_err(|_| foreign())?;
         let clear = SecretText::new(String::from_utf8(clear).unwrap_or_default());
         serde_json::from_str(clear.expose()).map_err(|_| invalid("what is sealed cannot be read"))
     }
@@ -188,10 +192,8 @@ impl Platform {
         let secrets = self.secrets().await?;
         let owner = SecretOwner(instance_name(self.database()).await?);
         let transaction = self.database().begin().await?;
-        let stored = secrets.get(&*transaction, owner, OWN_KEY).await?;
-        let stored = stored.and_then(|it| STANDARD.decode(it.expose()).ok());
-        if let Some(bytes) = stored.and_then(|it| <[u8; 32]>::try_from(it).ok()) {
-            return Ok(SecretKey::from_bytes(bytes));
+        if let Some(key) = own_key_stored(&*transaction, &secrets, owner).await? {
+            return Ok(key);
         }
         let key = SecretKey::generate(&mut OsRng);
         let text = SecretText::new(STANDARD.encode(key.to_bytes()));
@@ -199,6 +201,17 @@ impl Platform {
         transaction.commit().await?;
         Ok(key)
     }
+}
+
+async fn own_key_stored(
+    connection: &impl ConnectionTrait,
+    secrets: &Secrets,
+    owner: SecretOwner,
+) -> Result<Option<SecretKey>, Problem> {
+    let stored = secrets.get(connection, owner, OWN_KEY).await?;
+    let bytes = stored.and_then(|it| STANDARD.decode(it.expose()).ok());
+    let bytes = bytes.and_then(|it| <[u8; 32]>::try_from(it).ok());
+    Ok(bytes.map(SecretKey::from_bytes))
 }
 
 fn invalid(reason: &str) -> Problem {

@@ -1,12 +1,13 @@
 //! Deciding on writes: what somebody submits, a reset, a return, an import.
 
-use plugyard_config::{Body, Definition, Values};
+use plugyard_config::{Body, Definition, Value, Values};
 use plugyard_http::Principal;
 use plugyard_model::{PluginName, Problem, codes};
 use plugyard_store::StoreError;
 use plugyard_store::secrets::{self, Secrets};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
 
+use super::history::differing;
 use super::rows::{self, State, Write};
 use super::{ConfigChanged, ConfigRefusal, StoredConfig, conflict};
 use crate::entity::{config_definition, config_history, config_value, installation};
@@ -16,14 +17,33 @@ use crate::{Platform, failpoint};
 /// How often a write without a condition is decided anew, because others came first.
 const TURNS: usize = 64;
 
-/// A write that was done, or had nothing to do.
+/// On what terms something is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// The revision that the caller has seen, and that must still be in force; without one the write is
+    /// decided on whatever is there.
+    pub expected: Option<u64>,
+    /// Say what would be written, and write nothing.
+    pub dry_run: bool,
+}
+
+impl From<Option<u64>> for Terms {
+    fn from(expected: Option<u64>) -> Self {
+        Self {
+            expected,
+            dry_run: false,
+        }
+    }
+}
+
+/// A write that was done, or had nothing to do; or, on such [`Terms`], one that would be done.
 #[derive(Debug, Clone)]
 pub struct Written {
     /// The fields that were named and have another value now.
     pub updated: Vec<String>,
     /// The fields that were named and had this value already.
     pub unchanged: Vec<String>,
-    /// The configuration afterwards.
+    /// The configuration afterwards; of a write that was not done with the revision there is.
     pub config: StoredConfig,
 }
 
@@ -36,8 +56,7 @@ pub(super) struct Decision {
 
 impl Platform {
     /// Takes what somebody submitted: all of it or, with every reason, nothing. Only the fields it names
-    /// change. `expected` is the revision the caller has seen; without one the write is decided on
-    /// whatever is there.
+    /// change.
     ///
     /// # Errors
     /// [`ConfigRefusal::Rejected`]; `revision_conflict`, `config_not_registered`, `plugin_not_found`,
@@ -47,11 +66,12 @@ impl Platform {
         who: &Principal,
         plugin: &PluginName,
         body: &Body,
-        expected: Option<u64>,
+        terms: impl Into<Terms>,
     ) -> Result<Written, ConfigRefusal> {
-        let expected = expected.or(body.revision());
+        let mut terms = terms.into();
+        terms.expected = terms.expected.or(body.revision());
         let now = self.seconds();
-        self.config_write(who, plugin, "put", expected, |state, _| {
+        self.config_write(who, plugin, "put", terms, |state, _| {
             let accepted = state.definition().submit(&state.values, body, now);
             let accepted = accepted.map_err(ConfigRefusal::Rejected)?;
             Ok(Decision {
@@ -72,9 +92,9 @@ impl Platform {
         who: &Principal,
         plugin: &PluginName,
         keys: Option<&[String]>,
-        expected: Option<u64>,
+        terms: impl Into<Terms>,
     ) -> Result<Written, ConfigRefusal> {
-        self.config_write(who, plugin, "reset", expected, |state, complete| {
+        self.config_write(who, plugin, "reset", terms.into(), |state, complete| {
             let reset = complete.reset(&state.values, keys);
             let reset = reset.map_err(ConfigRefusal::Rejected)?;
             Ok(Decision {
@@ -146,12 +166,13 @@ impl Platform {
         who: &Principal,
         plugin: &PluginName,
         action: &'static str,
-        expected: Option<u64>,
+        terms: Terms,
         decide: impl Fn(&State, &Definition) -> Result<Decision, ConfigRefusal> + Send + Sync,
     ) -> Result<Written, ConfigRefusal> {
         let _one = self.0.config_locks.hold(plugin).await;
         for _ in 0..TURNS {
             let state = self.config_state_registered(plugin).await?;
+            let expected = terms.expected;
             if expected.is_some_and(|it| it != state.revision.unsigned_abs()) {
                 return Err(conflict(plugin, state.revision.unsigned_abs()).into());
             }
@@ -168,6 +189,11 @@ impl Platform {
             let connection = self.database().conn();
             let complete = state.complete(connection, secrets.as_ref()).await?;
             let decision = decide(&state, &complete)?;
+            if terms.dry_run {
+                return self
+                    .config_rehearse(state, secrets.as_ref(), decision)
+                    .await;
+            }
             let changes = self
                 .config_persist(
                     &state,
@@ -198,6 +224,28 @@ impl Platform {
             });
         }
         Err(conflict(plugin, 0).into())
+    }
+
+    /// What a write would lead to.
+    async fn config_rehearse(
+        &self,
+        state: State,
+        secrets: Option<&Secrets>,
+        decision: Decision,
+    ) -> Result<Written, ConfigRefusal> {
+        let seals = differing(&state.values, &decision.values)
+            .iter()
+            .any(|key| matches!(decision.values.value(key), Value::Secret(_)));
+        if seals && secrets.is_none() {
+            self.secrets().await?;
+        }
+        let mut config = state.into_config();
+        config.values = decision.values;
+        Ok(Written {
+            updated: decision.updated,
+            unchanged: decision.unchanged,
+            config,
+        })
     }
 
     /// Writes values in place of a state; `None` when that is not the one in force any more.

@@ -15,7 +15,7 @@ use crate::expected::Expected;
 use crate::kind::{Action, Change, Plan, Version};
 use crate::platform::{new_installation_id, new_operation_id};
 use crate::versions::{installation_id, installation_of, version_fetch, view};
-use crate::{Kind, Platform, failpoint};
+use crate::{Considered, Kind, Platform, failpoint};
 
 /// Steps a plan may have.
 const MAX_STEPS: usize = 64;
@@ -104,11 +104,32 @@ impl Platform {
         plugin: &PluginName,
         request: ChangeRequest,
     ) -> Result<Plan, Problem> {
+        self.foresee(plugin, request, ConfigInput::default(), None)
+            .await
+    }
+
+    /// The same, for a change that says what becomes of the configuration, and perhaps goes to a package that
+    /// was [`consider`](Self::consider)ed and not taken in.
+    ///
+    /// # Errors
+    /// As [`change_with`](Self::change_with).
+    pub async fn foresee(
+        &self,
+        plugin: &PluginName,
+        request: ChangeRequest,
+        config: ConfigInput,
+        considered: Option<&Considered>,
+    ) -> Result<Plan, Problem> {
         let kind = self.kind(&plugin.kind)?;
         let transaction = self.database().begin().await?;
-        let change = decide(&transaction, kind.as_ref(), plugin, request).await?;
+        let offered = considered.map(|it| &it.version);
+        let mut change = decide(&transaction, kind.as_ref(), plugin, request, offered).await?;
         drop(transaction);
-        checked(kind.plan(&change).await?, plugin)
+        change.config = config.change;
+        let plan = checked(kind.plan(&change).await?, plugin)?;
+        self.config_foresee(kind.as_ref(), &change, config.values, considered)
+            .await?;
+        Ok(plan)
     }
 
     /// [`ChangeRequest::Install`].
@@ -220,7 +241,7 @@ impl Platform {
         // Versions must not be pruned between being chosen and being claimed.
         let _keeping = self.0.keeping.lock().await;
         let transaction = self.database().begin().await?;
-        let mut change = decide(&transaction, kind, plugin, request).await?;
+        let mut change = decide(&transaction, kind, plugin, request, None).await?;
         if let Some(expected) = expected {
             expected.check(&transaction, plugin).await?;
         }
@@ -403,6 +424,7 @@ async fn decide(
     kind: &dyn Kind,
     plugin: &PluginName,
     request: ChangeRequest,
+    offered: Option<&Version>,
 ) -> Result<Change, Problem> {
     let connection = &**transaction;
     if let Some(id) = journal::operation_running(connection, plugin).await? {
@@ -429,7 +451,7 @@ async fn decide(
             if current.is_some() {
                 return Err(Problem::new(codes::PLUGIN_EXISTS).about(plugin));
             }
-            let target = version_named(connection, plugin, version).await?;
+            let target = target(connection, plugin, version, offered).await?;
             let on = match wanted {
                 Some(wanted) => wanted.is_on(),
                 None => kind.begins_enabled(plugin, &target, transaction).await?,
@@ -439,12 +461,12 @@ async fn decide(
         }
         _ if !is_there => return Err(not_installed()),
         ChangeRequest::Upgrade { version } => {
-            let target = version_named(connection, plugin, version).await?;
+            let target = target(connection, plugin, version, offered).await?;
             (Action::Upgrade, Some(target), wanted_before)
         }
         ChangeRequest::Rollback { to } => {
             let target = match to {
-                Some(version) => version_named(connection, plugin, version).await?,
+                Some(version) => target(connection, plugin, version, offered).await?,
                 None => previous
                     .ok_or_else(|| Problem::new(codes::NO_PREVIOUS_VERSION).about(plugin))?,
             };
@@ -485,6 +507,19 @@ async fn version_of(
         .await?
         .and_then(view)
         .map(|it| it.version))
+}
+
+/// The version to go to: one that is here, or the one that is offered and not kept.
+async fn target(
+    connection: &impl sea_orm::ConnectionTrait,
+    plugin: &PluginName,
+    id: VersionId,
+    offered: Option<&Version>,
+) -> Result<Version, Problem> {
+    match offered {
+        Some(offered) if offered.id == id => Ok(offered.clone()),
+        _ => version_named(connection, plugin, id).await,
+    }
 }
 
 async fn version_named(

@@ -32,6 +32,61 @@ async fn a_name_that_is_nearly_right_is_answered_with_what_may_be_meant() {
 }
 
 #[tokio::test]
+async fn the_catalogue_is_listed_page_by_page_each_plugin_with_all_its_versions() {
+    for bench in benches().await {
+        for (key, label) in [
+            ("c", "1"),
+            ("B", "1"),
+            ("a", "1"),
+            ("a", "2"),
+            ("d", "1"),
+            ("e", "1"),
+        ] {
+            let directory = package(key, label, json!({}));
+            let source = Source::Path(directory.path().to_owned());
+            let taken = bench.platform.take_in(source, TakeIn::default()).await;
+            taken.unwrap();
+        }
+        let mut query = PageQuery {
+            cursor: None,
+            limit: Some(2),
+        };
+        let (mut seen, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = bench.platform.plugins(&query).await.unwrap();
+            assert!(page.items.len() <= 2);
+            pages += 1;
+            for plugin in page.items {
+                let labels = plugin.versions.into_iter().map(|it| it.version.label);
+                seen.push((plugin.plugin.key.to_string(), labels.collect::<Vec<_>>()));
+            }
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        let wanted = [
+            ("B", &["1"][..]),
+            ("a", &["2", "1"]),
+            ("c", &["1"]),
+            ("d", &["1"]),
+            ("e", &["1"]),
+        ];
+        let wanted = wanted.map(|(key, labels)| {
+            (
+                key.to_owned(),
+                labels.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>(),
+            )
+        });
+        assert_eq!(seen, wanted);
+        assert_eq!(pages, 3);
+        query.limit = Some(501);
+        let refused = bench.platform.plugins(&query).await.unwrap_err();
+        assert_eq!(refused.code, codes::REQUEST_INVALID);
+    }
+}
+
+#[tokio::test]
 async fn installations_are_listed_page_by_page_in_the_order_of_their_names() {
     for bench in benches().await {
         for key in ["c", "B", "a", "d", "e"] {

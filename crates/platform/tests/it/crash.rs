@@ -4,13 +4,12 @@
 //! The child is this test binary again, told by its environment what to do ([`child`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use plugyard_http::PageQuery;
 use plugyard_model::{VersionId, codes};
+use plugyard_platform::failpoint;
 use plugyard_platform::kind::Version;
 use plugyard_platform::operations::{OperationFilter, OperationState};
 use plugyard_platform::{
@@ -86,7 +85,7 @@ async fn child() {
         What::Uninstall { keep_data } => ChangeRequest::Uninstall { keep_data },
         What::Rescan => {
             for found in platform.rescan(&who).await.unwrap() {
-                let (_, id) = found.outcome.unwrap();
+                let id = found.outcome.unwrap().operation.unwrap();
                 platform.wait(id).await.unwrap();
             }
             return platform.shut_down().await;
@@ -110,26 +109,7 @@ async fn killed(bench: &Bench, key: &str, what: What, kill_at: usize) -> bool {
         what,
         keep_versions: bench.keep_versions,
     };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the child is this test, not a plugin"
-    )]
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["crash::child", "--exact", "--quiet", "--nocapture"])
-        .env(TASK, serde_json::to_string(&task).unwrap())
-        .env("PLUGYARD_KILL_AT", kill_at.to_string())
-        .stdout(Stdio::null());
-    // Aside: what this process still writes must not be held up, the child waits for it.
-    let status = tokio::task::spawn_blocking(move || command.status())
-        .await
-        .unwrap()
-        .unwrap();
-    match status.signal() {
-        Some(9) => true,
-        None if status.success() => false,
-        _ => panic!("the child ended with {status} at point {kill_at}"),
-    }
+    failpoint::killed("crash::child", TASK, &task, kill_at).await
 }
 
 /// What a plugin's first state is, and what is done to it.
@@ -176,9 +156,10 @@ async fn state(bench: &Bench, key: &str) -> State {
 async fn assert_nothing_left_over(bench: &Bench, key: &str, place: &str) {
     let platform = &bench.platform;
     let listed: BTreeSet<_> = platform
-        .plugins()
+        .plugins(&PageQuery::default())
         .await
         .unwrap()
+        .items
         .into_iter()
         .flat_map(|it| it.versions)
         .map(|it| it.version.digest.to_string())
@@ -513,7 +494,10 @@ async fn settle(platform: &Platform) {
         }
         for it in found {
             match it.outcome {
-                Ok((_, id)) => assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done),
+                Ok(adoption) => {
+                    let id = adoption.operation.unwrap();
+                    assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
+                }
                 Err(problem) => {
                     assert_eq!(problem.code, codes::OPERATION_IN_PROGRESS);
                     let id = problem.params["operation"].parse().unwrap();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use plugyard_archive::build::Archive;
+use plugyard_http::PageQuery;
 use plugyard_model::{Problem, codes};
 use plugyard_platform::{Intake, Settings, Source, TakeIn};
 use plugyard_store::testing;
@@ -223,7 +224,15 @@ async fn hostile_archives_are_refused_the_same_from_wherever_they_come() {
         assert_eq!(answers[0].findings, answers[1].findings, "{code}");
         assert_eq!(answers[1].findings, answers[2].findings, "{code}");
     }
-    assert!(bench.platform.plugins().await.unwrap().is_empty());
+    assert!(
+        bench
+            .platform
+            .plugins(&PageQuery::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
     let kept = std::fs::read_dir(bench.home.path().join("objects/packages"));
     assert_eq!(kept.map_or(0, Iterator::count), 0);
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use plugyard_archive::build::Archive;
+use plugyard_http::PageQuery;
 use plugyard_model::{KindId, Problem, codes};
 use plugyard_platform::intake::Inspected;
 use plugyard_platform::{Intake, Platform, Settings, Source, TakeIn};
@@ -30,7 +31,15 @@ async fn take(platform: &Platform, bytes: Vec<u8>) -> Result<Intake, Problem> {
 
 /// Nothing of a refused package may be left.
 async fn assert_nothing_kept(bench: &Bench) {
-    assert!(bench.platform.plugins().await.unwrap().is_empty());
+    assert!(
+        bench
+            .platform
+            .plugins(&PageQuery::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
     for directory in ["staging", "objects/packages"] {
         let left = std::fs::read_dir(bench.home.path().join(directory))
             .unwrap()
@@ -66,7 +75,16 @@ async fn the_same_bytes_with_the_same_options_are_one_version() {
 
         let package = bench.platform.package(&first.digest).await.unwrap();
         assert_eq!(package.versions.len(), 2);
-        assert_eq!(bench.platform.plugins().await.unwrap().len(), 1);
+        assert_eq!(
+            bench
+                .platform
+                .plugins(&PageQuery::default())
+                .await
+                .unwrap()
+                .items
+                .len(),
+            1
+        );
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::Sure;
 use super::values::{address, duration, moment};
+use super::{Rehearsal, Sure};
 
 /// `operation …`
 #[derive(Debug, Subcommand)]
@@ -79,11 +79,13 @@ pub(crate) enum Token {
 #[derive(Debug, Args)]
 pub(crate) struct Rescan {
     /// Print what was found and do not wait for the operations
-    #[arg(long, conflicts_with = "timeout")]
+    #[arg(long, conflicts_with_all = ["timeout", "dry_run"])]
     pub(crate) no_wait: bool,
     /// Stop waiting for an operation after this time, e.g. `30s`; it goes on
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) rehearsal: Rehearsal,
 }
 
 /// `backup`
@@ -102,6 +104,8 @@ pub(crate) struct Backup {
 pub(crate) struct Restore {
     /// The backup
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) rehearsal: Rehearsal,
 }
 
 /// What an account can be; a plugin's role is nobody's to give.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Sure;
+use super::{Rehearsal, Sure};
 
 /// `config`
 #[derive(Debug, Subcommand)]
@@ -40,6 +40,8 @@ pub(crate) enum Config {
     Edit {
         /// The plugin, as `kind:key` or its key
         plugin: String,
+        #[command(flatten)]
+        rehearsal: Rehearsal,
     },
     /// Say what another version's definition would do to the values; nothing is changed
     Plan {
@@ -105,12 +107,14 @@ pub(crate) enum Config {
     },
 }
 
-/// The state that a write was made for.
+/// The state that a write was made for, and whether it is to be done.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Seen {
     /// Only if the configuration is still at this revision
     #[arg(long, value_name = "REVISION")]
     pub(crate) if_revision: Option<u64>,
+    #[command(flatten)]
+    pub(crate) rehearsal: Rehearsal,
 }
 
 /// What a plan is refused for.

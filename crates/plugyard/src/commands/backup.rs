@@ -65,16 +65,21 @@ pub(super) fn backup(arguments: &cli::Backup, context: &Context) -> Result<ExitC
     let manifest = backup::verify(&part, &known()).map_err(failed)?;
     part.persist_noclobber(&target)
         .map_err(|error| failed(unwritable(error.error)))?;
-    print(&manifest, &target, context);
+    print(&manifest, &target, false, context);
     warn(&manifest, context.lang);
     Ok(ExitCode::Done)
 }
 
 pub(super) fn restore(arguments: &cli::Restore, context: &Context) -> Result<ExitCode, Failure> {
     let home = &context.global.home;
-    let manifest = backup::restore(&arguments.file, home, &known())
-        .map_err(|problem| context.problem(&problem))?;
-    print(&manifest, home, context);
+    let dry_run = arguments.rehearsal.dry_run;
+    let manifest = if dry_run {
+        backup::foresee(&arguments.file, home, &known())
+    } else {
+        backup::restore(&arguments.file, home, &known())
+    };
+    let manifest = manifest.map_err(|problem| context.problem(&problem))?;
+    print(&manifest, home, dry_run, context);
     warn(&manifest, context.lang);
     Ok(ExitCode::Done)
 }
@@ -149,7 +154,7 @@ fn known() -> Vec<String> {
     all.iter().map(|it| it.name().to_owned()).collect()
 }
 
-fn print(manifest: &Manifest, path: &Path, context: &Context) {
+fn print(manifest: &Manifest, path: &Path, dry_run: bool, context: &Context) {
     let (files, bytes) = manifest.totals();
     let shown = path.display().to_string();
     let body = json!({
@@ -163,10 +168,15 @@ fn print(manifest: &Manifest, path: &Path, context: &Context) {
         "files": files,
         "bytes": bytes,
     });
-    context.printer.one(&body, &shown, || match context.lang {
-        Lang::En => format!("{shown}: {files} files, {}", ByteSize(bytes)),
-        Lang::ZhCn => format!("{shown}：{files} 个文件，{}", ByteSize(bytes)),
-    });
+    let size = ByteSize(bytes);
+    context
+        .printer
+        .one(&body, &shown, || match (context.lang, dry_run) {
+            (Lang::En, false) => format!("{shown}: {files} files, {size}"),
+            (Lang::ZhCn, false) => format!("{shown}：{files} 个文件，{size}"),
+            (Lang::En, true) => format!("{shown}: would write {files} files, {size}"),
+            (Lang::ZhCn, true) => format!("{shown}：将写入 {files} 个文件，{size}"),
+        });
 }
 
 fn warn(manifest: &Manifest, lang: Lang) {

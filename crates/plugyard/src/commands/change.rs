@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use plugyard_archive::{Policy, pack_to_file};
 use plugyard_model::{ExitCode, Lang, Problem, codes};
 use reqwest::header::CONTENT_TYPE;
+use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value as Json, json};
+use tempfile::NamedTempFile;
 
 use crate::cli::{Change, Install, Plugins, Rollback, Running, Set, Uninstall, Upgrade};
 use crate::client::{Client, segment};
@@ -21,17 +23,26 @@ pub(super) async fn install(
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let package = send_package(
-        &arguments.package,
-        arguments.kind.as_deref(),
-        None,
-        client,
-        context,
-    )
-    .await?;
+    let package = Package {
+        source: &arguments.package,
+        kind: arguments.kind.as_deref(),
+        key: None,
+    };
+    let options = options(Map::new(), &arguments.options, &arguments.running);
+    if arguments.change.dry_run {
+        let mut change = json!({ "options": options });
+        if arguments.stopped {
+            change["wanted"] = json!("stopped");
+        }
+        if !arguments.values.is_empty() {
+            change["values"] = config::values(&arguments.values, context)?.into();
+        }
+        return foresee(package, &change, client, context).await;
+    }
+    let package = package.send(client, context).await?;
     let mut body = json!({
         "package": package["sha256"],
-        "options": options(Map::new(), &arguments.options, &arguments.running),
+        "options": options,
     });
     // Whether it works at once unless said otherwise is its kind's to say.
     if arguments.stopped {
@@ -56,9 +67,12 @@ pub(super) async fn upgrade(
         text_at(&installation, "/kind"),
         text_at(&installation, "/key"),
     );
-    let package =
-        send_package(&arguments.package, Some(&kind), Some(&key), client, context).await?;
-    let mut body = json!({ "package": package["sha256"] });
+    let package = Package {
+        source: &arguments.package,
+        kind: Some(&kind),
+        key: Some(&key),
+    };
+    let mut body = json!({});
     if !arguments.options.is_empty() {
         body["options"] = options(Map::new(), &arguments.options, &Running::default());
     }
@@ -68,6 +82,11 @@ pub(super) async fn upgrade(
     if arguments.force {
         body["force"] = json!(true);
     }
+    if arguments.change.dry_run {
+        body["upgrade"] = json!(true);
+        return foresee(package, &body, client, context).await;
+    }
+    body["package"] = package.send(client, context).await?["sha256"].take();
     let request = client
         .request(
             Method::POST,
@@ -356,72 +375,129 @@ fn plan_text(plan: &Json, context: &Context) -> String {
     text
 }
 
-/// Brings a package to the server and gives what it says about it. Warnings are shown.
-pub(super) async fn send_package(
-    source: &str,
-    kind: Option<&str>,
-    key: Option<&str>,
+/// What a change to a package would do. The package is looked at and not kept.
+async fn foresee(
+    package: Package<'_>,
+    change: &Json,
     client: &Client,
     context: &Context,
-) -> Result<Json, Failure> {
-    let named = key
-        .is_none()
-        .then(|| crate::kinds::directory_name(Path::new(source), kind))
-        .flatten();
-    let mut query = Vec::new();
-    query.extend(kind.map(|kind| ("kind", kind)));
-    query.extend(key.or(named.as_deref()).map(|key| ("key", key)));
-    let request = client.request(Method::POST, "/v1/packages").query(&query);
-    let request = if source.starts_with("http://") || source.starts_with("https://") {
-        request.json(&json!({ "url": source }))
+) -> Result<ExitCode, Failure> {
+    let request = client.request(Method::POST, "/v1/packages/plan");
+    let request = request.query(&package.query());
+    let plan = if package.is_address() {
+        let body = json!({ "url": package.source, "change": change });
+        client.json(request.json(&body)).await?
     } else {
-        let unreadable = |reason: String| {
-            let problem = Problem::new(codes::INPUT_UNREADABLE)
-                .with("path", source)
-                .with("reason", reason);
-            context.problem(&problem)
-        };
-        let path = PathBuf::from(source);
-        // A directory is packed here, so that the server need not see this machine's files.
-        let (file, _packed) = if path.is_dir() {
-            let packed = packed(&path).map_err(unreadable)?;
-            let file = tokio::fs::File::open(packed.path()).await;
-            (file, Some(packed))
-        } else {
-            (tokio::fs::File::open(&path).await, None)
-        };
-        let file = file.map_err(|error| unreadable(error.to_string()))?;
+        let (file, _packed) = package.open(context)?;
         let size = file
             .metadata()
-            .await
-            .map_err(|error| unreadable(error.to_string()))?
+            .map_err(|error| package.unreadable(&error, context))?
             .len();
-        request
-            .header(CONTENT_TYPE, "application/zip")
-            .header(reqwest::header::CONTENT_LENGTH, size)
-            .body(reqwest::Body::from(file))
+        let file = Part::stream_with_length(tokio::fs::File::from_std(file), size);
+        let file = file.file_name("package.zip");
+        let form = Form::new()
+            .text("change", change.to_string())
+            .part("file", file);
+        client.json(request.multipart(form)).await?
     };
-    let package = client.json(request).await?;
-    if !context.global.no_progress {
-        for finding in package
-            .get("findings")
-            .and_then(Json::as_array)
+    package.warn(&plan, context);
+    context.printer.one(&plan, &text_at(&plan, "/plugin"), || {
+        plan_text(&plan, context)
+    });
+    Ok(ExitCode::Done)
+}
+
+/// A package that a command names.
+#[derive(Clone, Copy)]
+pub(super) struct Package<'a> {
+    /// A zip, a directory or an address.
+    pub(super) source: &'a str,
+    pub(super) kind: Option<&'a str>,
+    pub(super) key: Option<&'a str>,
+}
+
+impl Package<'_> {
+    /// Brings it to the server and gives what that says about it. Warnings are shown.
+    pub(super) async fn send(self, client: &Client, context: &Context) -> Result<Json, Failure> {
+        let request = client.request(Method::POST, "/v1/packages");
+        let request = request.query(&self.query());
+        let request = if self.is_address() {
+            request.json(&json!({ "url": self.source }))
+        } else {
+            let (file, _packed) = self.open(context)?;
+            let size = file
+                .metadata()
+                .map_err(|error| self.unreadable(&error, context))?
+                .len();
+            request
+                .header(CONTENT_TYPE, "application/zip")
+                .header(reqwest::header::CONTENT_LENGTH, size)
+                .body(reqwest::Body::from(tokio::fs::File::from_std(file)))
+        };
+        let package = client.json(request).await?;
+        self.warn(&package, context);
+        Ok(package)
+    }
+
+    fn is_address(self) -> bool {
+        self.source.starts_with("http://") || self.source.starts_with("https://")
+    }
+
+    /// What is known of it beside its bytes.
+    fn query(self) -> Vec<(&'static str, String)> {
+        let named = self
+            .key
+            .is_none()
+            .then(|| crate::kinds::directory_name(Path::new(self.source), self.kind))
+            .flatten();
+        let kind = self.kind.map(str::to_owned);
+        let key = self.key.map(str::to_owned).or(named);
+        let known = [("kind", kind), ("key", key)];
+        known
             .into_iter()
-            .flatten()
-        {
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+
+    /// Its bytes, and what must not go away before they are sent. A directory is packed here, so that the
+    /// server need not see this machine's files.
+    fn open(self, context: &Context) -> Result<(std::fs::File, Option<NamedTempFile>), Failure> {
+        let path = PathBuf::from(self.source);
+        let unreadable = |error: &dyn std::fmt::Display| self.unreadable(error, context);
+        if path.is_dir() {
+            let packed = packed(&path).map_err(|error| unreadable(&error))?;
+            let file = std::fs::File::open(packed.path());
+            return Ok((file.map_err(|error| unreadable(&error))?, Some(packed)));
+        }
+        let file = std::fs::File::open(&path);
+        Ok((file.map_err(|error| unreadable(&error))?, None))
+    }
+
+    fn unreadable(self, reason: &dyn std::fmt::Display, context: &Context) -> Failure {
+        let problem = Problem::new(codes::INPUT_UNREADABLE)
+            .with("path", self.source)
+            .with("reason", reason);
+        context.problem(&problem)
+    }
+
+    fn warn(self, answer: &Json, context: &Context) {
+        if context.global.no_progress {
+            return;
+        }
+        let findings = answer.get("findings").and_then(Json::as_array);
+        for finding in findings.into_iter().flatten() {
             if let Ok(finding) = serde_json::from_value(finding.clone()) {
-                let text =
-                    crate::failure::finding_text(&finding, source, context.lang, context.terminal);
-                crate::output::note(text.trim_end());
+                let (lang, terminal) = (context.lang, context.terminal);
+                let text = crate::failure::finding_text(&finding, self.source, lang, terminal);
+                note(text.trim_end());
             }
         }
     }
-    Ok(package)
 }
 
 /// A directory as a zip in a file that goes away again.
-fn packed(directory: &Path) -> Result<tempfile::NamedTempFile, String> {
-    let file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+fn packed(directory: &Path) -> Result<NamedTempFile, String> {
+    let file = NamedTempFile::new().map_err(|error| error.to_string())?;
     pack_to_file(directory, file.path(), &Policy::default()).map_err(|error| error.to_string())?;
     Ok(file)
 }

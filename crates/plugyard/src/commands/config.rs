@@ -7,7 +7,7 @@ use plugyard_model::{ExitCode, Lang, Problem, codes};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value as Json, json};
 
-use crate::cli::{Config, FailOn, Seen};
+use crate::cli::{Config, FailOn, Rehearsal, Seen};
 use crate::client::{Client, segment};
 use crate::commands::{Context, change, check};
 use crate::failure::Failure;
@@ -15,6 +15,8 @@ use crate::output::{note, text_at, time_at};
 
 /// Where a package's definition stands, by kind.
 const FILES: [&str; 2] = ["plugyard.config.json", "config.json"];
+/// The definition of a package that has none.
+const NOTHING: &str = r#"{"fields":{}}"#;
 /// More than a definition may have, so that the server says that it is too large.
 const LIMIT: u64 = 2 << 20;
 
@@ -37,7 +39,7 @@ pub(super) async fn run(
             let body = keys.iter().map(|key| (key.clone(), Json::Null)).collect();
             put(plugin, body, *seen, client, context).await?;
         }
-        Config::Edit { plugin } => edit(plugin, client, context).await?,
+        Config::Edit { plugin, rehearsal } => edit(plugin, *rehearsal, client, context).await?,
         Config::Plan {
             plugin,
             package,
@@ -92,8 +94,12 @@ pub(super) async fn run(
             sure,
             seen,
         } => {
-            if keys.is_empty() {
-                context.confirm(plugin, *sure)?;
+            if keys.is_empty() && !seen.rehearsal.dry_run {
+                let what = match context.lang {
+                    Lang::En => format!("give every field of {plugin} its initial value back"),
+                    Lang::ZhCn => format!("将 {plugin} 的所有字段恢复为初始值"),
+                };
+                context.confirm(&what, *sure)?;
             }
             let keys = (!keys.is_empty()).then_some(keys);
             let request = client.request(Method::POST, &path(plugin, "/reset"));
@@ -198,15 +204,32 @@ async fn written(
         }
         request = request.header("if-match", tag);
     }
-    let body = client.json(request).await?;
-    print_written(plugin, &body, context);
+    let body = client.json(rehearsed(request, seen.rehearsal)).await?;
+    print_written(plugin, &body, seen.rehearsal, context);
     Ok(())
 }
 
-fn print_written(plugin: &str, body: &Json, context: &Context) {
+/// Whether the request is only to say what it would do.
+fn rehearsed(request: RequestBuilder, rehearsal: Rehearsal) -> RequestBuilder {
+    if rehearsal.dry_run {
+        request.query(&[("dry_run", true)])
+    } else {
+        request
+    }
+}
+
+fn print_written(plugin: &str, body: &Json, rehearsal: Rehearsal, context: &Context) {
     context.printer.one(body, plugin, || {
         let updated = words(&body["updated"]);
         let revision = text_at(body, "/revision");
+        if rehearsal.dry_run {
+            return match (updated.is_empty(), context.lang) {
+                (true, Lang::En) => format!("{plugin}: nothing would change"),
+                (true, Lang::ZhCn) => format!("{plugin}：不会有更改"),
+                (false, Lang::En) => format!("{plugin}: would change {updated}"),
+                (false, Lang::ZhCn) => format!("{plugin}：将更改 {updated}"),
+            };
+        }
         match (updated.is_empty(), context.lang) {
             (true, Lang::En) => format!("{plugin}: nothing changed (revision {revision})"),
             (true, Lang::ZhCn) => format!("{plugin}：没有更改（修订版本 {revision}）"),
@@ -238,7 +261,12 @@ async fn state(plugin: &str, client: &Client) -> Result<(Json, String), Failure>
 }
 
 /// Lets the values be changed in an editor, and sends those that were.
-async fn edit(plugin: &str, client: &Client, context: &Context) -> Result<(), Failure> {
+async fn edit(
+    plugin: &str,
+    rehearsal: Rehearsal,
+    client: &Client,
+    context: &Context,
+) -> Result<(), Failure> {
     let (body, tag) = state(plugin, client).await?;
     let fields = body["fields"].as_object().cloned().unwrap_or_default();
     let before: Map<String, Json> = fields
@@ -291,8 +319,8 @@ async fn edit(plugin: &str, client: &Client, context: &Context) -> Result<(), Fa
         .request(Method::PUT, &path(plugin, ""))
         .header("if-match", tag)
         .json(&json!({ "values": values }));
-    let body = client.json(request).await?;
-    print_written(plugin, &body, context);
+    let body = client.json(rehearsed(request, rehearsal)).await?;
+    print_written(plugin, &body, rehearsal, context);
     Ok(())
 }
 
@@ -303,6 +331,7 @@ async fn plan(
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
+    let mut foreseen = Json::Null;
     let asked = match source(package) {
         Source::Digest => json!({ "package": package }),
         Source::Address => {
@@ -312,24 +341,29 @@ async fn plan(
                 text_at(&installation, "/kind"),
                 text_at(&installation, "/key"),
             );
-            let sent =
-                change::send_package(package, Some(&kind), Some(&key), client, context).await?;
-            json!({ "package": sent["sha256"] })
+            let request = client.request(Method::POST, "/v1/packages/plan");
+            let request = request.query(&[("kind", kind), ("key", key)]);
+            let change = json!({ "upgrade": true, "force": true });
+            let request = request.json(&json!({ "url": package, "change": change }));
+            foreseen = client.json(request).await?["config"].take();
+            json!({ "definition": NOTHING })
         }
         Source::Here => {
             let reader = check::open(Path::new(package), context)?;
             let found = FILES.iter().find_map(|file| reader.read(file, LIMIT).ok());
             let definition = match found {
                 Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-                None => r#"{"fields":{}}"#.to_owned(),
+                None => NOTHING.to_owned(),
             };
             json!({ "definition": definition })
         }
     };
-    let request = client
-        .request(Method::POST, &path(plugin, "/plan"))
-        .json(&asked);
-    let body = client.json(request).await?;
+    let body = if foreseen.is_null() {
+        let request = client.request(Method::POST, &path(plugin, "/plan"));
+        client.json(request.json(&asked)).await?
+    } else {
+        foreseen
+    };
     context.printer.one(&body, plugin, || planned(&body));
     let invalid = ["issues", "reset"]
         .iter()

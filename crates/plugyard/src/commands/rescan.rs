@@ -18,7 +18,9 @@ pub(super) async fn run(
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
+    let dry_run = arguments.rehearsal.dry_run;
     let request = client.request(Method::POST, "/v1/rescan");
+    let request = request.query(&[("dry_run", dry_run)]);
     let mut body = client.json(request).await?;
     let items = body.get("items").and_then(Json::as_array);
     let items = items.cloned().unwrap_or_default();
@@ -32,7 +34,12 @@ pub(super) async fn run(
         rows.push(row);
     }
     let looked_at = client.request(Method::POST, "/api/admin/plugins/rescan");
-    let apps = apps(&client.json(looked_at).await?);
+    // Directories of applications are only looked at, but a record is made of what is new.
+    let apps = if dry_run {
+        Vec::new()
+    } else {
+        apps(&client.json(looked_at).await?)
+    };
     if apps.iter().any(|row| row["result"] == "broken") {
         worst = worst.worst(ExitCode::Failed);
     }
@@ -115,6 +122,15 @@ async fn outcome(
             let text = finding_text(&finding, &path, context.lang, context.terminal);
             note(text.trim_end());
         }
+    }
+    if arguments.rehearsal.dry_run {
+        let upgrade = item.get("upgrade").and_then(Json::as_bool) == Some(true);
+        let result = if upgrade {
+            "would upgrade"
+        } else {
+            "would install"
+        };
+        return (result, ExitCode::Done);
     }
     if arguments.no_wait {
         return ("begun", ExitCode::Done);

@@ -92,6 +92,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Print the operation's id and do not wait for its end", "打印操作的标识，不等待其结束"),
     ("Stop waiting after this time, e.g. `30s`; the operation goes on", "超过该时间后停止等待，例如 `30s`；操作继续进行"),
     ("Show the steps it would take, and change nothing", "显示将执行的步骤，不做任何改变"),
+    ("Say what would be done, and change nothing", "说明将做什么，不做任何改变"),
     ("Replace a plugin's version; the old one stays until the new one is ready", "更换插件的版本；新版本就绪之前旧版本保持运行"),
     ("The plugin, as `kind:key` or its key", "插件，写作 `kind:key` 或其键"),
     ("Leave what can be configured, and the values, as they are", "保持可配置项及其值不变"),

@@ -34,13 +34,18 @@ fn connect(server: &Server) -> TcpStream {
 }
 
 /// Sends zeros in chunks until the server has enough of them; how many it took, and its answer.
-fn pour(server: &Server, path: &str, content_type: &str, most: u64) -> (u64, String) {
+fn pour(server: &Server, path: &str, content_type: &str, begin: &[u8], most: u64) -> (u64, String) {
     let mut stream = connect(server);
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n\
          Transfer-Encoding: chunked\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("a head is taken");
+    if !begin.is_empty() {
+        let length = format!("{:x}\r\n", begin.len());
+        let first = [length.as_bytes(), begin, b"\r\n"].concat();
+        stream.write_all(&first).expect("a beginning is taken");
+    }
     let chunk = [b"10000\r\n".as_slice(), &vec![0; 0x1_0000], b"\r\n"].concat();
     let mut sent = 0;
     while sent < most && stream.write_all(&chunk).is_ok() {
@@ -93,18 +98,26 @@ fn a_body_of_a_gibibyte_is_refused_early_and_never_held() {
         assert!(said.starts_with("HTTP/1.1 413"), "{path}: {said}");
     }
     // One that does not say is cut off at the limit.
-    for (path, content_type) in [
-        ("/v1/tokens", "application/json"),
-        ("/v1/packages", "application/zip"),
-        ("/v1/packages/inspect", "application/zip"),
-        ("/streams", "application/json"),
+    let form = "multipart/form-data; boundary=x";
+    let file = b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\r\n";
+    let note = b"--x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\n";
+    let change = b"--x\r\nContent-Disposition: form-data; name=\"change\"\r\n\r\n";
+    for (path, content_type, begin) in [
+        ("/v1/tokens", "application/json", &b""[..]),
+        ("/v1/packages", "application/zip", b""),
+        ("/v1/packages", form, file),
+        ("/v1/packages", form, note),
+        ("/v1/packages/inspect", "application/zip", b""),
+        ("/v1/packages/plan", "application/zip", b""),
+        ("/v1/packages/plan", form, change),
+        ("/streams", "application/json", b""),
     ] {
-        let (sent, said) = pour(&server, path, content_type, gibibyte);
+        let (sent, said) = pour(&server, path, content_type, begin, gibibyte);
         assert!(sent < gibibyte / 8, "{path} took {sent} bytes");
         // Who goes on sending may lose the answer together with the connection, but never gets another.
         assert!(
             said.is_empty() || said.starts_with("HTTP/1.1 413"),
-            "{path}: {said}"
+            "{path} {content_type}: {said}"
         );
     }
     let grown = peak(&server).saturating_sub(before);

@@ -25,6 +25,7 @@ mod own;
 mod portable;
 mod processes;
 mod readme;
+mod rehearsal;
 mod secrets;
 mod stores;
 mod support;

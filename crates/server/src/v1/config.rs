@@ -18,13 +18,14 @@ use plugyard_config::{
 };
 use plugyard_http::{
     ApiResult, Caller, Concerns, ETag, IfMatch, Json, Language, Path, Principal, ProblemResponse,
+    Query,
 };
 use plugyard_model::rights::Right;
 use plugyard_model::{Digest, Lang, PluginName, Problem, VersionId, codes};
-use plugyard_platform::config::{ConfigRefusal, StoredConfig, Written};
+use plugyard_platform::config::{ConfigRefusal, StoredConfig, Terms, Written};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -125,6 +126,15 @@ struct ConfigWritten {
     issues: Vec<ConfigIssue>,
 }
 
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct How {
+    /// Say what would be written, and write nothing: `revision` is then the one there is.
+    #[serde(default)]
+    dry_run: bool,
+}
+
 /// Which fields get their initial values back.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -208,7 +218,7 @@ async fn values(State(app): State<App>, Path(plugin): Path<String>) -> ApiResult
 /// for beside it; `If-Match` does the same.
 #[utoipa::path(
     put, path = "/v1/installations/{plugin}/config", tag = "config", operation_id = "config_put",
-    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has")),
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), How),
     request_body = BTreeMap<String, Value>,
     responses((status = 200, description = "Done", body = ConfigWritten)),
 )]
@@ -217,7 +227,7 @@ async fn put(writing: Writing, body: Bytes) -> ApiResult<Response> {
     let body = body.map_err(|error| Problem::from(&error))?;
     let (platform, to) = (&writing.app.platform, &writing);
     let written = platform
-        .config_put(&to.who, &to.plugin, &body, to.expected)
+        .config_put(&to.who, &to.plugin, &body, to.terms)
         .await;
     writing.answer(written)
 }
@@ -225,7 +235,7 @@ async fn put(writing: Writing, body: Bytes) -> ApiResult<Response> {
 /// Give fields their initial values back
 #[utoipa::path(
     post, path = "/v1/installations/{plugin}/config/reset", tag = "config", operation_id = "config_reset",
-    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has")),
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), How),
     request_body = Option<ResetRequest>,
     responses((status = 200, description = "Done", body = ConfigWritten)),
 )]
@@ -233,7 +243,7 @@ async fn reset(writing: Writing, request: Option<Json<ResetRequest>>) -> ApiResu
     let keys = request.and_then(|Json(request)| request.keys);
     let (platform, to) = (&writing.app.platform, &writing);
     let written = platform
-        .config_reset(&to.who, &to.plugin, keys.as_deref(), to.expected)
+        .config_reset(&to.who, &to.plugin, keys.as_deref(), to.terms)
         .await;
     writing.answer(written)
 }
@@ -347,8 +357,8 @@ struct Writing {
     plugin: PluginName,
     /// As it is now.
     config: StoredConfig,
-    /// The revision that it must still have, when the client says so.
-    expected: Option<u64>,
+    /// The revision that it must still have, when the client says so; and whether anything is to be done.
+    terms: Terms,
 }
 
 impl FromRequestParts<App> for Writing {
@@ -360,14 +370,18 @@ impl FromRequestParts<App> for Writing {
         let Ok(if_match) = IfMatch::from_request_parts(parts, app).await;
         let Path(plugin) = Path::<String>::from_request_parts(parts, app).await?;
         let (plugin, config) = registered(app, &plugin).await?;
-        let expected = expected(&plugin, &config, &if_match)?;
+        let Query(how) = Query::<How>::from_request_parts(parts, app).await?;
+        let terms = Terms {
+            expected: expected(&plugin, &config, &if_match)?,
+            dry_run: how.dry_run,
+        };
         Ok(Self {
             app: app.clone(),
             who,
             lang,
             plugin,
             config,
-            expected,
+            terms,
         })
     }
 }
@@ -378,7 +392,7 @@ impl Writing {
         let written = written.map_err(|refusal| {
             let problem = refusal.into_problem(&self.plugin);
             // Another came in between our look and our write.
-            if self.expected.is_some() && problem.code == codes::REVISION_CONFLICT {
+            if self.terms.expected.is_some() && problem.code == codes::REVISION_CONFLICT {
                 Problem::new(codes::PRECONDITION_FAILED)
             } else {
                 problem

@@ -23,7 +23,7 @@ use super::operations::invalid;
 use crate::app::App;
 use crate::remembered::Key;
 
-pub(super) use self::changes::RIGHTS as CHANGES_RIGHTS;
+pub(super) use self::changes::{Planned, RIGHTS as CHANGES_RIGHTS};
 
 pub(super) const RIGHTS: &[Entry] = &[
     (Method::GET, "/v1/installations", Right::PluginRead),

@@ -1,15 +1,19 @@
 //! `/v1/packages` and `/v1/plugins`: what was handed in, and the catalogue made of it.
 
+mod plan;
 mod source;
 
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use plugyard_http::{ApiResult, FindingBody, Json, Language, Path, Query, Unhurried};
+use plugyard_http::{
+    ApiResult, FindingBody, Json, Language, Page, PageQuery, Path, Query, Unhurried,
+};
 use plugyard_model::rights::Right;
-use plugyard_model::{Digest, FindingDocument, KindId, PluginName, VersionId};
+use plugyard_model::{Digest, FindingDocument, KindId, Lang, PluginName, VersionId};
 use plugyard_platform::TakeIn;
+use plugyard_platform::intake::Inspected;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -22,6 +26,8 @@ use super::documents::{VersionListed, findings};
 use crate::app::App;
 use crate::peer::Peer;
 
+pub(super) use self::plan::{RIGHTS as PLAN_RIGHTS, kept, upgraded};
+
 pub(super) const RIGHTS: &[Entry] = &[
     (Method::POST, "/v1/packages", Right::PluginInstall),
     (Method::POST, "/v1/packages/inspect", Right::PluginInstall),
@@ -33,6 +39,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(upload))
         .routes(routes!(inspect))
+        .merge(plan::router())
         .routes(routes!(show))
         .routes(routes!(plugins))
 }
@@ -78,6 +85,20 @@ struct Inspection {
     /// Everything wrong with it, in order.
     #[schema(value_type = Vec<FindingBody>)]
     findings: Vec<FindingDocument>,
+}
+
+impl Inspection {
+    fn new(inspected: Inspected, lang: Lang) -> Self {
+        Self {
+            sha256: inspected.digest,
+            size: inspected.size,
+            findings: findings(&inspected.inspection.findings, lang),
+            kind: inspected.inspection.kind,
+            key: inspected.inspection.key,
+            version: inspected.inspection.version,
+            manifest: inspected.inspection.manifest,
+        }
+    }
 }
 
 /// A package that was taken in.
@@ -163,15 +184,7 @@ async fn inspect(
     let inspected = app.platform.inspect(source, &options);
     let (inspected, ()) = tokio::join!(inspected, feeder);
     let inspected = inspected?;
-    Ok(Json(Inspection {
-        sha256: inspected.digest,
-        size: inspected.size,
-        findings: findings(&inspected.inspection.findings, lang),
-        kind: inspected.inspection.kind,
-        key: inspected.inspection.key,
-        version: inspected.inspection.version,
-        manifest: inspected.inspection.manifest,
-    }))
+    Ok(Json(Inspection::new(inspected, lang)))
 }
 
 /// A package that is here.
@@ -235,21 +248,19 @@ struct Plugin {
     versions: Vec<VersionListed>,
 }
 
-/// The catalogue.
-#[derive(Debug, Serialize, ToSchema)]
-struct Plugins {
-    /// By name.
-    items: Vec<Plugin>,
-}
-
-/// The catalogue: every plugin that was taken in, installed or not
+/// The catalogue: every plugin that was taken in, installed or not, by name
 #[utoipa::path(
     get, path = "/v1/plugins", tag = "packages", operation_id = "plugin_list",
-    responses((status = 200, description = "The plugins", body = Plugins)),
+    params(PageQuery),
+    responses((status = 200, description = "A page of the plugins", body = Page<Plugin>)),
 )]
-async fn plugins(State(app): State<App>, Language(lang): Language) -> ApiResult<Json<Plugins>> {
-    let plugins = app.platform.plugins().await?;
-    let items = plugins.into_iter().map(|it| Plugin {
+async fn plugins(
+    State(app): State<App>,
+    Language(lang): Language,
+    Query(page): Query<PageQuery>,
+) -> ApiResult<Json<Page<Plugin>>> {
+    let page = app.platform.plugins(&page).await?;
+    let items = page.items.into_iter().map(|it| Plugin {
         plugin: it.plugin,
         versions: it
             .versions
@@ -257,7 +268,8 @@ async fn plugins(State(app): State<App>, Language(lang): Language) -> ApiResult<
             .map(|version| VersionListed::new(version, lang))
             .collect(),
     });
-    Ok(Json(Plugins {
+    Ok(Json(Page {
         items: items.collect(),
+        next: page.next,
     }))
 }

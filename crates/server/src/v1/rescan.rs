@@ -2,12 +2,14 @@
 
 use axum::extract::State;
 use axum::http::Method;
-use plugyard_http::{ApiResult, Caller, FindingBody, Json, Language, ProblemBody, Unhurried};
+use plugyard_http::{
+    ApiResult, Caller, FindingBody, Json, Language, ProblemBody, Query, Unhurried,
+};
 use plugyard_model::rights::Right;
 use plugyard_model::{FindingDocument, KindId, OperationId, PluginName, ProblemDocument};
 use plugyard_platform::rescan::Rescanned;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -35,7 +37,10 @@ struct DroppedDirectory {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     plugin: Option<PluginName>,
-    /// The change that puts it in force.
+    /// Whether the plugin is here and gets another version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrade: Option<bool>,
+    /// The change that puts it in force; none in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Uuid)]
     operation: Option<OperationId>,
@@ -46,6 +51,15 @@ struct DroppedDirectory {
     /// What was found in it, when it was taken in all the same.
     #[schema(value_type = Vec<FindingBody>)]
     findings: Vec<FindingDocument>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct How {
+    /// Say what would be installed, and do nothing.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// What was found.
@@ -61,6 +75,7 @@ struct DroppedDirectories {
 /// it is. Once its operation has ended well, a directory is found below `backups/adopted/`.
 #[utoipa::path(
     post, path = "/v1/rescan", tag = "packages", operation_id = "rescan",
+    params(How),
     responses((status = 200, description = "The directories found", body = DroppedDirectories)),
 )]
 async fn rescan(
@@ -68,8 +83,13 @@ async fn rescan(
     _: Unhurried,
     Caller(who): Caller,
     Language(lang): Language,
+    Query(how): Query<How>,
 ) -> ApiResult<Json<DroppedDirectories>> {
-    let found = app.platform.rescan(&who).await?;
+    let found = if how.dry_run {
+        app.platform.rescan_foresee().await?
+    } else {
+        app.platform.rescan(&who).await?
+    };
     let items = found.into_iter().map(|found| {
         let Rescanned {
             kind,
@@ -78,17 +98,17 @@ async fn rescan(
             findings: warnings,
             outcome,
         } = found;
-        let (begun, problem) = match outcome {
-            Ok(begun) => (Some(begun), None),
+        let (adoption, problem) = match outcome {
+            Ok(adoption) => (Some(adoption), None),
             Err(problem) => (None, Some(problem.document(lang, ""))),
         };
-        let (plugin, operation) = begun.unzip();
         DroppedDirectory {
             path: path.display().to_string(),
             kind,
             key,
-            plugin,
-            operation,
+            upgrade: adoption.as_ref().map(|it| it.upgrade),
+            operation: adoption.as_ref().and_then(|it| it.operation),
+            plugin: adoption.map(|it| it.plugin),
             problem,
             findings: findings(&warnings, lang),
         }

@@ -25,8 +25,23 @@ async fn a_body_over_the_limit_is_refused() {
     );
     assert!(answer.text().contains("1000"));
     // Packages have a limit of their own.
-    let package = package(&json!({ "name": "a", "filling": "0123456789".repeat(1000) }));
+    let filling: String = (0..500)
+        .map(|n: u64| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+        .collect();
+    let package = package(&json!({ "name": "a", "filling": filling }));
+    assert!(package.len() > 1000, "{}", package.len());
     assert_eq!(owner.upload(&package).await.status, 201);
+    // In a form too.
+    let mut form =
+        b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\r\n"
+            .to_vec();
+    form.extend(&package);
+    form.extend(b"\r\n--x--\r\n");
+    let taken = owner
+        .header("content-type", "multipart/form-data; boundary=x")
+        .send(Method::POST, "/v1/packages", Body::from(form))
+        .await;
+    assert_eq!(taken.status, 201, "{}", taken.text());
 }
 
 #[tokio::test]

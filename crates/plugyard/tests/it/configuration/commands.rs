@@ -168,8 +168,15 @@ fn a_plan_is_made_with_packages_from_everywhere() {
     assert_eq!(here["issues"][0]["key"], "TIMEOUT");
     let address = serve(fs::read(&zip).unwrap());
     assert_eq!(plan(&address), here);
-    // It was taken in by that; now its digest is enough.
-    let packages = answer(server.get("/v1/plugins"));
+    // Nothing of it was kept. Handed in, its digest is enough.
+    let packages = || answer(server.get("/v1/plugins"));
+    assert!(!packages().body.contains("2.0.0"), "{:?}", packages());
+    let upload = server
+        .post("/v1/packages")
+        .header("content-type", "application/zip")
+        .body(fs::read(&zip).unwrap());
+    assert_eq!(answer(upload).status, 201);
+    let packages = packages();
     let digests: Vec<&str> = packages
         .body
         .split('"')

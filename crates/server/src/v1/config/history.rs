@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{ConfigWritten, Writing, registered};
+use super::{ConfigWritten, How, Writing, registered};
 use crate::app::App;
 use crate::v1::Entry;
 
@@ -169,14 +169,14 @@ async fn diff(
 /// Secrets too. What the definition in force does not allow is converted or replaced as by an upgrade.
 #[utoipa::path(
     post, path = "/v1/installations/{plugin}/config/restore", tag = "config", operation_id = "config_restore",
-    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has")),
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), How),
     request_body = RestoreRequest,
     responses((status = 200, description = "Done", body = ConfigWritten)),
 )]
 async fn restore(writing: Writing, Json(request): Json<RestoreRequest>) -> ApiResult<Response> {
     let (platform, to) = (&writing.app.platform, &writing);
     let written = platform
-        .config_restore(&to.who, &to.plugin, request.revision, to.expected)
+        .config_restore(&to.who, &to.plugin, request.revision, to.terms)
         .await;
     writing.answer(written)
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{ConfigWritten, Writing, registered};
+use super::{ConfigWritten, How, Writing, registered};
 use crate::app::App;
 use crate::v1::Entry;
 
@@ -149,14 +149,14 @@ async fn export_sealed(
 /// As if they had been put: all of them or none.
 #[utoipa::path(
     post, path = "/v1/installations/{plugin}/config/import", tag = "config", operation_id = "config_import",
-    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has")),
+    params(("plugin" = String, Path, description = "`kind:key`, or a key that only one kind has"), How),
     request_body = ExportDocument,
     responses((status = 200, description = "Done", body = ConfigWritten)),
 )]
 async fn import(writing: Writing, Json(request): Json<ExportDocument>) -> ApiResult<Response> {
     let (platform, to) = (&writing.app.platform, &writing);
     let written = platform
-        .config_import(&to.who, &to.plugin, request.into(), to.expected)
+        .config_import(&to.who, &to.plugin, request.into(), to.terms)
         .await;
     writing.answer(written)
 }

@@ -5,17 +5,17 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use plugyard_config::{Definition, UpgradeDocument};
+use plugyard_config::UpgradeDocument;
 use plugyard_http::{
     ApiResult, Caller, Concerns, IfMatch, Json, Language, Path, Principal, ProblemResponse, Query,
     Unhurried,
 };
 use plugyard_model::rights::Right;
-use plugyard_model::{Digest, Lang, OperationId, PluginName, Problem, VersionId, Wanted, codes};
+use plugyard_model::{Digest, OperationId, PluginName, Problem, VersionId, Wanted, codes};
 use plugyard_platform::config::{ConfigChange, ConfigInput};
-use plugyard_platform::kind::{Packages, Plan, StepSpec};
+use plugyard_platform::kind::{Plan, StepSpec};
 use plugyard_platform::versions::VersionView;
-use plugyard_platform::{ChangeRequest, Expected, InstallationView, Source, TakeIn};
+use plugyard_platform::{ChangeRequest, Considered, Expected, InstallationView, TakeIn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -24,6 +24,7 @@ use utoipa_axum::routes;
 
 use super::{Entry, UserDocument, etag, invalid, tag, used_by};
 use crate::app::App;
+use crate::v1::packages::{kept, upgraded};
 
 pub(in crate::v1) const RIGHTS: &[Entry] = &[
     (Method::POST, "/v1/installations", Right::PluginInstall),
@@ -137,7 +138,7 @@ struct Started {
 
 /// What a change would do.
 #[derive(Debug, Serialize, ToSchema)]
-struct Planned {
+pub(in crate::v1) struct Planned {
     /// Whose.
     #[schema(value_type = String)]
     plugin: PluginName,
@@ -149,6 +150,22 @@ struct Planned {
     /// What would become of the configuration; only for an upgrade, where something can be configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<UpgradeDocument>,
+}
+
+impl Planned {
+    pub(in crate::v1) fn new(
+        plugin: PluginName,
+        plan: Plan,
+        config: Option<UpgradeDocument>,
+    ) -> Self {
+        let steps = plan.steps.into_iter().map(Into::into).collect();
+        Self {
+            plugin,
+            plan: PlannedSteps { steps },
+            used_by: Vec::new(),
+            config,
+        }
+    }
 }
 
 /// Steps that would be done.
@@ -220,8 +237,15 @@ async fn install(
     Json(request): Json<Install>,
 ) -> ApiResult<Response> {
     let options = request.options.unwrap_or_else(no_options);
-    let (plugin, version) =
-        version_of(&app, request.package, options, request.plugin.as_ref()).await?;
+    let meant = version_of(
+        &app,
+        request.package,
+        options,
+        request.plugin.as_ref(),
+        how.dry_run,
+    );
+    let meant = meant.await?;
+    let (plugin, version) = meant.named();
     let change = ChangeRequest::Install {
         version,
         wanted: request.wanted,
@@ -230,7 +254,16 @@ async fn install(
         values: request.values,
         ..ConfigInput::default()
     };
-    begin_with(&app, &who, &plugin, change, config, None, how.dry_run).await
+    if how.dry_run {
+        let considered = meant.considered();
+        let plan = app
+            .platform
+            .foresee(&plugin, change, config, considered)
+            .await?;
+        let planned = Planned::new(plugin, plan, None);
+        return Ok(Json(planned).into_response());
+    }
+    begin_with(&app, &who, &plugin, change, config, None).await
 }
 
 /// Go to another version
@@ -258,13 +291,16 @@ async fn upgrade(
         .options
         .or_else(|| Some(view.current.as_ref()?.options.clone()))
         .unwrap_or_else(no_options);
-    let (_, version) = version_of(app, request.package, options, Some(&view.plugin)).await?;
+    let meant = version_of(
+        app,
+        request.package,
+        options,
+        Some(&view.plugin),
+        how.dry_run,
+    );
+    let meant = meant.await?;
+    let (plugin, version) = meant.named();
     let change = ChangeRequest::Upgrade { version };
-    if how.dry_run {
-        let config = planned_config(app, &view.plugin, version, lang).await?;
-        let planned = planned(app, &view.plugin, change, config).await?;
-        return Ok(Json(planned).into_response());
-    }
     let config = ConfigInput {
         change: ConfigChange {
             update_definitions: request.update_definitions.unwrap_or(true),
@@ -272,6 +308,20 @@ async fn upgrade(
         },
         values: None,
     };
+    if how.dry_run {
+        let considered = meant.considered();
+        let plan = app
+            .platform
+            .foresee(&plugin, change, config, considered)
+            .await?;
+        let definition = match considered {
+            Some(considered) => considered.definition.clone(),
+            None => app.platform.config_definition(&plugin, version).await?,
+        };
+        let config = upgraded(app, &plugin, definition.as_ref(), lang).await?;
+        let planned = Planned::new(plugin, plan, config);
+        return Ok(Json(planned).into_response());
+    }
     changing.begin_with(change, config, how.dry_run).await
 }
 
@@ -414,14 +464,15 @@ impl Changing {
         dry_run: bool,
     ) -> ApiResult<Response> {
         let (plugin, if_match) = (&self.view.plugin, Some(self.if_match));
-        begin_with(
-            &self.app, &self.who, plugin, change, config, if_match, dry_run,
-        )
-        .await
+        if dry_run {
+            let planned = planned(&self.app, plugin, change, config).await?;
+            return Ok(Json(planned).into_response());
+        }
+        begin_with(&self.app, &self.who, plugin, change, config, if_match).await
     }
 }
 
-/// Begins a change, or says what it would do.
+/// Begins a change.
 async fn begin_with(
     app: &App,
     who: &Principal,
@@ -429,12 +480,7 @@ async fn begin_with(
     change: ChangeRequest,
     config: ConfigInput,
     if_match: Option<IfMatch>,
-    dry_run: bool,
 ) -> ApiResult<Response> {
-    if dry_run {
-        let planned = planned(app, plugin, change, None).await?;
-        return Ok(Json(planned).into_response());
-    }
     let expected = if_match.filter(IfMatch::is_given).map(expected);
     let operation = app
         .platform
@@ -455,55 +501,58 @@ async fn begin_with(
     Ok(response)
 }
 
-/// What a change would do.
+/// What a change to what is here would do.
 async fn planned(
     app: &App,
     plugin: &PluginName,
     change: ChangeRequest,
-    config: Option<UpgradeDocument>,
+    config: ConfigInput,
 ) -> Result<Planned, Problem> {
-    let Plan { steps } = app.platform.plan_only(plugin, change).await?;
+    let plan = app.platform.foresee(plugin, change, config, None).await?;
     let rests = matches!(
         change,
         ChangeRequest::Disable | ChangeRequest::Uninstall { .. }
     );
-    Ok(Planned {
-        plugin: plugin.clone(),
-        used_by: if rests {
-            used_by(app, plugin).await
-        } else {
-            Vec::new()
-        },
-        plan: PlannedSteps {
-            steps: steps.into_iter().map(Into::into).collect(),
-        },
-        config,
-    })
-}
-
-/// What would become of the configuration; `None` where nothing can be configured, before or after.
-async fn planned_config(
-    app: &App,
-    plugin: &PluginName,
-    version: VersionId,
-    lang: Lang,
-) -> Result<Option<UpgradeDocument>, Problem> {
-    let definition = app.platform.config_definition(plugin, version).await?;
-    if definition.is_none() && app.platform.config(plugin).await?.is_none() {
-        return Ok(None);
+    let mut planned = Planned::new(plugin.clone(), plan, None);
+    if rests {
+        planned.used_by = used_by(app, plugin).await;
     }
-    let definition = definition.unwrap_or_else(Definition::empty);
-    let plan = app.platform.config_plan(plugin, &definition).await?;
-    Ok(Some(plan.document(&definition, lang)))
+    Ok(planned)
 }
 
-/// The version that a package is with these options: one that is here, or a new one of the same bytes.
+/// The version that a package is meant as.
+enum Meant {
+    /// It is here.
+    Kept(PluginName, VersionId),
+    /// It would be made.
+    Considered(Box<Considered>),
+}
+
+impl Meant {
+    fn named(&self) -> (PluginName, VersionId) {
+        match self {
+            Self::Kept(plugin, version) => (plugin.clone(), *version),
+            Self::Considered(it) => (it.plugin.clone(), it.version.id),
+        }
+    }
+
+    fn considered(&self) -> Option<&Considered> {
+        match self {
+            Self::Kept(..) => None,
+            Self::Considered(it) => Some(it),
+        }
+    }
+}
+
+/// The version that a package is with these options: one that is here, or a new one of the same bytes, which a
+/// dry run does not make.
 async fn version_of(
     app: &App,
     package: Digest,
     options: Value,
     plugin: Option<&PluginName>,
-) -> Result<(PluginName, VersionId), Problem> {
+    dry_run: bool,
+) -> Result<Meant, Problem> {
     if !options.is_object() {
         return Err(invalid("`options` must be an object"));
     }
@@ -521,19 +570,20 @@ async fn version_of(
         ));
     }
     if let Some(same) = of_plugin.iter().find(|it| it.version.options == options) {
-        return Ok((same.plugin.clone(), same.version.id));
+        return Ok(Meant::Kept(same.plugin.clone(), same.version.id));
     }
-    let path = app.platform.file(&package).await.map_err(|error| {
-        tracing::error!(%error, package = %package, "A package that has a row cannot be read");
-        Problem::new(codes::OBJECTS_UNAVAILABLE)
-    })?;
+    let source = kept(app, &package).await?;
     let take_in = TakeIn {
         kind: Some(first.plugin.kind.clone()),
         expected_key: Some(first.plugin.key.to_string()),
         options,
     };
-    let taken = app.platform.take_in(Source::Path(path), take_in).await?;
-    Ok((taken.plugin, taken.version.id))
+    if dry_run {
+        let considered = app.platform.consider(source, take_in).await?;
+        return Ok(Meant::Considered(Box::new(considered)));
+    }
+    let taken = app.platform.take_in(source, take_in).await?;
+    Ok(Meant::Kept(taken.plugin, taken.version.id))
 }
 
 fn mismatch(versions: &[VersionView], plugin: Option<&PluginName>, package: &Digest) -> Problem {

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{HeaderMap, header};
+use axum::extract::multipart::MultipartError;
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use plugyard_http::{Json, ProblemResponse};
@@ -24,7 +25,9 @@ use crate::app::App;
 use crate::peer::Peer;
 
 /// Pieces of a multipart file between the one who reads it and the one who takes it in.
-const PIECES: usize = 4;
+pub(super) const PIECES: usize = 4;
+/// What a form may have around its file, in bytes.
+const AROUND: u64 = 1 << 20;
 
 /// A package that is not in the body: exactly one of the two.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -32,10 +35,10 @@ const PIECES: usize = 4;
 #[schema(as = PackageReference)]
 pub(super) struct Reference {
     /// An `http` or `https` address.
-    url: Option<String>,
+    pub(super) url: Option<String>,
     /// A file or directory on the server's own disk; only over the local socket.
     #[schema(value_type = Option<String>)]
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
 }
 
 /// The schema of a zip as a body.
@@ -93,21 +96,13 @@ pub(super) async fn source(
             referenced(reference, peer)?
         }
         "multipart/form-data" => {
-            let parts = Multipart::from_request(request, &()).await;
-            multipart = Some(parts.map_err(|error| unreadable(&error.body_text()))?);
-            let pieces = tokio_stream::wrappers::ReceiverStream::new(pieces);
-            Source::Stream(Box::pin(StreamReader::new(pieces)))
+            multipart = Some(form(app, request).await?);
+            piped(pieces)
         }
         "application/zip" | "application/octet-stream" | "application/x-zip-compressed" => {
-            check_length(app, request.headers())?;
-            Source::Stream(Box::pin(reader(request.into_body())))
+            body(app, request)?
         }
-        other => {
-            return Err(Problem::new(codes::MEDIA_TYPE_UNSUPPORTED)
-                .with("given", if other.is_empty() { "none" } else { other })
-                .with("expected", "application/zip")
-                .into());
-        }
+        other => return Err(unsupported(other).into()),
     };
     Ok((source, async move {
         if let Some(multipart) = multipart {
@@ -116,7 +111,43 @@ pub(super) async fn source(
     }))
 }
 
-fn referenced(reference: Reference, peer: Option<Extension<Peer>>) -> Result<Source, Problem> {
+/// The form that a package comes in. What it may hold is what a package may, and something around it; the
+/// limit of other bodies is not for it.
+pub(super) async fn form(app: &App, mut request: Request) -> Result<Multipart, Problem> {
+    let most = app
+        .platform
+        .settings()
+        .package_limit
+        .0
+        .saturating_add(AROUND);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    DefaultBodyLimit::max(most).apply(&mut request);
+    let parts = Multipart::from_request(request, &()).await;
+    parts.map_err(|error| unreadable(&error.body_text()))
+}
+
+/// A package that comes piece by piece.
+pub(super) fn piped(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Source {
+    let pieces = tokio_stream::wrappers::ReceiverStream::new(pieces);
+    Source::Stream(Box::pin(StreamReader::new(pieces)))
+}
+
+/// A package that is the body.
+pub(super) fn body(app: &App, request: Request) -> Result<Source, Problem> {
+    check_length(app, request.headers())?;
+    Ok(Source::Stream(Box::pin(reader(request.into_body()))))
+}
+
+pub(super) fn unsupported(given: &str) -> Problem {
+    Problem::new(codes::MEDIA_TYPE_UNSUPPORTED)
+        .with("given", if given.is_empty() { "none" } else { given })
+        .with("expected", "application/zip")
+}
+
+pub(super) fn referenced(
+    reference: Reference,
+    peer: Option<Extension<Peer>>,
+) -> Result<Source, Problem> {
     match (reference.url, reference.path) {
         (Some(url), None) => Ok(Source::Url(url)),
         (None, Some(path)) => match peer {
@@ -146,7 +177,7 @@ fn reader(body: Body) -> impl tokio::io::AsyncRead + Send {
 }
 
 /// Hands the first file of a form on, piece by piece, as fast as it is taken.
-async fn feed_file(mut multipart: Multipart, feed: &mpsc::Sender<io::Result<Bytes>>) {
+pub(super) async fn feed_file(mut multipart: Multipart, feed: &mpsc::Sender<io::Result<Bytes>>) {
     loop {
         let field = match multipart.next_field().await {
             Ok(Some(field)) if field.file_name().is_some() => field,
@@ -158,11 +189,11 @@ async fn feed_file(mut multipart: Multipart, feed: &mpsc::Sender<io::Result<Byte
                 return;
             }
             Err(error) => {
-                _ = feed.send(Err(io::Error::other(error))).await;
+                _ = feed.send(Err(broken(error))).await;
                 return;
             }
         };
-        let mut pieces = field.map_err(io::Error::other);
+        let mut pieces = field.map_err(broken);
         while let Some(piece) = pieces.next().await {
             // Nobody takes any more: the package was refused.
             if feed.send(piece).await.is_err() {
@@ -173,7 +204,14 @@ async fn feed_file(mut multipart: Multipart, feed: &mpsc::Sender<io::Result<Byte
     }
 }
 
-fn media_type(headers: &HeaderMap) -> &str {
+fn broken(error: MultipartError) -> io::Error {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return io::Error::new(io::ErrorKind::FileTooLarge, error);
+    }
+    io::Error::other(error)
+}
+
+pub(super) fn media_type(headers: &HeaderMap) -> &str {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -181,6 +219,6 @@ fn media_type(headers: &HeaderMap) -> &str {
         .map_or("", str::trim)
 }
 
-fn unreadable(reason: &str) -> Problem {
+pub(super) fn unreadable(reason: &str) -> Problem {
     Problem::new(codes::REQUEST_INVALID).with("reason", reason)
 }
