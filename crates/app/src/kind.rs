@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use plugyard_archive::{Listing, PackageReader};
 use plugyard_model::{
-    Code, Health, HealthState, Inspection, KindId, Params, PluginName, StepName, codes,
+    Code, Health, HealthState, Inspection, KindId, Params, PluginName, Problem, StepName, codes,
 };
 use plugyard_platform::Kind;
 use plugyard_platform::kind::{
@@ -154,6 +154,9 @@ impl Kind for AppKind {
             }
             // It is stopped before it is said to be: nothing of it answers afterwards.
             Action::Disable | Action::Uninstall => acts.extend([Act::StopHandler, Act::Record]),
+            Action::Perform => {
+                return Err(Problem::new(codes::ACTION_UNSUPPORTED).about(&change.plugin));
+            }
         }
         let fresh = change
             .target

@@ -99,7 +99,7 @@ pub(crate) async fn committed(
                 row.disabled_at = Set(Some(now));
             }
         }
-        Action::Upgrade | Action::Rollback | Action::Restart => {}
+        Action::Upgrade | Action::Rollback | Action::Restart | Action::Perform => {}
     }
     if is_new {
         Entity::insert(row)

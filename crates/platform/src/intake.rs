@@ -128,9 +128,16 @@ impl Platform {
     /// `package_url_refused`, `package_fetch_failed`, `input_unreadable`, `plugin_name_invalid`,
     /// `objects_unavailable`, `store_unavailable`. Nothing is kept then.
     pub async fn take_in(&self, source: Source, options: TakeIn) -> Result<Intake, Problem> {
+        let url = match &source {
+            Source::Url(url) => Some(url.clone()),
+            _ => None,
+        };
         let staged = self.stage(source).await?;
         let inspection = self.inspect_staged(&staged, &options).await?;
         let plugin = accept(&inspection)?;
+        if let Some(url) = url {
+            self.kind(&plugin.kind)?.may_come_from(&url)?;
+        }
         let now = self.now();
         let keeping = self.0.keeping.lock().await;
         self.object_announce(&staged.digest).await?;

@@ -50,6 +50,8 @@ pub enum Action {
     Restart,
     /// Take it away.
     Uninstall,
+    /// Do one of the kind's own tasks with the version that is there; version and what is wanted stay.
+    Perform,
 }
 
 impl Action {
@@ -63,6 +65,7 @@ impl Action {
             Self::Disable => "disable",
             Self::Restart => "restart",
             Self::Uninstall => "uninstall",
+            Self::Perform => "perform",
         }
     }
 }
@@ -118,6 +121,9 @@ pub struct Change {
     pub target: Option<Version>,
     /// Whether an uninstall keeps the plugin's data.
     pub keep_data: bool,
+    /// For [`Action::Perform`]: the task, in the kind's own words.
+    #[serde(default)]
+    pub task: Option<String>,
     /// What becomes of the configuration.
     #[serde(default)]
     pub config: ConfigChange,
@@ -269,6 +275,22 @@ pub trait Kind: Send + Sync {
     /// Whether an uninstall keeps the plugin's data when nobody says whether it should.
     fn keeps_data(&self) -> bool {
         false
+    }
+
+    /// How many versions of each plugin are kept, the one in force included; `None` for the server's setting.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    async fn keeps_versions(&self) -> Result<Option<usize>, StoreError> {
+        Ok(None)
+    }
+
+    /// Whether a package of this kind may be fetched from this address.
+    ///
+    /// # Errors
+    /// With the problem to answer when not.
+    fn may_come_from(&self, _url: &str) -> Result<(), Problem> {
+        Ok(())
     }
 
     /// Whether a package with these names looks like one of this kind.

@@ -70,6 +70,11 @@ pub enum ChangeRequest {
         /// Whether the plugin's data stays.
         keep_data: bool,
     },
+    /// Do one of the kind's own tasks with what is there.
+    Perform {
+        /// Which, in the kind's own words.
+        task: &'static str,
+    },
 }
 
 /// How a change ended.

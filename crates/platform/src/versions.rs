@@ -167,7 +167,14 @@ impl Platform {
 
     /// The same for every plugin that has versions to spare: a prune that a crash interrupted is completed.
     pub(crate) async fn make_room_everywhere(&self) -> Result<(), StoreError> {
-        let keep = i64::try_from(self.0.settings.keep_versions).unwrap_or(i64::MAX);
+        let mut keep = self.0.settings.keep_versions;
+        for kind in &self.0.kinds {
+            keep = kind
+                .keeps_versions()
+                .await?
+                .map_or(keep, |own| own.min(keep));
+        }
+        let keep = i64::try_from(keep).unwrap_or(i64::MAX);
         let crowded: Vec<(String, String)> = version::Entity::find()
             .select_only()
             .columns([version::Column::Kind, version::Column::Key])
@@ -269,7 +276,11 @@ impl Platform {
             );
         }
         let mut rows = version_rows(connection, plugin).await?;
-        let latest = rows.len().min(self.0.settings.keep_versions);
+        let own = match self.kind(&plugin.kind) {
+            Ok(kind) => kind.keeps_versions().await?,
+            Err(_) => None,
+        };
+        let latest = rows.len().min(own.unwrap_or(self.0.settings.keep_versions));
         rows.drain(..latest);
         rows.retain(|row| !used.contains(&row.id));
         Ok(rows)

@@ -28,7 +28,9 @@ pub(crate) use market::{
     AddMarket, InitMarket, KeyRole, Market, Place, Publish, ServeMarket, WebInstall, WebUpgrade,
 };
 use values::{duration, pair, plain_pair, server};
-pub(crate) use web::{Columns, DumpFormat, Import, Listed, Page, Url, UrlCommand, Usage, Web};
+pub(crate) use web::{
+    Columns, DumpFormat, Import, Listed, Page, Revert, Single, Url, UrlCommand, Usage, Web,
+};
 pub(crate) use webhook::Webhook;
 
 /// Self-hosted plugin platform: packages in, supervised plugins and flowing rows out.
@@ -62,6 +64,9 @@ impl Cli {
     pub(crate) fn read(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         let mut cli = Self::from_arg_matches(matches)?;
         let source = |name| matches.value_source(name);
+        if cli.global.json {
+            cli.global.output = Format::Json;
+        }
         // Even with the default's value: who names a home means it, and not the context in use.
         cli.global.home_named = matches!(
             source("home"),
@@ -140,6 +145,9 @@ pub(crate) struct Global {
         default_value_t
     )]
     pub(crate) output: Format,
+    /// The same as `-o json`
+    #[arg(long, global = true, conflicts_with = "output")]
+    pub(crate) json: bool,
     /// Language of messages: `en` or `zh-CN` [default: from the locale]
     #[arg(long, global = true, value_name = "LANG", env = environment::LANG)]
     pub(crate) lang: Option<String>,
@@ -447,8 +455,8 @@ pub(crate) struct Upgrade {
     /// Leave what can be configured, and the values, as they are
     #[arg(long)]
     pub(crate) keep_definitions: bool,
-    /// Go also to a definition of what can be configured that has a lower version
-    #[arg(long)]
+    /// Go also to an older version of a web plugin, or to a definition of what can be configured that has a lower version
+    #[arg(long, visible_alias = "allow-downgrade")]
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) change: Change,
@@ -462,6 +470,9 @@ pub(crate) struct Rollback {
     /// The version to go to: its label, id or digest [default: the one before]
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
+    /// Go also to a version that the data may not fit
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) change: Change,
 }

@@ -493,6 +493,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "How long a new version of an enabled web plugin is watched before it stays.",
     ),
     (
+        "web.package_hosts",
+        "Hosts that packages of web plugins may be fetched from by their address; markets need not stand here.",
+    ),
+    (
         "web.status_file",
         "The file that tells the application which plugins to load; relative to the home directory.",
     ),

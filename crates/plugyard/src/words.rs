@@ -29,6 +29,8 @@ const TABLE: &[(&str, &str)] = &[
     ("ADDRESS", "地址"),
     ("PLUGIN", "插件"),
     ("WANTED", "期望状态"),
+    ("FILES", "文件"),
+    ("ASSETS", "资源"),
     ("HEALTH", "健康状态"),
     ("VERSION", "版本"),
     ("REASON", "原因"),

@@ -321,6 +321,9 @@ impl Kind for PortableKind {
         match change.action {
             Action::Uninstall => acts.extend([Act::Unlink, Act::StopAll, Act::RemoveFiles]),
             Action::Disable => acts.extend([Act::Rest, Act::StopAll]),
+            Action::Perform => {
+                return Err(Problem::new(codes::ACTION_UNSUPPORTED).about(&change.plugin));
+            }
             Action::Install
             | Action::Upgrade
             | Action::Rollback

@@ -158,6 +158,9 @@ pub fn author_link(text: &str) -> Result<Option<String>, Issue> {
     if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
         return Err(Issue::error(codes::E_HOST_SCHEME).with("value", text));
     }
+    if text.contains(char::is_whitespace) {
+        return Err(Issue::error(codes::E_HOST_FORMAT).with("value", text));
+    }
     line("authorLink", text, 1, 128).map(Some)
 }
 

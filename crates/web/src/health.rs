@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::settings::WebSettings;
 
 /// Pause between two questions.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where to ask: the base address and the path, with one slash between them.
 pub(crate) fn address(base: &str, path: &str) -> String {

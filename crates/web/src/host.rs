@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use plugyard_model::Problem;
 use plugyard_platform::{Home, Kind, Platform};
 use plugyard_store::{Database, StoreError};
 
@@ -22,6 +23,8 @@ pub(crate) struct Inner {
     /// The application loads nothing while this is set; what is enabled stays so.
     pub(crate) safe_mode: bool,
     pub(crate) listeners: Listeners,
+    /// What changes under way will leave behind.
+    pub(crate) promises: crate::lifecycle::promises::Promises,
     /// Dependencies are the application's as a whole, so they are resolved one at a time.
     pub(crate) resolving: tokio::sync::Mutex<()>,
     /// Held while the status file is written, so that the latest state is written last.
@@ -35,6 +38,23 @@ pub(crate) struct Inner {
 pub(crate) struct Web {
     pub(crate) host: WebHost,
     pub(crate) platform: Platform,
+}
+
+impl Web {
+    /// The database.
+    pub(crate) fn database(&self) -> Result<&Database, Problem> {
+        Ok(self.host.database()?)
+    }
+
+    /// For reads and single statements.
+    pub(crate) fn connection(&self) -> Result<&sea_orm::DatabaseConnection, Problem> {
+        Ok(self.database()?.conn())
+    }
+
+    /// The site's settings as they are now.
+    pub(crate) async fn site(&self) -> Result<Site, Problem> {
+        Ok(self.host.site().await?)
+    }
 }
 
 impl std::fmt::Debug for WebHost {
@@ -71,6 +91,7 @@ impl WebHost {
             database,
             safe_mode,
             listeners: Listeners::default(),
+            promises: crate::lifecycle::promises::Promises::default(),
             resolving: tokio::sync::Mutex::default(),
             exporting: tokio::sync::Mutex::default(),
             pages: crate::pages::service::Shared::default(),

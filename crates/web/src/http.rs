@@ -11,14 +11,20 @@ mod market;
 mod pages;
 mod plugins;
 mod settings;
+mod tasks;
+mod themes;
 mod url;
 mod usages;
 mod viewers;
 mod webhooks;
 
-use plugyard_http::{Envelope, RouteRight};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use plugyard_http::{Envelope, Json, RouteRight};
 use plugyard_model::rights::Right;
+use plugyard_model::{Problem, codes};
 use plugyard_platform::Platform;
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::host::{Web, WebHost};
@@ -41,6 +47,8 @@ impl WebHost {
             .merge(market::router())
             .merge(import::router())
             .merge(viewers::router())
+            .merge(tasks::router())
+            .merge(themes::router())
             .merge(usages::router())
             .merge(url::router())
             .merge(bridge::router())
@@ -51,14 +59,44 @@ impl WebHost {
     }
 }
 
+/// The answer to something that was made, with where it is.
+fn created(location: &str, body: Value) -> Response {
+    let mut response = (StatusCode::CREATED, Json(body)).into_response();
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// What a list or a document includes beside what it always does: words of `known`, with commas.
+fn included<const N: usize>(
+    include: Option<&str>,
+    known: [&'static str; N],
+) -> Result<[bool; N], Problem> {
+    let mut found = [false; N];
+    let words = include.unwrap_or_default().split(',');
+    for word in words.filter(|word| !word.is_empty()) {
+        match known.iter().position(|it| *it == word) {
+            Some(at) => found[at] = true,
+            None => {
+                let reason = format!("`include` takes `{}`, with commas", known.join("`, `"));
+                return Err(Problem::new(codes::REQUEST_INVALID).with("reason", reason));
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Which right each route needs.
 pub fn rights() -> Vec<RouteRight> {
     // One line for each file.
-    let tables: [&[Entry]; 12] = [
+    let tables: [&[Entry]; 14] = [
         import::RIGHTS,
         assets::RIGHTS,
         plugins::RIGHTS,
         settings::RIGHTS,
+        tasks::RIGHTS,
+        themes::RIGHTS,
         market::RIGHTS,
         viewers::RIGHTS,
         usages::RIGHTS,

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use plugyard_archive::{Listing, PackageReader};
-use plugyard_model::{Health, HealthState, Inspection, KindId, PluginName};
+use plugyard_model::{Health, HealthState, Inspection, KindId, PluginName, Problem, codes};
 use plugyard_platform::kind::{
     Change, HealthEvent, Installation, KindError, Likeness, LogLine, Plan, StepCx, StepError,
     StepOutput, StepSpec, Version,
 };
 use plugyard_platform::{Kind, files};
 use plugyard_store::{StoreError, Transaction};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use crate::host::WebHost;
@@ -62,6 +63,30 @@ impl Kind for WebKind {
 
     fn keeps_data(&self) -> bool {
         true
+    }
+
+    async fn keeps_versions(&self) -> Result<Option<usize>, StoreError> {
+        // As many former ones as the site wants, beside the one in force.
+        let kept = self.host.site().await?.backups_kept();
+        Ok(Some(kept.saturating_add(1)))
+    }
+
+    fn may_come_from(&self, url: &str) -> Result<(), Problem> {
+        let settings = &self.host.0.settings;
+        let parsed = reqwest::Url::parse(url).ok();
+        let host = parsed.as_ref().and_then(reqwest::Url::host_str);
+        let named = |host: &str| {
+            let mut hosts = settings.package_hosts.iter();
+            hosts.any(|named| named.eq_ignore_ascii_case(host))
+        };
+        if host.is_some_and(named) {
+            return Ok(());
+        }
+        let reason = "`web.package_hosts` does not name this host, and only the hosts named there are trusted \
+                      with packages of this kind";
+        Err(Problem::new(codes::PACKAGE_URL_REFUSED)
+            .with("uri", host.unwrap_or("?"))
+            .with("reason", reason))
     }
 
     async fn plan(&self, change: &Change) -> Result<Plan, KindError> {
@@ -155,7 +180,50 @@ impl Kind for WebKind {
     }
 }
 
+/// The files of a plugin, as its operator finds them.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Seen {
+    /// Where people and the application find it.
+    directory: String,
+    /// Where its assets are found.
+    assets: String,
+    /// Whether the directory holds the version that is installed, with its manifest.
+    matches: bool,
+    /// Whether the application may load it: the files are there and nothing keeps them from being loaded.
+    loadable: bool,
+    /// Whether its assets can be seen.
+    published: bool,
+    /// Why it does not match.
+    reason: Option<String>,
+}
+
 impl WebHost {
+    /// What there is of a plugin on disk.
+    pub(crate) async fn files(&self, installation: &Installation) -> Option<Seen> {
+        let facts = Facts::now(installation);
+        if facts.is_standalone() {
+            return None;
+        }
+        let seen = self.seen(installation).await;
+        let shown = self.shown_at(&facts.fskey, facts.is_theme());
+        let state = match self.database() {
+            Ok(database) => states::find(database.conn(), &facts.fskey).await.ok(),
+            Err(_) => None,
+        };
+        let failed = state.and_then(|state| state.last_error).is_some();
+        Some(Seen {
+            assets: assets::shown(&self.0.home, &facts.fskey)
+                .display()
+                .to_string(),
+            directory: shown.display().to_string(),
+            matches: seen.is_ok(),
+            loadable: seen.is_ok() && !facts.is_theme() && !failed && !self.0.safe_mode,
+            published: assets::published(&self.0.home, &facts.fskey).is_some(),
+            reason: seen.err(),
+        })
+    }
+
     /// Whether the version in force is what people and the application see; else what is there.
     pub(crate) async fn seen(&self, installation: &Installation) -> Result<(), String> {
         let facts = Facts::now(installation);
@@ -166,7 +234,12 @@ impl WebHost {
         let shown = self.shown_at(&facts.fskey, facts.is_theme());
         let plugin = installation.plugin.clone();
         let version = installation.current.clone();
-        let assets = facts.target.as_ref().is_some_and(|it| it.contents.assets);
+        let state = match self.database() {
+            Ok(database) => states::find(database.conn(), &facts.fskey).await,
+            Err(error) => Err(error),
+        };
+        let hidden = state.map_err(|error| error.to_string())?.is_unpublished == 1;
+        let assets = !hidden && facts.target.as_ref().is_some_and(|it| it.contents.assets);
         let theme = facts.is_theme();
         let looked = tokio::task::spawn_blocking(move || {
             let directory = files::version_directory(&home, &plugin, &version.digest);

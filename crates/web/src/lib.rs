@@ -34,6 +34,7 @@ mod site;
 mod site_rules;
 mod states;
 mod status_file;
+mod themes;
 pub mod url;
 pub mod usage;
 mod usages;

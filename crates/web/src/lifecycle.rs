@@ -5,8 +5,10 @@
 //! version to be loadable.
 
 pub(crate) mod commit;
+pub(crate) mod promises;
 pub(crate) mod requirements;
 mod steps;
+pub(crate) mod tasks;
 
 use plugyard_model::{Problem, StepName, codes};
 use plugyard_platform::files;
@@ -21,8 +23,8 @@ use crate::events::Name;
 use crate::hooks::Hook;
 use crate::host::WebHost;
 use crate::package::Manifest;
+use crate::records;
 use crate::site::{self, Site};
-use crate::{records, states};
 
 /// What is done under the platform's words for steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,8 @@ pub(crate) enum Act {
     Resolve,
     /// Where migrations stand is written down.
     Mark,
+    /// The same, for a task that runs migrations by themselves.
+    MarkTask,
     /// Migrations run.
     Migrate,
     /// Seeds run.
@@ -62,6 +66,8 @@ pub(crate) enum Act {
     Snapshot,
     /// All migrations are taken back.
     Clear,
+    /// The migrations of the version in force are taken back.
+    RevertOwn,
     /// Assets are no longer seen.
     Unpublish,
     /// The link goes.
@@ -81,10 +87,12 @@ impl Act {
             Self::ResolveAgain | Self::Resolve => StepName::Build,
             Self::Revert
             | Self::Mark
+            | Self::MarkTask
             | Self::Migrate
             | Self::Seed
             | Self::Snapshot
-            | Self::Clear => StepName::Migrate,
+            | Self::Clear
+            | Self::RevertOwn => StepName::Migrate,
             Self::Link | Self::Publish | Self::Export => StepName::Ready,
             Self::Load => StepName::Start,
             Self::Health => StepName::Probe,
@@ -205,7 +213,8 @@ impl WebHost {
         let connection = self.database()?.conn();
         let row = records::find(connection, &facts.fskey).await?;
         let site = Site::read(connection).await?;
-        self.possible(change, &facts, &site).await?;
+        possible(change, &facts, &site)?;
+        self.possible_beside(change, &facts).await?;
         let mut input = Input {
             new: row.is_none(),
             announced: announced(change, &facts),
@@ -222,6 +231,7 @@ impl WebHost {
             input.warnings = self.foreign(target, &facts.fskey, &site)?;
         }
         let acts = match change.action {
+            Action::Perform => self.performing(change, &facts).await?,
             _ if facts.is_standalone() => vec![Act::Begin, Act::Announce],
             Action::Install | Action::Upgrade | Action::Rollback => self.replacing(change, &facts),
             Action::Restart => self.restoring(change, &facts),
@@ -233,50 +243,6 @@ impl WebHost {
         steps.push(Act::Record.spec(&input));
         steps.push(Act::Export.spec(&input));
         Ok(Plan { steps })
-    }
-
-    /// Whether the change is possible here and now.
-    async fn possible(&self, change: &Change, facts: &Facts, site: &Site) -> Result<(), Problem> {
-        let fskey = facts.fskey.as_str();
-        let connection = self.database()?.conn();
-        let rows = records::all(connection).await?;
-        let about = |problem: Problem| problem.with("fskey", fskey).about(&change.plugin);
-        if change.action == Action::Install
-            && let Some(other) = rows
-                .iter()
-                .find(|row| row.fskey.eq_ignore_ascii_case(fskey) && row.fskey != fskey)
-        {
-            let problem = Problem::new(codes::E_FSKEY_DUPLICATE).with("existing", &other.fskey);
-            return Err(about(problem));
-        }
-        if matches!(change.action, Action::Enable | Action::Disable) {
-            if facts.is_theme() {
-                return Err(about(Problem::new(codes::E_THEME_NOT_ACTIVATABLE)));
-            }
-            if facts.is_standalone() {
-                return Err(about(Problem::new(codes::E_STANDALONE_NOT_ACTIVATABLE)));
-            }
-        }
-        if change.action == Action::Restart && !change.wanted_before.is_on() {
-            return Err(about(Problem::new(codes::NOT_ENABLED)));
-        }
-        if let (Some(current), Some(target)) = (&facts.current, &facts.target) {
-            going_back(change, current, target).map_err(about)?;
-        }
-        if let Some(target) = &facts.target {
-            paths_fit(target, site)?;
-        }
-        let states = states::all(connection).await?;
-        let world = requirements::World::new(&rows, &states, self.0.settings.core_version.as_ref());
-        world.check(change, facts).map_err(about)?;
-        if change.action == Action::Uninstall && facts.is_theme() && !change.config.force {
-            let slots = site::slots_of(site, fskey);
-            if !slots.is_empty() {
-                let problem = Problem::new(codes::E_THEME_IN_USE).with("slots", slots.join(", "));
-                return Err(about(problem));
-            }
-        }
-        Ok(())
     }
 
     /// What to say about dependencies that nothing resolves.
@@ -334,7 +300,6 @@ impl WebHost {
                 .target
                 .as_ref()
                 .is_none_or(|it| it.options.get("seed") != Some(&Json::Bool(false)));
-        let health = code && on && target.is_some_and(|it| it.platform.health_path.is_some());
         let only = |act, when: bool| when.then_some(act);
         [
             Some(Act::Begin),
@@ -350,7 +315,7 @@ impl WebHost {
             only(Act::Seed, seeds),
             Some(Act::Publish),
             only(Act::Load, code && on && self.loads(Hook::Load)),
-            only(Act::Health, health && !self.0.safe_mode),
+            only(Act::Health, code && on && !self.0.safe_mode),
         ]
         .into_iter()
         .flatten()
@@ -424,6 +389,37 @@ impl WebHost {
     }
 }
 
+/// Whether the change is possible here and now, as far as other plugins have no part in it.
+fn possible(change: &Change, facts: &Facts, site: &Site) -> Result<(), Problem> {
+    let fskey = facts.fskey.as_str();
+    let about = |problem: Problem| problem.with("fskey", fskey).about(&change.plugin);
+    if matches!(change.action, Action::Enable | Action::Disable) {
+        if facts.is_theme() {
+            return Err(about(Problem::new(codes::E_THEME_NOT_ACTIVATABLE)));
+        }
+        if facts.is_standalone() {
+            return Err(about(Problem::new(codes::E_STANDALONE_NOT_ACTIVATABLE)));
+        }
+    }
+    if change.action == Action::Restart && !change.wanted_before.is_on() {
+        return Err(about(Problem::new(codes::NOT_ENABLED)));
+    }
+    if let (Some(current), Some(target)) = (&facts.current, &facts.target) {
+        going_back(change, current, target).map_err(about)?;
+    }
+    if let Some(target) = &facts.target {
+        paths_fit(target, site)?;
+    }
+    if change.action == Action::Uninstall && facts.is_theme() && !change.config.force {
+        let slots = site::slots_of(site, fskey);
+        if !slots.is_empty() {
+            let problem = Problem::new(codes::E_THEME_IN_USE).with("slots", slots.join(", "));
+            return Err(about(problem));
+        }
+    }
+    Ok(())
+}
+
 /// What listeners are asked before anything changes, in order.
 fn announced(change: &Change, facts: &Facts) -> Vec<Name> {
     let theme = facts.is_theme();
@@ -449,7 +445,7 @@ fn announced(change: &Change, facts: &Facts) -> Vec<Name> {
         }
         Action::Enable => names.extend(enables.then_some(Name::Activating)),
         Action::Disable => names.extend(on_before.then_some(Name::Deactivating)),
-        Action::Restart => {}
+        Action::Restart | Action::Perform => {}
         Action::Uninstall if theme => names.push(Name::ThemeUninstalling),
         Action::Uninstall => {
             names.push(Name::Uninstalling);

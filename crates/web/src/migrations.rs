@@ -14,6 +14,7 @@ pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(crate::usages::schema::Usages),
         Box::new(crate::pages::schema::Pages),
         Box::new(crate::market::schema::Markets),
+        Box::new(Tasks),
     ]
 }
 
@@ -98,6 +99,29 @@ impl MigrationTrait for Initial {
                 "CREATE INDEX plugin_usages_plugin ON plugin_usages (plugin_fskey)",
                 SETTINGS,
                 STATES,
+            ],
+        )
+        .await
+    }
+}
+
+/// What single tasks leave behind.
+struct Tasks;
+
+impl MigrationName for Tasks {
+    fn name(&self) -> &'static str {
+        "m202611211730_web_tasks"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Tasks {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        execute(
+            manager,
+            &[
+                "ALTER TABLE web_states ADD COLUMN is_unpublished {tinyint} NOT NULL DEFAULT 0",
+                "ALTER TABLE web_states ADD COLUMN task_mark text",
             ],
         )
         .await

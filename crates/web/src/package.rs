@@ -1,14 +1,17 @@
 //! Reading a package of this kind: pure, everything wrong with it at once.
 
+mod reader;
+
 use std::collections::BTreeMap;
 
 use plugyard_archive::{Listing, PackageReader};
-use plugyard_model::json::{self, Document, Node, Object};
-use plugyard_model::{Finding, Inspection, KindId, Place, Severity, codes, sort_findings};
+use plugyard_model::json::{self, Document};
+use plugyard_model::{Code, Finding, Inspection, KindId, Place, Severity, codes, sort_findings};
 use plugyard_platform::kind::Likeness;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
-use crate::columns::{self, Issue, PluginType, closest};
+use self::reader::Reader;
 use crate::composer::{self, ForeignDependencies};
 
 /// The kind's word.
@@ -58,6 +61,12 @@ pub struct Manifest {
     /// What its `composer.json` requires.
     #[serde(default)]
     pub foreign_dependencies: ForeignDependencies,
+    /// Short names of classes, for the application.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
+    /// Members that mean nothing here, as they were.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub more: Map<String, Json>,
     /// Fields of a theme's settings.
     #[serde(default)]
     pub function_keys: Vec<FunctionKey>,
@@ -78,6 +87,18 @@ pub struct FunctionKey {
     pub item_tag: String,
     /// Whether its value differs by language.
     pub is_multilingual: bool,
+    /// What can be chosen; nothing when anything can be written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<Choice>,
+}
+
+/// What can be chosen in a field of a theme's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// What people see.
+    pub label: String,
+    /// What is stored.
+    pub value: Json,
 }
 
 /// What a package holds beside code.
@@ -148,10 +169,17 @@ pub fn recognise(names: &Listing) -> Likeness {
 pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspection {
     let names = package.listing();
     let mut findings = package.findings().to_vec();
-    // Directories of an application may not tell letters' cases apart.
     for finding in &mut findings {
+        // Directories of an application may not tell letters' cases apart.
         if finding.code == codes::ARCHIVE_CASE_COLLISION {
             finding.severity = Severity::Error;
+        }
+        if finding.severity == Severity::Error
+            && let Some(code) = unsafe_code(finding.code)
+        {
+            let cause = finding.code.as_str().to_owned();
+            finding.params.insert("cause".to_owned(), cause);
+            finding.code = code;
         }
     }
     let Some(file) = manifest_file(names, &mut findings) else {
@@ -215,27 +243,66 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
     }
 }
 
+/// What registries of web plugins call a finding about an archive: unsafe, or beyond a limit. Damage has no other
+/// name.
+fn unsafe_code(code: Code) -> Option<Code> {
+    const LIMITS: [Code; 7] = [
+        codes::ARCHIVE_NAME_TOO_LONG,
+        codes::ARCHIVE_NAME_TOO_DEEP,
+        codes::ARCHIVE_TOO_MANY_ENTRIES,
+        codes::ARCHIVE_DIRECTORY_TOO_LARGE,
+        codes::ARCHIVE_TOTAL_TOO_LARGE,
+        codes::ARCHIVE_ENTRY_TOO_LARGE,
+        codes::ARCHIVE_RATIO,
+    ];
+    const UNSAFE: [Code; 16] = [
+        codes::ARCHIVE_END_AMBIGUOUS,
+        codes::ARCHIVE_OVERLAP,
+        codes::ARCHIVE_HEADER_MISMATCH,
+        codes::ARCHIVE_NAME_ABSOLUTE,
+        codes::ARCHIVE_NAME_DRIVE,
+        codes::ARCHIVE_NAME_TRAVERSAL,
+        codes::ARCHIVE_NAME_BACKSLASH,
+        codes::ARCHIVE_NAME_CONTROL,
+        codes::ARCHIVE_NAME_ENCODING,
+        codes::ARCHIVE_LINK,
+        codes::ARCHIVE_SPECIAL_FILE,
+        codes::ARCHIVE_TYPE_CONFLICT,
+        codes::ARCHIVE_DUPLICATE,
+        codes::ARCHIVE_DUPLICATE_UNICODE,
+        codes::ARCHIVE_CASE_COLLISION,
+        codes::ARCHIVE_FILE_AS_DIRECTORY,
+    ];
+    if LIMITS.contains(&code) {
+        return Some(codes::E_PACKAGE_LIMIT);
+    }
+    let is = UNSAFE.contains(&code) || code == codes::ARCHIVE_ENCRYPTED;
+    is.then_some(codes::E_PACKAGE_UNSAFE)
+}
+
 /// The one manifest: at the root, else in the one directory around everything (as code hosts pack).
 fn manifest_file(names: &Listing, findings: &mut Vec<Finding>) -> Option<String> {
     let ignored = |root: &&str| !JUNK.contains(root);
     let roots: Vec<&str> = names.root_names().into_iter().filter(ignored).collect();
-    let inner = match roots.as_slice() {
-        [directory] => vec![format!("{directory}/")],
-        _ => Vec::new(),
-    };
-    for directory in std::iter::once(String::new()).chain(inner) {
-        let found: Vec<String> = MANIFESTS
-            .iter()
-            .map(|file| format!("{directory}{file}"))
-            .filter(|file| names.has_file(file))
-            .collect();
-        match found.as_slice() {
-            [] => {}
-            [file] => return Some(file.clone()),
-            several => {
+    let inner: Vec<String> = roots.iter().map(|root| format!("{root}/")).collect();
+    for (directories, alone) in [
+        (vec![String::new()], true),
+        // One that is around a part only is no package, two are no one package.
+        (inner, roots.len() == 1),
+    ] {
+        let files = directories.iter().flat_map(|directory| {
+            let inside = MANIFESTS.iter();
+            inside.map(move |file| format!("{directory}{file}"))
+        });
+        let mut found: Vec<String> = files.filter(|file| names.has_file(file)).collect();
+        match found.len() {
+            0 => {}
+            1 if alone => return found.pop(),
+            1 => break,
+            _ => {
                 findings.push(
                     Finding::error(codes::E_PACKAGE_AMBIGUOUS, Place::default())
-                        .with("found", several.join(", ")),
+                        .with("found", found.join(", ")),
                 );
                 return None;
             }
@@ -276,422 +343,4 @@ fn read(package: &dyn PackageReader, file: &str, findings: &mut Vec<Finding>) ->
             None
         }
     }
-}
-
-/// Keys and the spelling of another generation.
-const ALIASES: [(&str, &str); 3] = [
-    ("author", "developer"),
-    ("authorLink", "website"),
-    ("scene", "panelUsages"),
-];
-
-const PLUGIN_KEYS: &[&str] = &[
-    "fskey",
-    "type",
-    "name",
-    "description",
-    "author",
-    "authorLink",
-    "version",
-    "scene",
-    "accessPath",
-    "settingsPath",
-    "isStandalone",
-    "providers",
-    "autoloadFiles",
-    "aliases",
-    "platform",
-];
-
-/// Types of a theme's settings.
-const ITEM_TYPES: [&str; 8] = [
-    "string", "number", "boolean", "array", "object", "file", "plugin", "plugins",
-];
-
-const THEME_KEYS: &[&str] = &[
-    "fskey",
-    "name",
-    "description",
-    "author",
-    "authorLink",
-    "version",
-    "functions",
-    "functionKeys",
-];
-
-struct Reader<'a> {
-    theme: bool,
-    file: &'a str,
-    root: &'a Node,
-    object: &'a Object,
-    findings: Vec<Finding>,
-}
-
-impl<'a> Reader<'a> {
-    /// The manifest, when nothing keeps it from being stored.
-    fn manifest(&mut self, expected: Option<&str>) -> Option<Manifest> {
-        self.unknown_keys();
-        let fskey = self.column("fskey", |text| {
-            columns::fskey(text).map(|()| text.to_owned())
-        });
-        if let (Some(actual), Some(expected)) = (&fskey, expected)
-            && actual != expected
-        {
-            let finding = Finding::error(codes::E_FSKEY_MISMATCH, self.place("fskey"))
-                .with("actual", actual)
-                .with("expected", expected);
-            self.findings.push(finding);
-        }
-        let name = self.column("name", columns::name);
-        let description = self.column("description", columns::description);
-        let author = self.column("author", columns::author);
-        let version = self.column("version", |text| {
-            columns::version(text).map(|_| text.to_owned())
-        });
-        let author_link = self.optional("authorLink", columns::author_link);
-        let (plugin_type, is_standalone) = self.plugin_type();
-        let scene = self.scene();
-        let (access_path, settings_path) = if self.theme {
-            let form = self.flag("functions").unwrap_or(false);
-            // The form is rendered from the theme's own keys, under its fskey.
-            (None, form.then(|| fskey.clone()).flatten())
-        } else {
-            (self.path("accessPath"), self.path("settingsPath"))
-        };
-        if is_standalone && plugin_type != PluginType::Standalone && access_path.is_some() {
-            let place = self.place("accessPath");
-            self.findings
-                .push(Finding::warning(codes::W_STANDALONE_WITHOUT_HOST, place));
-        }
-        let providers = self.texts("providers", |_| true);
-        let autoload_files = self.texts("autoloadFiles", is_inside);
-        let platform = self.platform();
-        let function_keys = self.function_keys();
-        if self
-            .findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Error)
-        {
-            return None;
-        }
-        Some(Manifest {
-            fskey: fskey?,
-            plugin_type: plugin_type as u8,
-            name: name?,
-            description: description?,
-            author: author?,
-            author_link: author_link.flatten(),
-            version: version?,
-            scene,
-            access_path,
-            settings_path,
-            is_standalone,
-            providers,
-            autoload_files,
-            platform,
-            foreign_dependencies: ForeignDependencies::default(),
-            function_keys,
-            contents: Contents::default(),
-        })
-    }
-
-    /// A key's value under either of its names.
-    fn member(&self, key: &str) -> Option<(&'a str, &'a Node)> {
-        let alias = ALIASES.iter().find(|(name, _)| *name == key);
-        let names = std::iter::once(key).chain(alias.map(|(_, alias)| *alias));
-        names
-            .filter_map(|name| self.object.member(name))
-            .map(|member| (member.key.as_str(), &member.node))
-            .next()
-    }
-
-    fn text(&self, key: &str) -> Option<&'a str> {
-        self.member(key).and_then(|(_, value)| value.as_str())
-    }
-
-    fn place(&self, key: &str) -> Place {
-        match self.member(key) {
-            Some((name, value)) => value.place(self.file, &json::pointer_join("", name)),
-            None => self.root.place(self.file, ""),
-        }
-    }
-
-    fn found(&mut self, key: &str, issue: Issue) {
-        let finding = Finding {
-            code: issue.code,
-            severity: issue.severity,
-            place: self.place(key),
-            params: issue.params,
-        };
-        self.findings.push(finding);
-    }
-
-    fn wrong_type(&mut self, key: &str, expected: &str) {
-        let finding = Finding::error(codes::E_FIELD_FORMAT, self.place(key))
-            .with("field", key)
-            .with("expected", expected);
-        self.findings.push(finding);
-    }
-
-    /// A mandatory text.
-    fn column<T>(&mut self, key: &str, check: impl FnOnce(&str) -> Result<T, Issue>) -> Option<T> {
-        if self.member(key).is_none() {
-            let finding =
-                Finding::error(codes::E_FIELD_REQUIRED, self.place(key)).with("field", key);
-            self.findings.push(finding);
-            return None;
-        }
-        let Some(text) = self.text(key) else {
-            self.wrong_type(key, "string");
-            return None;
-        };
-        match check(text) {
-            Ok(value) => Some(value),
-            Err(issue) => {
-                self.found(key, issue);
-                None
-            }
-        }
-    }
-
-    /// A text that may be absent or null.
-    fn optional<T>(
-        &mut self,
-        key: &str,
-        check: impl FnOnce(&str) -> Result<T, Issue>,
-    ) -> Option<T> {
-        let (_, value) = self.member(key)?;
-        if value.is_null() {
-            return None;
-        }
-        self.column(key, check)
-    }
-
-    fn flag(&mut self, key: &str) -> Option<bool> {
-        let (_, value) = self.member(key)?;
-        let number = value.as_number().and_then(json::Number::as_i64);
-        let flag = match (value.as_bool(), number) {
-            (Some(flag), _) => Some(flag),
-            (None, Some(0)) => Some(false),
-            (None, Some(1)) => Some(true),
-            _ => None,
-        };
-        if flag.is_none() {
-            self.wrong_type(key, "boolean");
-        }
-        flag
-    }
-
-    fn plugin_type(&mut self) -> (PluginType, bool) {
-        if self.theme {
-            return (PluginType::Theme, false);
-        }
-        let standalone = self.flag("isStandalone");
-        let number = match self.member("type") {
-            None => 1,
-            Some((_, value)) => match value.as_number().and_then(json::Number::as_i64) {
-                // Themes come from `theme.json` only.
-                Some(4) | None => {
-                    let shown = value.to_serde().to_string();
-                    self.found("type", columns::type_out_of_range(shown));
-                    return (PluginType::Extension, false);
-                }
-                Some(number) => number,
-            },
-        };
-        match columns::plugin_type(number, standalone) {
-            Ok(both) => both,
-            Err(issue) => {
-                let key = if issue.code == codes::E_TYPE_RANGE {
-                    "type"
-                } else {
-                    "isStandalone"
-                };
-                self.found(key, issue);
-                (PluginType::Extension, false)
-            }
-        }
-    }
-
-    fn scene(&mut self) -> Vec<String> {
-        let Some((_, value)) = self.member("scene").filter(|(_, value)| !value.is_null()) else {
-            return Vec::new();
-        };
-        let words: Option<Vec<&str>> = value
-            .as_array()
-            .and_then(|items| items.iter().map(Node::as_str).collect());
-        let Some(words) = words else {
-            self.found("scene", columns::scene_malformed());
-            return Vec::new();
-        };
-        match columns::scene(words) {
-            Ok((stored, warnings)) => {
-                for warning in warnings {
-                    self.found("scene", warning);
-                }
-                stored
-            }
-            Err(issue) => {
-                self.found("scene", issue);
-                Vec::new()
-            }
-        }
-    }
-
-    fn path(&mut self, key: &str) -> Option<String> {
-        let (_, value) = self.member(key).filter(|(_, value)| !value.is_null())?;
-        let Some(text) = value.as_str() else {
-            self.wrong_type(key, "string");
-            return None;
-        };
-        // A package is the same everywhere, so the widest limit counts here, not this site's setting.
-        let (path, issues) = columns::path(text, columns::PATH_MAX_LIMIT);
-        for issue in issues {
-            self.found(key, issue);
-        }
-        path
-    }
-
-    fn texts(&mut self, key: &str, taken: impl Fn(&str) -> bool) -> Vec<String> {
-        let Some((_, value)) = self.member(key).filter(|(_, value)| !value.is_null()) else {
-            return Vec::new();
-        };
-        let texts: Option<Vec<String>> = value.as_array().and_then(|items| {
-            let text = |item: &Node| item.as_str().filter(|text| taken(text)).map(str::to_owned);
-            items.iter().map(text).collect()
-        });
-        if texts.is_none() {
-            self.wrong_type(key, "array");
-        }
-        texts.unwrap_or_default()
-    }
-
-    fn platform(&mut self) -> Platform {
-        let Some((_, value)) = self
-            .member("platform")
-            .filter(|(_, value)| !value.is_null())
-        else {
-            return Platform::default();
-        };
-        let Some(object) = value.as_object() else {
-            self.wrong_type("platform", "object");
-            return Platform::default();
-        };
-        let text = |key: &str| object.get(key).and_then(Node::as_str).map(str::to_owned);
-        let versions = |key: &str| -> BTreeMap<String, String> {
-            let entries = object.get(key).and_then(Node::as_object);
-            let pairs = entries.into_iter().flat_map(Object::iter);
-            pairs
-                .filter_map(|(name, range)| Some((name.to_owned(), range.as_str()?.to_owned())))
-                .collect()
-        };
-        let platform = Platform {
-            core: text("core"),
-            dependencies: versions("dependencies"),
-            conflicts: versions("conflicts"),
-            health_path: text("healthPath"),
-            compatible_since: text("compatibleSince"),
-            reversible_migrations: object.get("reversibleMigrations").and_then(Node::as_bool),
-        };
-        if let Some(path) = &platform.health_path {
-            let (_, issues) = columns::path(path, columns::PATH_MAX_LIMIT);
-            for issue in issues {
-                self.found("platform", issue);
-            }
-        }
-        if let Some(since) = &platform.compatible_since
-            && semver::Version::parse(since).is_err()
-        {
-            let finding = Finding::error(codes::E_VERSION_FORMAT, self.place("platform"))
-                .with("value", since);
-            self.findings.push(finding);
-        }
-        let ranges = platform
-            .dependencies
-            .values()
-            .chain(platform.conflicts.values());
-        for range in ranges.chain(platform.core.as_ref()) {
-            if let Err(_not_one) = semver::VersionReq::parse(range) {
-                let finding = Finding::error(codes::E_VERSION_FORMAT, self.place("platform"))
-                    .with("value", range);
-                self.findings.push(finding);
-            }
-        }
-        platform
-    }
-
-    /// The fields of a theme's settings, each key once.
-    fn function_keys(&mut self) -> Vec<FunctionKey> {
-        let Some((_, value)) = self
-            .member("functionKeys")
-            .filter(|(_, value)| self.theme && !value.is_null())
-        else {
-            return Vec::new();
-        };
-        let Some(items) = value.as_array() else {
-            self.wrong_type("functionKeys", "array");
-            return Vec::new();
-        };
-        let mut keys: Vec<FunctionKey> = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            let pointer = |key: &str| format!("/functionKeys/{index}/{key}");
-            let mut wrong = |node: &Node, key: &str, expected: &str| {
-                let finding =
-                    Finding::error(codes::E_FIELD_FORMAT, node.place(self.file, &pointer(key)));
-                let finding = finding.with("field", key).with("expected", expected);
-                self.findings.push(finding);
-            };
-            let Some(object) = item.as_object() else {
-                wrong(item, "", "object");
-                continue;
-            };
-            let text = |key: &str| object.get(key).and_then(Node::as_str);
-            let item_type = text("itemType").unwrap_or_default();
-            if !ITEM_TYPES.contains(&item_type) {
-                wrong(item, "itemType", "string");
-            }
-            let item_key = text("itemKey").unwrap_or_default().to_owned();
-            let twice = keys.iter().any(|key| key.item_key == item_key);
-            if item_key.is_empty() || item_key.len() > 64 || twice {
-                wrong(item, "itemKey", "string");
-            }
-            keys.push(FunctionKey {
-                item_key,
-                item_type: item_type.to_owned(),
-                item_tag: text("itemTag").unwrap_or("themes").to_owned(),
-                is_multilingual: object
-                    .get("isMultilingual")
-                    .and_then(Node::as_bool)
-                    .unwrap_or(false),
-            });
-        }
-        keys
-    }
-
-    fn unknown_keys(&mut self) {
-        let known = if self.theme { THEME_KEYS } else { PLUGIN_KEYS };
-        let is_known = |key: &str| {
-            known.contains(&key)
-                || ALIASES
-                    .iter()
-                    .any(|(name, alias)| *alias == key && known.contains(name))
-        };
-        for (key, value) in self.object.iter().filter(|(key, _)| !is_known(key)) {
-            let place = value.place(self.file, &json::pointer_join("", key));
-            let mut finding =
-                Finding::warning(codes::W_MANIFEST_UNKNOWN_KEY, place).with("key", key);
-            if let Some(suggestion) = closest(key, known.iter().copied()) {
-                finding = finding.with("suggestion", suggestion);
-            }
-            self.findings.push(finding);
-        }
-    }
-}
-
-/// A relative path that stays inside.
-fn is_inside(path: &str) -> bool {
-    !path.is_empty()
-        && !path.starts_with('/')
-        && !path.contains('\\')
-        && !path.split('/').any(|segment| segment == "..")
 }

@@ -3,6 +3,7 @@
 mod draft;
 mod write;
 
+pub(crate) use self::write::announces;
 use plugyard_model::{Problem, codes};
 use plugyard_store::StoreError;
 use sea_orm::ActiveValue::Unchanged;

@@ -23,6 +23,9 @@ pub struct WebSettings {
     /// How long a new version is watched before it stays. Default 30 s.
     #[serde(with = "span")]
     pub observation: Duration,
+    /// Hosts that packages may be fetched from by their address, e.g. `plugins.example.net`. Default: none.
+    /// Markets are added by `plugyard market add` and need not stand here.
+    pub package_hosts: Vec<String>,
     /// The file that tells the application which plugins to load; relative to the home. Default
     /// `plugins.json`.
     pub status_file: PathBuf,
@@ -54,6 +57,7 @@ impl Default for WebSettings {
             health_timeout: Duration::from_secs(10),
             health_tries: 3,
             observation: Duration::from_secs(30),
+            package_hosts: Vec::new(),
             status_file: PathBuf::from("plugins.json"),
             core_version: None,
             viewer_key_file: None,

@@ -7,7 +7,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, EntityTrait, Set};
 use serde_json::Value as Json;
 
-use crate::columns::PATH_MAX;
+use crate::columns::{PATH_MAX, PluginType};
 use crate::entity::setting;
 use crate::url::{Addresses, Encoding};
 
@@ -17,6 +17,12 @@ pub(crate) const SYSTEM_URL: &str = "system_url";
 pub(crate) const ACCESS_PATH_MAX: &str = "plugins.access_path_max";
 /// What to do about dependencies that no hook resolves: `warn`, `require`, `ignore`.
 pub(crate) const FOREIGN_DEPENDENCIES: &str = "plugins.foreign_dependencies";
+/// How many former versions of each plugin are kept.
+pub(crate) const BACKUPS_KEPT: &str = "plugins.backups_kept";
+/// How many unless the site says otherwise.
+pub(crate) const BACKUPS: usize = 3;
+/// Where browsers reach this server; the site's own address unless it is set.
+pub(crate) const PANEL_URL: &str = "panel_url";
 /// How `{parameter}` is put in.
 pub(crate) const PARAMETER_ENCODING: &str = "plugin_usages.parameter_encoding";
 
@@ -52,6 +58,13 @@ impl Site {
             .unwrap_or(PATH_MAX)
     }
 
+    /// How many former versions of each plugin are kept.
+    pub(crate) fn backups_kept(&self) -> usize {
+        self.number(BACKUPS_KEPT)
+            .and_then(|kept| usize::try_from(kept).ok())
+            .unwrap_or(BACKUPS)
+    }
+
     pub(crate) fn parameter_encoding(&self) -> Encoding {
         match self.text(PARAMETER_ENCODING) {
             Some("component") => Encoding::Component,
@@ -66,6 +79,9 @@ impl Site {
             plugin_host: row.plugin_host.as_deref(),
             access_path: row.access_path.as_deref(),
             settings_path: row.settings_path.as_deref(),
+            own_form: row.plugin_type == PluginType::Theme as i16
+                && row.settings_path.as_ref() == Some(&row.fskey),
+            panel_url: self.text(PANEL_URL),
         }
     }
 }

@@ -8,10 +8,11 @@ use serde_json::{Map, Value as Json, json};
 use crate::columns::{self, Issue, PATH_MAX, PATH_MAX_LIMIT, PluginType, closest};
 use crate::entity::{plugin, state};
 use crate::market::settings as market;
+use crate::package::FunctionKey;
 use crate::pages::settings as pages;
 use crate::site::{self, SLOTS, Site, THEMES};
 use crate::usages::fields::{Fields, pointer, refused};
-use crate::{records, states};
+use crate::{records, themes};
 
 /// Services that plugins provide, and the scene a plugin must have.
 const PROVIDERS: &[(&str, &str)] = &[
@@ -70,6 +71,12 @@ fn known() -> Vec<(&'static str, Form, Json)> {
     let limits = (PATH_MAX as u64, PATH_MAX_LIMIT as u64);
     vec![
         (site::SYSTEM_URL, Form::Address, Json::Null),
+        (site::PANEL_URL, Form::Address, Json::Null),
+        (
+            site::BACKUPS_KEPT,
+            Form::Number(0, 100),
+            json!(site::BACKUPS),
+        ),
         (
             site::ACCESS_PATH_MAX,
             Form::Number(limits.0, limits.1),
@@ -110,7 +117,7 @@ pub(crate) fn defaults() -> BTreeMap<String, Json> {
 /// What is to be stored.
 pub(crate) struct Changes {
     /// Key, value, and whose it is.
-    pub(crate) values: Vec<(String, Json, Option<&'static str>)>,
+    pub(crate) values: Vec<(String, Json, Option<String>)>,
     /// Whether paths may become longer than before.
     pub(crate) wider: bool,
 }
@@ -126,15 +133,20 @@ pub(crate) fn check(
     let (mut values, mut wider) = (Vec::new(), false);
     for (key, value) in body {
         let at = pointer("", key);
-        let tag = match tagged(key, rows, all) {
-            Ok(tag) => tag,
-            Err(issue) => {
-                fields.note(&at, issue);
-                continue;
-            }
-        };
-        match checked(key, value, rows) {
-            Ok(value) => {
+        let judged = whose(key, rows, all).and_then(|whose| {
+            let value = match &whose {
+                _ if value.is_null() => Json::Null,
+                Whose::Site => checked(key, value, rows)?,
+                Whose::Engine => slot(key, value, rows)?,
+                Whose::Theme(field) => {
+                    themes::check(field, value, rows)?;
+                    value.clone()
+                }
+            };
+            Ok((value, whose.tag()))
+        });
+        match judged {
+            Ok((value, tag)) => {
                 wider |= key == site::ACCESS_PATH_MAX && !value.is_null();
                 values.push((key.clone(), value, tag));
             }
@@ -147,19 +159,38 @@ pub(crate) fn check(
     Ok(Changes { values, wider })
 }
 
-/// Whose a setting is, when there is such a one.
-fn tagged(
-    key: &str,
-    rows: &[plugin::Model],
-    all: &[state::Model],
-) -> Result<Option<&'static str>, Issue> {
-    let own = known();
-    if own.iter().any(|(known, ..)| *known == key)
+/// Whose a setting is.
+enum Whose {
+    Site,
+    /// Which theme an engine uses.
+    Engine,
+    /// A field of a theme's form.
+    Theme(FunctionKey),
+}
+
+impl Whose {
+    /// What the setting is stored with.
+    fn tag(self) -> Option<String> {
+        match self {
+            Self::Site => None,
+            Self::Engine => Some(THEMES.to_owned()),
+            Self::Theme(field) => Some(field.item_tag),
+        }
+    }
+}
+
+/// Whether a setting is the site's own.
+pub(crate) fn is_own(key: &str) -> bool {
+    known().iter().any(|(known, ..)| *known == key)
         || PROVIDERS.iter().any(|(known, _)| *known == key)
         || key == CONNECTIONS
         || judged(key, &Json::Null).is_some()
-    {
-        return Ok(None);
+}
+
+/// Whose a setting is, when there is such a one.
+fn whose(key: &str, rows: &[plugin::Model], all: &[state::Model]) -> Result<Whose, Issue> {
+    if is_own(key) {
+        return Ok(Whose::Site);
     }
     let engine = |key: &str| {
         SLOTS
@@ -169,13 +200,13 @@ fn tagged(
                 live(rows, fskey).is_some_and(|row| row.plugin_type == PluginType::Engine as i16)
             })
     };
-    let of_theme = |state: &state::Model| {
-        states::manifest(state)
-            .is_some_and(|it| it.function_keys.iter().any(|it| it.item_key == key))
-    };
-    if engine(key) || all.iter().any(of_theme) {
-        return Ok(Some(THEMES));
+    if engine(key) {
+        return Ok(Whose::Engine);
     }
+    if let Some((_, field)) = themes::field_of(key, rows, all) {
+        return Ok(Whose::Theme(field));
+    }
+    let own = known();
     let names = own.iter().map(|(key, ..)| *key);
     let names = names.chain(PROVIDERS.iter().map(|(key, _)| *key));
     let issue = Issue::error(codes::SETTING_UNKNOWN).with("key", key);
@@ -190,11 +221,8 @@ fn judged(key: &str, value: &Json) -> Option<Result<(), String>> {
     market::check(key, value).or_else(|| pages::check(key, value))
 }
 
-/// The value as it is stored.
+/// A setting of the site's own, as it is stored.
 fn checked(key: &str, value: &Json, rows: &[plugin::Model]) -> Result<Json, Issue> {
-    if value.is_null() {
-        return Ok(Json::Null);
-    }
     let wrong = |expected: String| {
         Issue::error(codes::SETTING_INVALID)
             .with("key", key)
@@ -247,12 +275,19 @@ fn checked(key: &str, value: &Json, rows: &[plugin::Model]) -> Result<Json, Issu
         }
         return Ok(value.clone());
     }
-    if SLOTS.iter().any(|slot| key.ends_with(slot)) {
-        let fskey = value.as_str().ok_or_else(|| wrong("an fskey".to_owned()))?;
-        let theme = |row: &&plugin::Model| row.plugin_type == PluginType::Theme as i16;
-        if !fskey.is_empty() && !live(rows, fskey).is_some_and(|row| theme(&row)) {
-            return Err(Issue::error(codes::E_THEME_NOT_FOUND).with("fskey", fskey));
-        }
+    Ok(value.clone())
+}
+
+/// The theme in a slot of an engine; the empty text is none.
+fn slot(key: &str, value: &Json, rows: &[plugin::Model]) -> Result<Json, Issue> {
+    let fskey = value.as_str().ok_or_else(|| {
+        Issue::error(codes::SETTING_INVALID)
+            .with("key", key)
+            .with("expected", "an fskey")
+    })?;
+    let theme = |row: &plugin::Model| row.plugin_type == PluginType::Theme as i16;
+    if !fskey.is_empty() && !live(rows, fskey).is_some_and(theme) {
+        return Err(Issue::error(codes::E_THEME_NOT_FOUND).with("fskey", fskey));
     }
     Ok(value.clone())
 }
@@ -278,20 +313,29 @@ fn live<'a>(rows: &'a [plugin::Model], fskey: &str) -> Option<&'a plugin::Model>
 /// Whether each service that is provided by a plugin can be: Fresns' code for what is the matter, 0 for
 /// nothing.
 pub(crate) fn providers(site: &Site, rows: &[plugin::Model]) -> BTreeMap<&'static str, Json> {
-    let said = |code: u16, problem: Option<Code>| json!({ "code": code, "problem": problem.map(Code::as_str) });
-    PROVIDERS
+    let told = |fskey: Option<&str>| {
+        let (code, problem) = match fskey.map(|fskey| live(rows, fskey)) {
+            None => return json!({ "fskey": null, "code": 32100 }),
+            Some(None) => (32101, Some(codes::E_PLUGIN_NOT_FOUND)),
+            Some(Some(row)) if row.is_enabled == 0 => (32102, None),
+            Some(Some(_)) => (0, None),
+        };
+        json!({ "fskey": fskey, "code": code, "problem": problem.map(Code::as_str) })
+    };
+    let mut all: BTreeMap<&'static str, Json> = PROVIDERS
         .iter()
-        .map(|(key, _)| {
-            let Some(fskey) = site.text(key) else {
-                return (*key, json!({ "fskey": null, "code": 32100 }));
-            };
-            let mut told = match live(rows, fskey) {
-                None => said(32101, Some(codes::E_PLUGIN_NOT_FOUND)),
-                Some(row) if row.is_enabled == 0 => said(32102, None),
-                Some(_) => said(0, None),
-            };
-            told["fskey"] = json!(fskey);
-            (*key, told)
-        })
-        .collect()
+        .map(|(key, _)| (*key, told(site.text(key))))
+        .collect();
+    let connections = site.0.get(CONNECTIONS).and_then(Json::as_array);
+    let connections = connections.filter(|items| !items.is_empty()).map(|items| {
+        let one = |item: &Json| {
+            let fskey = item.get("fskey").and_then(Json::as_str);
+            let mut said = told(fskey.filter(|fskey| !fskey.is_empty()));
+            said["connection"] = item.get("code").cloned().unwrap_or_default();
+            said
+        };
+        items.iter().map(one).collect()
+    });
+    all.insert(CONNECTIONS, connections.unwrap_or_else(|| told(None)));
+    all
 }

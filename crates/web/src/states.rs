@@ -90,6 +90,8 @@ fn empty(fskey: &str) -> Model {
         offered_digest: None,
         offered_code: None,
         crashes: None,
+        is_unpublished: 0,
+        task_mark: None,
         updated_at: 0,
     }
 }

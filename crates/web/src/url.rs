@@ -31,7 +31,14 @@ pub struct Addresses<'a> {
     pub access_path: Option<&'a str>,
     /// The page for the operator.
     pub settings_path: Option<&'a str>,
+    /// Whether `settings_path` names a theme whose settings form is rendered here, and is no path.
+    pub own_form: bool,
+    /// Where browsers reach this server, for such forms; the site's own address unless it is set.
+    pub panel_url: Option<&'a str>,
 }
+
+/// What stands before and after a theme in the path of its settings form.
+pub(crate) const FORM: [&str; 2] = ["web/themes/", "/settings"];
 
 /// Why there is no URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, thiserror::Error)]
@@ -125,6 +132,12 @@ pub fn usage_url(plugin: &Addresses<'_>, parameter: Parameter<'_>) -> Result<Str
 ///
 /// When the record has no `settings_path`, or nothing says where it is served.
 pub fn settings_url(plugin: &Addresses<'_>) -> Result<String, NoUrl> {
+    if plugin.own_form {
+        let theme = filled(plugin.settings_path).ok_or(NoUrl::NoSettingsPath)?;
+        let (base, _) = panel(plugin).ok_or(NoUrl::NoBaseUrl)?;
+        let [before, after] = FORM;
+        return Ok(join(base, &[before, theme, after].concat()));
+    }
     page(plugin, plugin.settings_path, NoUrl::NoSettingsPath)
 }
 
@@ -195,6 +208,10 @@ pub enum Origin {
     AccessPath,
     /// The column `settings_path`.
     SettingsPath,
+    /// The setting `panel_url`.
+    PanelUrl,
+    /// The path of the forms that are rendered here.
+    Form,
     /// The usage's `parameter`.
     Parameter,
 }
@@ -262,7 +279,22 @@ pub fn explain(plugin: &Addresses<'_>, page: Page<'_>) -> Result<Explanation, No
         }
     };
     let mut parts = Vec::new();
-    if is_absolute(path) {
+    if plugin.own_form && page == Page::Settings {
+        let (base, origin) = panel(plugin).ok_or(NoUrl::NoBaseUrl)?;
+        let [before, after] = FORM;
+        parts = [
+            (base.trim_end_matches('/'), origin),
+            ("/", Origin::Joint),
+            (before, Origin::Form),
+            (path, path_origin),
+            (after, Origin::Form),
+        ]
+        .map(|(text, from)| Part {
+            text: text.to_owned(),
+            from,
+        })
+        .to_vec();
+    } else if is_absolute(path) {
         split(path, path_origin, parameter, &mut parts);
     } else {
         let (base, base_origin) = base(plugin).ok_or(NoUrl::NoBaseUrl)?;
@@ -333,6 +365,12 @@ fn page(plugin: &Addresses<'_>, path: Option<&str>, without: NoUrl) -> Result<St
 fn base<'a>(plugin: &Addresses<'a>) -> Option<(&'a str, Origin)> {
     let host = filled(plugin.plugin_host).map(|host| (host, Origin::PluginHost));
     host.or_else(|| filled(plugin.system_url).map(|url| (url, Origin::SystemUrl)))
+}
+
+/// Where forms that are rendered here are reached.
+fn panel<'a>(plugin: &Addresses<'a>) -> Option<(&'a str, Origin)> {
+    let panel = filled(plugin.panel_url).map(|url| (url, Origin::PanelUrl));
+    panel.or_else(|| filled(plugin.system_url).map(|url| (url, Origin::SystemUrl)))
 }
 
 /// New rows cannot hold one; rows from older tables do, and their pages went on working.

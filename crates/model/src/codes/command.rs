@@ -1,6 +1,10 @@
 //! Codes that only the command line meets.
 
 super::codes! {
+    /// A command that needs a plugin was given none, outside of a plugin's directory.
+    PLUGIN_NOT_NAMED = "plugin_not_named", 400, Usage,
+        en: ["No plugin named", "No plugin is named, and there is none in this directory", "name one, or run the command where its `plugin.json` is"],
+        zh: ["未指定插件", "未指定插件，且当前目录中没有插件", "请指定插件，或在其 `plugin.json` 所在目录中执行"];
     /// A command that destroys something was neither confirmed nor given `--yes`.
     CONFIRMATION_NEEDED = "confirmation_needed", 400, Usage,
         en: ["Confirmation needed", "This would {what}", "repeat it with `--yes` if that is meant"],

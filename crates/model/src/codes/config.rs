@@ -329,6 +329,32 @@ super::codes! {
 /// Words that stand in parameters for programs, as people read them: word, English, Chinese.
 pub(crate) const PHRASES: &[(&str, &str, &str)] = &[
     ("string", "text", "字符串"),
+    ("task_unknown", "there is no such task", "没有这样的任务"),
+    (
+        "task_enabled",
+        "it is enabled; deactivate it first",
+        "插件已启用，请先停用",
+    ),
+    (
+        "task_standalone",
+        "nothing of it is loaded here",
+        "此处不加载其任何内容",
+    ),
+    (
+        "task_theme",
+        "a theme has neither migrations nor seeds nor dependencies",
+        "主题没有迁移、填充与依赖",
+    ),
+    (
+        "task_no_command",
+        "no command of the application does it (section `web.hooks`)",
+        "应用没有对应的命令（配置节 `web.hooks`）",
+    ),
+    (
+        "task_no_mark",
+        "where its migrations stood before is not known",
+        "不知道此前的迁移位置",
+    ),
     ("number", "a number", "数字"),
     ("integer", "a whole number", "整数"),
     ("boolean", "true or false", "布尔值"),

@@ -90,6 +90,14 @@ super::codes! {
     E_PACKAGE_NO_MANIFEST = "E_PACKAGE_NO_MANIFEST", 422, PackageErrors,
         en: ["No manifest", "There is no `plugin.json` or `theme.json` at the root or in one directory around everything", "put the manifest at the root of the package"],
         zh: ["缺少清单", "在根目录或唯一的外层目录中没有 `plugin.json` 或 `theme.json`", "请将清单放在插件包的根目录"];
+    /// An archive that could write elsewhere, or means two things.
+    E_PACKAGE_UNSAFE = "E_PACKAGE_UNSAFE", 422, PackageErrors,
+        en: ["Unsafe package", "{@cause}", "make the archive again from the plugin's own directory, with plain files and directories only"],
+        zh: ["插件包不安全", "{@cause}", "请从插件自身的目录重新制作归档，只包含普通文件和目录"];
+    /// An archive beyond a limit.
+    E_PACKAGE_LIMIT = "E_PACKAGE_LIMIT", 422, PackageErrors,
+        en: ["Package beyond a limit", "{@cause}", "leave out what is not needed at run time"],
+        zh: ["插件包超出限制", "{@cause}", "请去掉运行时不需要的内容"];
     /// More than one manifest.
     E_PACKAGE_AMBIGUOUS = "E_PACKAGE_AMBIGUOUS", 422, PackageErrors,
         en: ["More than one manifest", "There is more than one manifest: {found}", "keep one: a package is a plugin or a theme"],

@@ -49,6 +49,10 @@ super::codes! {
     E_HEALTH = "E_HEALTH", 422, Failed,
         en: ["Plugin is not healthy", "`{fskey}` {version} does not work: {reason}", "the former version is back; try again when the cause is gone"],
         zh: ["插件不健康", "`{fskey}` {version} 无法工作：{reason}", "已恢复为先前版本；请排除原因后重试"];
+    /// A single step of the lifecycle that is not possible here and now.
+    E_TASK_REFUSED = "E_TASK_REFUSED", 409, Conflict,
+        en: ["Not possible now", "`{task}` of `{fskey}` is not possible: {@reason}", "`plugyard web show {fskey}` shows its state"],
+        zh: ["目前无法执行", "无法对 `{fskey}` 执行 `{task}`：{@reason}", "用 `plugyard web show {fskey}` 查看其状态"];
     /// Themes are not activated.
     E_THEME_NOT_ACTIVATABLE = "E_THEME_NOT_ACTIVATABLE", 409, Conflict,
         en: ["Themes are not activated", "`{fskey}` is a theme; it is always enabled and is used by an engine's slot", "set a slot of an engine to it, such as `FresnsEngine_Desktop`"],
@@ -61,6 +65,10 @@ super::codes! {
     E_THEME_NOT_FOUND = "E_THEME_NOT_FOUND", 404, NotFound,
         en: ["No such theme", "There is no theme `{fskey}`", "install it first"],
         zh: ["主题不存在", "没有主题 `{fskey}`", "请先安装该主题"];
+    /// A theme without a settings form.
+    E_THEME_NO_FORM = "E_THEME_NO_FORM", 404, NotFound,
+        en: ["No settings form", "The theme `{fskey}` has no settings form", "only a theme with `functions: true` in its `theme.json` has one"],
+        zh: ["没有设置表单", "主题 `{fskey}` 没有设置表单", "只有 `theme.json` 中 `functions` 为 `true` 的主题才有"];
     /// A theme that a slot of an engine uses.
     E_THEME_IN_USE = "E_THEME_IN_USE", 409, Conflict,
         en: ["Theme is in use", "`{fskey}` is the theme of {slots}", "choose another theme there, or say `force` to empty the slots"],

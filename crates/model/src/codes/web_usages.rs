@@ -58,6 +58,14 @@ super::codes! {
     URL_BASE_SYSTEM = "url_base_system", 422, PackageErrors,
         en: ["Base address", "the base address is the setting `system_url`, because `plugin_host` is empty", ""],
         zh: ["基础地址", "`plugin_host` 为空，以设置 `system_url` 为基础地址", ""];
+    /// A piece of a URL: the base address is where browsers reach this server.
+    URL_BASE_PANEL = "url_base_panel", 422, PackageErrors,
+        en: ["Base address", "the base address is the setting `panel_url`, where browsers reach this server", ""],
+        zh: ["基础地址", "以设置 `panel_url`（浏览器访问本服务器的地址）为基础地址", ""];
+    /// A piece of a URL: the path of a form that is rendered here.
+    URL_FORM = "url_form", 422, PackageErrors,
+        en: ["Settings form", "the settings form of a theme is rendered by this server", ""],
+        zh: ["设置表单", "主题的设置表单由本服务器渲染", ""];
     /// A piece of a URL: what stands between base address and path.
     URL_JOINT = "url_joint", 422, PackageErrors,
         en: ["Joint", "exactly one slash stands between base address and path", ""],

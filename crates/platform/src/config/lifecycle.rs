@@ -421,7 +421,11 @@ impl Platform {
 fn changes_version(change: &Change) -> Option<&Version> {
     match change.action {
         Action::Install | Action::Upgrade | Action::Rollback => change.target.as_ref(),
-        Action::Enable | Action::Disable | Action::Restart | Action::Uninstall => None,
+        Action::Enable
+        | Action::Disable
+        | Action::Restart
+        | Action::Uninstall
+        | Action::Perform => None,
     }
 }
 

@@ -476,6 +476,7 @@ async fn decide(
         ChangeRequest::Disable => (Action::Disable, current.clone(), resting),
         ChangeRequest::Restart => (Action::Restart, current.clone(), active),
         ChangeRequest::Uninstall { .. } => (Action::Uninstall, None, resting),
+        ChangeRequest::Perform { .. } => (Action::Perform, current.clone(), wanted_before),
     };
     Ok(Change {
         operation: new_operation_id(),
@@ -489,6 +490,10 @@ async fn decide(
         current,
         target,
         keep_data: matches!(request, ChangeRequest::Uninstall { keep_data: true }),
+        task: match request {
+            ChangeRequest::Perform { task } => Some(task.to_owned()),
+            _ => None,
+        },
         config: ConfigChange::default(),
         by: String::new(),
     })

@@ -139,6 +139,8 @@ pub struct OperationView {
     pub plugin: PluginName,
     /// What.
     pub action: Action,
+    /// Which of the kind's own tasks, for [`Action::Perform`].
+    pub task: Option<String>,
     /// Where it is.
     pub state: OperationState,
     /// In order; empty while it is being planned.
@@ -360,6 +362,7 @@ fn view(row: operation::Model, steps: Vec<operation_step::Model>) -> Option<Oper
             .map(|failure| problem(state, failure, &change)),
         plugin,
         action: change.action,
+        task: change.task,
         state,
         failure,
         created_by: row.created_by,

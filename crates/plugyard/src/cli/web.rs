@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 
-use super::Sure;
+use super::{Change, Sure};
 
 /// `web`
 #[derive(Debug, Subcommand)]
@@ -13,22 +13,20 @@ pub(crate) enum Web {
     List(Listed),
     /// Show a plugin's record and what is known beside it
     Show {
-        /// The plugin's fskey
-        fskey: String,
+        /// The plugin's fskey [default: the plugin in this directory]
+        fskey: Option<String>,
         /// Also one that was uninstalled
         #[arg(long)]
         with_trashed: bool,
     },
     /// Let the application load plugins
     Activate {
-        /// The plugins' fskeys
-        #[arg(required = true)]
+        /// The plugins' fskeys [default: the plugin in this directory, else all]
         fskeys: Vec<String>,
     },
     /// Let the application load plugins no longer
     Deactivate {
-        /// The plugins' fskeys
-        #[arg(required = true)]
+        /// The plugins' fskeys [default: the plugin in this directory, else all]
         fskeys: Vec<String>,
         /// Also what depends on them, that first
         #[arg(long)]
@@ -36,8 +34,8 @@ pub(crate) enum Web {
     },
     /// Uninstall a plugin; its record stays, hidden
     Uninstall {
-        /// The plugin's fskey
-        fskey: String,
+        /// The plugin's fskey [default: the plugin in this directory]
+        fskey: Option<String>,
         /// Whether its data go too
         #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = ["true", "1", "yes", "false", "0", "no"])]
         cleardata: String,
@@ -48,9 +46,29 @@ pub(crate) enum Web {
     Doctor,
     /// Compare the files of plugins with their packages
     Verify {
-        /// The plugins' fskeys
-        #[arg(required = true)]
+        /// The plugins' fskeys [default: the plugin in this directory]
         fskeys: Vec<String>,
+    },
+    /// Show the assets of plugins
+    Publish(Single),
+    /// Hide the assets of plugins
+    Unpublish(Single),
+    /// Run the migrations of plugins that have not run
+    Migrate(Single),
+    /// Take back the migrations of the version in force; the plugin must be disabled
+    MigrateRollback(Revert),
+    /// Take back all migrations and run them again; the plugin must be disabled
+    MigrateRefresh(Revert),
+    /// Take back all migrations; the plugin must be disabled
+    MigrateReset(Revert),
+    /// Run the seeds of plugins
+    Seed(Single),
+    /// Resolve what the `composer.json` of plugins requires
+    ComposerUpdate {
+        /// The plugins' fskeys [default: all that require something]
+        fskeys: Vec<String>,
+        #[command(flatten)]
+        change: Change,
     },
     /// Show the site's settings, or change some
     Settings {
@@ -85,6 +103,26 @@ pub(crate) enum Web {
     Usage(Usage),
     /// Take over the plugin table of a running application, out of a dump
     Import(Import),
+}
+
+/// A single step of the lifecycle.
+#[derive(Debug, Args)]
+pub(crate) struct Single {
+    /// The plugins' fskeys [default: the plugin in this directory]
+    pub(crate) fskeys: Vec<String>,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// The same, where data go.
+#[derive(Debug, Args)]
+pub(crate) struct Revert {
+    /// The plugin's fskey [default: the plugin in this directory]
+    pub(crate) fskey: Option<String>,
+    #[command(flatten)]
+    pub(crate) sure: Sure,
+    #[command(flatten)]
+    pub(crate) change: Change,
 }
 
 /// `web list`

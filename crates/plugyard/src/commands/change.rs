@@ -101,10 +101,13 @@ pub(super) async fn rollback(
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let body = match &arguments.to {
+    let mut body = match &arguments.to {
         Some(version) => json!({ "to": version }),
         None => json!({}),
     };
+    if arguments.force {
+        body["force"] = json!(true);
+    }
     let request = client
         .request(
             Method::POST,
@@ -278,7 +281,7 @@ fn say_users(users: &str, context: &Context) {
 }
 
 /// Says a failure and goes on with its exit code.
-fn told(ended: Result<ExitCode, Failure>, context: &Context) -> ExitCode {
+pub(super) fn told(ended: Result<ExitCode, Failure>, context: &Context) -> ExitCode {
     ended.unwrap_or_else(|failure| {
         failure.print(context.terminal);
         failure.exit()
@@ -286,7 +289,7 @@ fn told(ended: Result<ExitCode, Failure>, context: &Context) -> ExitCode {
 }
 
 /// Asks for a change and follows it as the options say.
-async fn carry_out(
+pub(super) async fn carry_out(
     request: RequestBuilder,
     change: &Change,
     client: &Client,

@@ -2,6 +2,7 @@
 
 mod import;
 mod plugins;
+mod tasks;
 mod url;
 mod usage;
 
@@ -22,20 +23,41 @@ pub(super) async fn run(
         Web::Show {
             fskey,
             with_trashed,
-        } => plugins::show(fskey, *with_trashed, client, context).await,
-        Web::Activate { fskeys } => {
-            plugins::switch("activate", fskeys, false, client, context).await
+        } => {
+            let fskey = tasks::one(fskey.as_deref(), context)?;
+            plugins::show(&fskey, *with_trashed, client, context).await
         }
+        Web::Activate { fskeys } => tasks::switch("activate", fskeys, false, client, context).await,
         Web::Deactivate { fskeys, cascade } => {
-            plugins::switch("deactivate", fskeys, *cascade, client, context).await
+            tasks::switch("deactivate", fskeys, *cascade, client, context).await
         }
         Web::Uninstall {
             fskey,
             cleardata,
             sure,
-        } => plugins::uninstall(fskey, cleardata, *sure, client, context).await,
+        } => {
+            let fskey = tasks::one(fskey.as_deref(), context)?;
+            plugins::uninstall(&fskey, cleardata, *sure, client, context).await
+        }
+        Web::Publish(single) => tasks::each("publish", single, client, context).await,
+        Web::Unpublish(single) => tasks::each("unpublish", single, client, context).await,
+        Web::Migrate(single) => tasks::each("migrate", single, client, context).await,
+        Web::Seed(single) => tasks::each("seed", single, client, context).await,
+        Web::MigrateRollback(revert) => {
+            tasks::revert("migrate-rollback", revert, client, context).await
+        }
+        Web::MigrateRefresh(revert) => {
+            tasks::revert("migrate-refresh", revert, client, context).await
+        }
+        Web::MigrateReset(revert) => tasks::revert("migrate-reset", revert, client, context).await,
+        Web::ComposerUpdate { fskeys, change } => {
+            tasks::composer_update(fskeys, change, client, context).await
+        }
         Web::Doctor => plugins::doctor(client, context).await,
-        Web::Verify { fskeys } => plugins::verify(fskeys, client, context).await,
+        Web::Verify { fskeys } => {
+            let fskeys = tasks::named(fskeys, context)?;
+            plugins::verify(&fskeys, client, context).await
+        }
         Web::Settings { values } => plugins::settings(values, client, context).await,
         Web::SyncStatus { from_file } => plugins::sync_status(*from_file, client, context).await,
         Web::Purge { fskey, sure } => plugins::purge(fskey, *sure, client, context).await,

@@ -360,7 +360,6 @@ const TEXTS: &[(&str, &str)] = &[
     ("Also those that were uninstalled", "包括已卸载的"),
     ("Also what depends on them, that first", "连同依赖它们的插件，依赖者先处理"),
     ("The same as `-o json`", "等同于 `-o json`"),
-    ("Run the seeds of a web plugin, too", "同时执行 web 插件的数据填充"),
     ("Go also to an older version of a web plugin, or to a definition of what can be configured that has a lower version", "允许换到 web 插件的较旧版本，或换到版本更低的配置定义"),
     ("Go also to a version that the data may not fit", "即使数据可能不兼容也换到该版本"),
     ("The plugins' fskeys [default: the plugin in this directory, else all]", "插件的 fskey [默认值：当前目录中的插件，否则为全部]"),

@@ -160,6 +160,7 @@ impl Rig {
                     .or_else(|| before.as_ref().map(|it| it.current.clone())),
             },
             keep_data: false,
+            task: None,
             config: plugyard_platform::config::ConfigChange::default(),
             by: String::new(),
         };

@@ -55,9 +55,12 @@ struct Operation {
     /// Whose, `kind:key`.
     #[schema(value_type = String)]
     plugin: PluginName,
-    /// `install`, `upgrade`, `rollback`, `enable`, `disable`, `restart` or `uninstall`.
+    /// `install`, `upgrade`, `rollback`, `enable`, `disable`, `restart`, `uninstall` or `perform`.
     #[schema(value_type = String)]
     action: Action,
+    /// Which of its kind's own tasks, for `perform`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
     /// `running`, `done`, `failed`, `rolled_back`, `undo_failed` or `cancelled`.
     #[schema(value_type = String)]
     state: OperationState,
@@ -114,6 +117,7 @@ impl Operation {
             id: view.id,
             plugin: view.plugin,
             action: view.action,
+            task: view.task,
             state: view.state,
             steps: view.steps.into_iter().map(Into::into).collect(),
             error_text: view.failure.map(|failure| failure.text),

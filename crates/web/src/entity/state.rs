@@ -24,6 +24,11 @@ pub struct Model {
     pub offered_code: Option<String>,
     /// When loading it ended the application, in milliseconds: a list of numbers.
     pub crashes: Option<Json>,
+    /// 1: somebody took its assets away from people's sight.
+    pub is_unpublished: i16,
+    /// Where migrations stood before the task that runs them by themselves.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub task_mark: Option<String>,
     pub updated_at: i64,
 }
 

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use plugyard_http::{ApiResult, ETag};
-use plugyard_model::Problem;
 use plugyard_model::rights::Right;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -41,7 +40,7 @@ pub(super) fn router() -> OpenApiRouter<Web> {
     responses((status = 200, description = "The script", content_type = "text/javascript", body = String)),
 )]
 async fn script(State(web): State<Web>, headers: HeaderMap) -> ApiResult<Response> {
-    let site = web.host.site().await.map_err(Problem::from)?;
+    let site = web.site().await?;
     Ok(javascript(bridge::script(&client_origins(&site)), &headers))
 }
 

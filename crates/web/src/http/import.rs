@@ -61,7 +61,7 @@ async fn take_over(
 ) -> ApiResult<Json<Report>> {
     let file: String = query.file.unwrap_or_else(|| "dump".to_owned());
     let file: String = file.chars().take(255).collect();
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let (name, format) = (file.clone(), query.format);
     let dump = tokio::task::spawn_blocking(move || import::read(&body, format, &name))
         .await

@@ -118,9 +118,7 @@ pub(super) async fn asker(
     responses((status = 200, description = "The keys, without their secrets", body = serde_json::Value)),
 )]
 async fn key_list(State(web): State<Web>) -> ApiResult<Json<Value>> {
-    let rows = keys::all(database(&web)?.conn())
-        .await
-        .map_err(Problem::from)?;
+    let rows = keys::all(web.connection()?).await.map_err(Problem::from)?;
     let items: Vec<Value> = rows.iter().map(keys::document).collect();
     Ok(Json(json!({ "items": items })))
 }
@@ -143,7 +141,7 @@ async fn key_create(
     Json(new): Json<NewKey>,
 ) -> ApiResult<Response> {
     let secrets = web.platform.secrets().await?;
-    let transaction = database(&web)?.begin().await.map_err(Problem::from)?;
+    let transaction = web.database()?.begin().await.map_err(Problem::from)?;
     let (row, secret) = keys::add(&transaction, &secrets, new, &who.name, now()).await?;
     transaction.commit().await.map_err(Problem::from)?;
     let mut document = keys::document(&row);
@@ -174,7 +172,7 @@ async fn key_change(
     Path(app_id): Path<String>,
     Json(change): Json<KeyChange>,
 ) -> ApiResult<Json<Value>> {
-    let connection = database(&web)?.conn();
+    let connection = web.connection()?;
     let mut row = keys::known(connection, &app_id).await?.into_active_model();
     row.is_enabled = Set(change.is_enabled);
     let row = row.update(connection).await.map_err(store)?;
@@ -191,7 +189,7 @@ async fn key_change(
     ),
 )]
 async fn key_delete(State(web): State<Web>, Path(app_id): Path<String>) -> ApiResult<StatusCode> {
-    let transaction = database(&web)?.begin().await.map_err(Problem::from)?;
+    let transaction = web.database()?.begin().await.map_err(Problem::from)?;
     let row = keys::known(&*transaction, &app_id).await?;
     keys::remove(&transaction, &row)
         .await
@@ -214,7 +212,7 @@ async fn key_delete(State(web): State<Web>, Path(app_id): Path<String>) -> ApiRe
     ),
 )]
 async fn login_create(State(web): State<Web>, Json(new): Json<NewLogin>) -> ApiResult<StatusCode> {
-    let transaction = database(&web)?.begin().await.map_err(Problem::from)?;
+    let transaction = web.database()?.begin().await.map_err(Problem::from)?;
     logins::add(&*transaction, &new, now()).await?;
     transaction.commit().await.map_err(Problem::from)?;
     Ok(StatusCode::NO_CONTENT)
@@ -240,7 +238,7 @@ async fn login_delete(
     Path(aid): Path<String>,
     Query(query): Query<LoginQuery>,
 ) -> ApiResult<Json<Value>> {
-    let connection = database(&web)?.conn();
+    let connection = web.connection()?;
     let removed = logins::remove(connection, &aid, query.uid.as_deref()).await;
     Ok(Json(json!({ "removed": removed.map_err(Problem::from)? })))
 }
@@ -489,7 +487,7 @@ async fn application_secret(State(web): State<Web>) -> ApiResult<Response> {
         tracing::error!(%error, "The machine gives no randomness");
         Problem::new(codes::INTERNAL)
     })?;
-    let transaction = database(&web)?.begin().await.map_err(Problem::from)?;
+    let transaction = web.database()?.begin().await.map_err(Problem::from)?;
     secrets
         .put(&transaction, APPLICATION, SECRET, &secret)
         .await
@@ -524,9 +522,9 @@ async fn frame(
     Path(fskey): Path<String>,
     Query(query): Query<FrameQuery>,
 ) -> ApiResult<Json<Value>> {
-    let connection = database(&web)?.conn();
+    let connection = web.connection()?;
     let row = records::live(connection, &fskey).await?;
-    let site = web.host.site().await.map_err(Problem::from)?;
+    let site = web.site().await?;
     let addresses = site.addresses(&row);
     let url = match query.usage {
         None => crate::url::access_url(&addresses),
@@ -573,15 +571,16 @@ async fn settings_frame(
     Path(fskey): Path<String>,
     Query(query): Query<SettingsQuery>,
 ) -> ApiResult<Json<Value>> {
-    let row = records::live(database(&web)?.conn(), &fskey).await?;
-    let site = web.host.site().await.map_err(Problem::from)?;
-    let url = crate::url::settings_url(&site.addresses(&row))
+    let row = records::live(web.connection()?, &fskey).await?;
+    let site = web.site().await?;
+    let addresses = site.addresses(&row);
+    let url = crate::url::settings_url(&addresses)
         .map_err(|_| invalid("fskey", "the plugin has no settings page"))?;
-    Ok(Json(frames::document(&site, &url, query.client.as_deref())))
-}
-
-fn database(web: &Web) -> Result<&plugyard_store::Database, Problem> {
-    Ok(web.host.database()?)
+    let mut frame = frames::document(&site, &url, query.client.as_deref());
+    if addresses.own_form {
+        frames::trust(&mut frame);
+    }
+    Ok(Json(frame))
 }
 
 fn store(error: sea_orm::DbErr) -> Problem {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
 use plugyard_http::{ApiResult, Caller, Cursor, Json, Language, PageQuery, Path, Query, Unhurried};
 use plugyard_model::rights::Right;
 use plugyard_model::{Finding, Lang, PluginName, Problem, codes};
@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Entry;
+use super::{Entry, created, included};
 use crate::entity::plugin::Model;
 use crate::host::{Web, now};
 use crate::lifecycle::dependants_in_order;
@@ -105,7 +105,8 @@ struct ListQuery {
     upgrade: Option<bool>,
     /// Only those with this text in fskey or name, in whatever case.
     search: Option<String>,
-    /// `deleted`: those that were uninstalled too.
+    /// With commas: `deleted`, those that were uninstalled too; `files`, whether directory, manifest and assets
+    /// are those that were installed, and where they are.
     include: Option<String>,
     /// Where to go on: `next` of the page before.
     #[param(value_type = Option<String>)]
@@ -129,7 +130,7 @@ struct ShowQuery {
     responses((status = 200, description = "A page of records", body = serde_json::Value)),
 )]
 async fn list(State(web): State<Web>, Query(query): Query<ListQuery>) -> ApiResult<Json<Value>> {
-    let deleted = with_deleted(query.include.as_deref())?;
+    let [deleted, files] = included(query.include.as_deref(), ["deleted", "files"])?;
     let page = PageQuery {
         cursor: query.cursor,
         limit: query.limit,
@@ -151,7 +152,7 @@ async fn list(State(web): State<Web>, Query(query): Query<ListQuery>) -> ApiResu
             })
             && after.as_ref().is_none_or(|after| row.fskey > *after)
     };
-    let rows = records::all(web.host.database().map_err(Problem::from)?.conn())
+    let rows = records::all(web.connection()?)
         .await
         .map_err(Problem::from)?;
     let mut page: Vec<&Model> = rows.iter().filter(liked).take(limit + 1).collect();
@@ -167,12 +168,15 @@ async fn list(State(web): State<Web>, Query(query): Query<ListQuery>) -> ApiResu
         .map(|view| (view.plugin.key.as_str(), view))
         .collect();
     let broken = web.platform.unresolved_operations(&KIND).await?;
-    let site = web.host.site().await.map_err(Problem::from)?;
+    let site = web.site().await?;
     let mut items = Vec::with_capacity(page.len());
     for row in page {
         let view = views.get(row.fskey.as_str()).copied();
         let mut document = records::document(row, &site);
         document["state"] = json!(web.state(row, view, &broken).await?);
+        if files {
+            document["files"] = web.files(view).await;
+        }
         items.push(document);
     }
     Ok(Json(json!({ "items": items, "next": next })))
@@ -196,11 +200,8 @@ async fn create(
 ) -> ApiResult<Response> {
     let (row, findings) = web.host.create_record(&body).await?;
     let answer = web.with_findings(&row, &findings, lang).await?;
-    let mut response = (StatusCode::CREATED, Json(answer)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/web/plugins/{}", row.fskey)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let location = format!("/v1/web/plugins/{}", row.fskey);
+    Ok(created(&location, answer))
 }
 
 /// One plugin of the application
@@ -214,8 +215,8 @@ async fn show(
     Path(fskey): Path<String>,
     Query(query): Query<ShowQuery>,
 ) -> ApiResult<Json<Value>> {
-    let deleted = with_deleted(query.include.as_deref())?;
-    let connection = web.host.database().map_err(Problem::from)?.conn();
+    let [deleted] = included(query.include.as_deref(), ["deleted"])?;
+    let connection = web.connection()?;
     let row = records::find(connection, &fskey)
         .await
         .map_err(Problem::from)?
@@ -292,7 +293,7 @@ async fn delete(
         }
         None => web.host.delete_record(&fskey, query.force).await?,
     }
-    let connection = web.host.database().map_err(Problem::from)?.conn();
+    let connection = web.connection()?;
     let row = records::find(connection, &fskey)
         .await
         .map_err(Problem::from)?
@@ -342,7 +343,7 @@ async fn deactivate(
     let cascade = body.is_some_and(|Json(body)| body.cascade);
     let mut cascaded = Vec::new();
     if cascade {
-        let connection = web.host.database().map_err(Problem::from)?.conn();
+        let connection = web.connection()?;
         records::live(connection, &fskey).await?;
         let rows = records::all(connection).await.map_err(Problem::from)?;
         let all = states::all(connection).await.map_err(Problem::from)?;
@@ -518,7 +519,7 @@ async fn sync_status(
     let (mut changed, mut failed) = (Vec::new(), Vec::new());
     if body.is_some_and(|Json(body)| body.from_file) {
         let said = web.host.status().await.map_err(unusable)?;
-        let connection = web.host.database().map_err(Problem::from)?.conn();
+        let connection = web.connection()?;
         let rows = records::all(connection).await.map_err(Problem::from)?;
         for row in rows.iter().filter(|row| crate::status_file::is_listed(row)) {
             let on = said.get(&row.fskey).copied().unwrap_or(false);
@@ -548,8 +549,8 @@ async fn sync_status(
 impl Web {
     /// A record with what is known beside it.
     async fn document(&self, row: &Model) -> Result<Value, Problem> {
-        let site = self.host.site().await?;
-        let state = states::find(self.host.database()?.conn(), &row.fskey).await?;
+        let site = self.site().await?;
+        let state = states::find(self.connection()?, &row.fskey).await?;
         let view = self.installation(&row.fskey).await?;
         let broken = self.platform.unresolved_operations(&KIND).await?;
         let mut document = records::document(row, &site);
@@ -557,12 +558,28 @@ impl Web {
         document["lastError"] = json!(state.last_error);
         document["failedVersion"] = json!(state.failed_version);
         document["hasPackage"] = json!(view.is_some());
+        document["files"] = self.files(view.as_ref()).await;
+        let foreign = states::manifest(&state).map(|it| it.foreign_dependencies);
+        document["foreignDependencies"] = match foreign {
+            Some(foreign) => {
+                json!({ "require": foreign.require, "require-dev": foreign.require_dev })
+            }
+            None => Value::Null,
+        };
         document["manifest"] = json!(state.manifest);
         Ok(document)
     }
 
+    /// What there is of a plugin on disk; null where nothing of it is loaded here.
+    async fn files(&self, view: Option<&InstallationView>) -> Value {
+        match view.and_then(InstallationView::installed) {
+            Some(installation) => json!(self.host.files(&installation).await),
+            None => Value::Null,
+        }
+    }
+
     async fn shown(&self, fskey: &str) -> Result<Value, Problem> {
-        let row = records::live(self.host.database()?.conn(), fskey).await?;
+        let row = records::live(self.connection()?, fskey).await?;
         self.document(&row).await
     }
 
@@ -588,7 +605,7 @@ impl Web {
             let operation = self.platform.operation(id).await?;
             return Ok(match operation.action {
                 Action::Install => "installing",
-                Action::Upgrade | Action::Restart => "upgrading",
+                Action::Upgrade | Action::Restart | Action::Perform => "upgrading",
                 Action::Rollback => "rolling_back",
                 Action::Enable => "activating",
                 Action::Disable => "deactivating",
@@ -615,7 +632,7 @@ impl Web {
         let Some(view) = self.installation(fskey).await? else {
             return self.host.switch_record(fskey, on).await;
         };
-        let row = records::live(self.host.database()?.conn(), fskey).await?;
+        let row = records::live(self.connection()?, fskey).await?;
         let switched = crate::status_file::is_listed(&row);
         if switched && view.wanted.is_on() == on && (row.is_enabled == 1) == on {
             return Ok(());
@@ -647,14 +664,5 @@ impl Web {
             .change_with(who, plugin, request, input)
             .await?;
         self.platform.wait(begun).await?.into_result()
-    }
-}
-
-fn with_deleted(include: Option<&str>) -> Result<bool, Problem> {
-    match include {
-        None | Some("") => Ok(false),
-        Some("deleted") => Ok(true),
-        Some(_) => Err(Problem::new(codes::REQUEST_INVALID)
-            .with("reason", "`include` is `deleted` or nothing")),
     }
 }

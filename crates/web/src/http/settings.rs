@@ -57,8 +57,8 @@ async fn change(
     Ok(Json(document(&web).await?))
 }
 
-async fn write(web: &Web, body: &Map<String, Value>) -> Result<(), Problem> {
-    let transaction = web.host.database()?.begin().await?;
+pub(super) async fn write(web: &Web, body: &Map<String, Value>) -> Result<(), Problem> {
+    let transaction = web.database()?.begin().await?;
     let rows = records::all(&*transaction).await?;
     let all = states::all(&*transaction).await?;
     let Changes { values, wider } = site_rules::check(body, &rows, &all)?;
@@ -67,7 +67,7 @@ async fn write(web: &Web, body: &Map<String, Value>) -> Result<(), Problem> {
     }
     let at = now();
     for (key, value, tag) in values {
-        site::put(&*transaction, &key, value, tag, at).await?;
+        site::put(&*transaction, &key, value, tag.as_deref(), at).await?;
     }
     transaction.commit().await?;
     if body.keys().any(|key| key.starts_with("market.")) {
@@ -77,7 +77,7 @@ async fn write(web: &Web, body: &Map<String, Value>) -> Result<(), Problem> {
 }
 
 async fn document(web: &Web) -> Result<Value, Problem> {
-    let connection = web.host.database()?.conn();
+    let connection = web.connection()?;
     let stored = Site::read(connection).await?;
     let rows = records::all(connection).await?;
     let mut settings: BTreeMap<String, Value> = site_rules::defaults();

@@ -76,7 +76,7 @@ async fn show(
         Some("" | "1" | "true") => true,
         Some(_) => return Err(invalid("`explain` is 1 or 0").into()),
     };
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let fskey = match plugin.split_once(':') {
         Some((kind, key)) if kind == KIND.as_str() => key,
         Some(_) => {
@@ -87,7 +87,7 @@ async fn show(
         None => plugin.as_str(),
     };
     let record = records::live(database.conn(), fskey).await?;
-    let site = web.host.site().await.map_err(Problem::from)?;
+    let site = web.site().await?;
     let usage = match which.usage {
         None => None,
         Some(id) => {
@@ -244,6 +244,8 @@ fn origin(origin: Origin, absolute: bool, page: Page<'_>) -> (Option<&'static st
         Origin::Joint => (None, codes::URL_JOINT),
         Origin::AccessPath => (Some("plugins.access_path"), path),
         Origin::SettingsPath => (Some("plugins.settings_path"), path),
+        Origin::PanelUrl => (Some("web_settings.panel_url"), codes::URL_BASE_PANEL),
+        Origin::Form => (None, codes::URL_FORM),
         Origin::Parameter => {
             let rule = match page {
                 Page::Access(Parameter {

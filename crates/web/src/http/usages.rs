@@ -1,8 +1,8 @@
 //! `/v1/web/usages`: where plugins are offered, for operators.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
 use plugyard_http::{ApiResult, Cursor, Json, Language, PageQuery, Path, Query};
 use plugyard_model::rights::Right;
 use plugyard_model::{Finding, Lang, Problem, codes};
@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Entry;
+use super::{Entry, created, included};
 use crate::host::Web;
 use crate::records;
 use crate::site::Site;
@@ -79,16 +79,7 @@ async fn list(State(web): State<Web>, Query(query): Query<ListQuery>) -> ApiResu
         cursor: query.cursor,
         limit: query.limit,
     };
-    let deleted = match query.include.as_deref() {
-        None | Some("") => false,
-        Some("deleted") => true,
-        Some(_) => {
-            let problem = Problem::new(codes::REQUEST_INVALID);
-            return Err(problem
-                .with("reason", "`include` is `deleted` or nothing")
-                .into());
-        }
-    };
+    let [deleted] = included(query.include.as_deref(), ["deleted"])?;
     let filter = Filter {
         usage_type: query.r#type,
         plugin: query.plugin,
@@ -96,8 +87,8 @@ async fn list(State(web): State<Web>, Query(query): Query<ListQuery>) -> ApiResu
         enabled: query.enabled,
         deleted,
     };
-    let database = web.host.database().map_err(Problem::from)?;
-    let site = web.host.site().await.map_err(Problem::from)?;
+    let database = web.database()?;
+    let site = web.site().await?;
     let page = store::page(database, &filter, &page).await?;
     let items: Vec<Value> = page.items.iter().map(|it| document(it, &site)).collect();
     Ok(Json(json!({ "items": items, "next": page.next })))
@@ -117,15 +108,11 @@ async fn create(
     Language(lang): Language,
     Json(body): Json<Map<String, Value>>,
 ) -> ApiResult<Response> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let (stored, findings) = store::create(database, &body).await?;
     let answer = with_findings(&web, &stored, &findings, lang).await?;
     let location = format!("/v1/web/usages/{}", stored.draft.usage.id);
-    let mut response = (StatusCode::CREATED, Json(answer)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(created(&location, answer))
 }
 
 /// Usages of one list, in the order they are to be shown in.
@@ -152,8 +139,8 @@ async fn order(State(web): State<Web>, Json(order): Json<Order>) -> ApiResult<Js
         let reason = "`ids` names 1 to 1000 usages, each once";
         return Err(problem.with("reason", reason).into());
     }
-    let database = web.host.database().map_err(Problem::from)?;
-    let site = web.host.site().await.map_err(Problem::from)?;
+    let database = web.database()?;
+    let site = web.site().await?;
     let stored = store::order(database, &order.ids).await?;
     let items: Vec<Value> = stored.iter().map(|it| document(it, &site)).collect();
     Ok(Json(json!({ "items": items })))
@@ -166,8 +153,8 @@ async fn order(State(web): State<Web>, Json(order): Json<Order>) -> ApiResult<Js
     responses((status = 200, description = "The usage", body = serde_json::Value)),
 )]
 async fn show(State(web): State<Web>, Path(id): Path<i64>) -> ApiResult<Json<Value>> {
-    let database = web.host.database().map_err(Problem::from)?;
-    let site = web.host.site().await.map_err(Problem::from)?;
+    let database = web.database()?;
+    let site = web.site().await?;
     let stored = store::find(database.conn(), id).await?;
     Ok(Json(document(&stored, &site)))
 }
@@ -187,7 +174,7 @@ async fn change(
     Language(lang): Language,
     Json(body): Json<Map<String, Value>>,
 ) -> ApiResult<Json<Value>> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let (stored, findings) = store::change(database, id, &body).await?;
     Ok(Json(with_findings(&web, &stored, &findings, lang).await?))
 }
@@ -202,7 +189,7 @@ async fn change(
     ),
 )]
 async fn delete(State(web): State<Web>, Path(id): Path<i64>) -> ApiResult<StatusCode> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     store::delete(database, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -227,7 +214,7 @@ async fn data_source(
         let reason = format!("a data source is one of `{names}`");
         return Err(problem.with("reason", reason).into());
     };
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let stored = store::find(database.conn(), id).await?;
     let Some(chosen) = sources::chosen(stored.draft.data_sources.as_ref(), name) else {
         return Ok(Json(
@@ -282,7 +269,7 @@ async fn with_findings(
     findings: &[Finding],
     lang: Lang,
 ) -> Result<Value, Problem> {
-    let site = web.host.site().await?;
+    let site = web.site().await?;
     let mut answer = document(stored, &site);
     answer["findings"] = findings.iter().map(|it| json!(it.document(lang))).collect();
     Ok(answer)

@@ -108,7 +108,7 @@ async fn listing_of_viewer(
     Path(id): Path<i64>,
     Query(wanted): Query<Wanted>,
 ) -> ApiResult<Response> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let (known, _) = viewers::get(database.conn(), id).await?;
     listed(&web, &known, &wanted).await
 }
@@ -122,8 +122,8 @@ async fn listed(web: &Web, known: &Known, wanted: &Wanted) -> ApiResult<Response
         let problem = Problem::new(codes::REQUEST_INVALID);
         return Err(problem.with("reason", "`scene` is 1, 2 or 3").into());
     }
-    let database = web.host.database().map_err(Problem::from)?;
-    let site = web.host.site().await.map_err(Problem::from)?;
+    let database = web.database()?;
+    let site = web.site().await?;
     let asked = wanted.lang.as_deref().filter(|tag| !tag.is_empty());
     let language = asked
         .or(known.language.as_deref())
@@ -155,7 +155,7 @@ async fn listed(web: &Web, known: &Known, wanted: &Wanted) -> ApiResult<Response
     responses((status = 200, description = "Roles, groups and language", body = serde_json::Value)),
 )]
 async fn show(State(web): State<Web>, Path(id): Path<i64>) -> ApiResult<Json<Value>> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let (known, at) = viewers::get(database.conn(), id).await?;
     Ok(Json(viewers::document(id, &known, at)))
 }
@@ -172,7 +172,7 @@ async fn put(
     Path(id): Path<i64>,
     Json(body): Json<Map<String, Value>>,
 ) -> ApiResult<Json<Value>> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     viewers::put(database, id, &body).await?;
     let (known, at) = viewers::get(database.conn(), id).await?;
     Ok(Json(viewers::document(id, &known, at)))
@@ -185,7 +185,7 @@ async fn put(
     responses((status = 204, description = "Nothing is known any more")),
 )]
 async fn delete(State(web): State<Web>, Path(id): Path<i64>) -> ApiResult<StatusCode> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     viewers::delete(database.conn(), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -197,7 +197,7 @@ async fn delete(State(web): State<Web>, Path(id): Path<i64>) -> ApiResult<Status
     responses((status = 200, description = "By plugin", body = serde_json::Value)),
 )]
 async fn badge_list(State(web): State<Web>, Path(id): Path<i64>) -> ApiResult<Json<Value>> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let rows = badges::list(database.conn(), id)
         .await
         .map_err(Problem::from)?;
@@ -220,7 +220,7 @@ async fn badge_put(
     Path((id, fskey)): Path<(i64, String)>,
     Json(body): Json<Map<String, Value>>,
 ) -> ApiResult<StatusCode> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     if id < 1 {
         return Err(Problem::new(codes::VIEWER_NOT_FOUND).with("id", id).into());
     }
@@ -241,7 +241,7 @@ async fn badge_delete(
     State(web): State<Web>,
     Path((id, fskey)): Path<(i64, String)>,
 ) -> ApiResult<StatusCode> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     badges::delete(database.conn(), id, &fskey)
         .await
         .map_err(Problem::from)?;

@@ -75,7 +75,7 @@ pub(super) fn router() -> OpenApiRouter<Web> {
     responses((status = 200, description = "The webhooks, without their secrets", body = serde_json::Value)),
 )]
 async fn list(State(web): State<Web>) -> ApiResult<Json<Value>> {
-    let rows = endpoints::all(web.host.database().map_err(Problem::from)?.conn())
+    let rows = endpoints::all(web.connection()?)
         .await
         .map_err(Problem::from)?;
     let items: Vec<Value> = rows.iter().map(endpoints::document).collect();
@@ -100,7 +100,7 @@ async fn create(
     Json(new): Json<NewWebhook>,
 ) -> ApiResult<Response> {
     let secrets = web.platform.secrets().await?;
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let transaction = database.begin().await.map_err(Problem::from)?;
     let (row, secret) = endpoints::add(&transaction, &secrets, &new, &who.name, now()).await?;
     transaction.commit().await.map_err(Problem::from)?;
@@ -120,7 +120,7 @@ async fn create(
     ),
 )]
 async fn show(State(web): State<Web>, Path(webhook): Path<String>) -> ApiResult<Json<Value>> {
-    let connection = web.host.database().map_err(Problem::from)?.conn();
+    let connection = web.connection()?;
     let row = endpoints::find(connection, &webhook).await?;
     Ok(Json(endpoints::document(&row)))
 }
@@ -141,7 +141,7 @@ async fn change(
     Path(webhook): Path<String>,
     Json(change): Json<WebhookChange>,
 ) -> ApiResult<Json<Value>> {
-    let connection = web.host.database().map_err(Problem::from)?.conn();
+    let connection = web.connection()?;
     let row = endpoints::find(connection, &webhook).await?;
     let row = endpoints::change(connection, row, &change, now()).await?;
     if row.is_enabled {
@@ -163,7 +163,7 @@ async fn change(
     ),
 )]
 async fn remove(State(web): State<Web>, Path(webhook): Path<String>) -> ApiResult<StatusCode> {
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let transaction = database.begin().await.map_err(Problem::from)?;
     let row = endpoints::find(&*transaction, &webhook).await?;
     endpoints::remove(&transaction, &row)
@@ -185,7 +185,7 @@ async fn remove(State(web): State<Web>, Path(webhook): Path<String>) -> ApiResul
     ),
 )]
 async fn test(State(web): State<Web>, Path(webhook): Path<String>) -> ApiResult<Json<Value>> {
-    let connection = web.host.database().map_err(Problem::from)?.conn();
+    let connection = web.connection()?;
     let row = endpoints::find(connection, &webhook).await?;
     let body = json!({
         "type": "webhook.test",
@@ -263,7 +263,7 @@ async fn deliveries(
         "vetoed",
         "unreachable",
     ];
-    let connection = web.host.database().map_err(Problem::from)?.conn();
+    let connection = web.connection()?;
     let limit = page.limit()?;
     let mut rows = delivery::Entity::find().order_by_desc(Column::Seq);
     if let Some(webhook) = &query.webhook {
@@ -333,7 +333,7 @@ async fn retry(State(web): State<Web>, Path(id): Path<String>) -> ApiResult<Resp
             .with("state", row.state)
             .into());
     }
-    let database = web.host.database().map_err(Problem::from)?;
+    let database = web.database()?;
     let transaction = database.begin().await.map_err(Problem::from)?;
     let (webhook, fskey) = (row.webhook_id, row.fskey.clone());
     let mut row = row.into_active_model();
@@ -358,7 +358,7 @@ async fn find(web: &Web, id: &str) -> Result<delivery::Model, Problem> {
     let parsed = Uuid::try_parse(bare).map_err(|_| unknown())?;
     delivery::Entity::find()
         .filter(delivery::Column::Id.eq(parsed))
-        .one(web.host.database()?.conn())
+        .one(web.connection()?)
         .await
         .map_err(store)?
         .ok_or_else(unknown)

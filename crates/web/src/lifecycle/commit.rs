@@ -6,13 +6,14 @@ use sea_orm::ActiveValue::Unchanged;
 use sea_orm::{ActiveModelTrait as _, EntityTrait, Set};
 use serde_json::{Value as Json, json};
 
+use super::tasks::Task;
 use super::{Facts, enables, is_theme};
 use crate::entity::plugin::{ActiveModel, Entity, Model};
 use crate::events::{Event, Name};
 use crate::host::WebHost;
 use crate::package::Manifest;
 use crate::site::{self, Site};
-use crate::{records, states};
+use crate::{records, states, themes};
 
 impl WebHost {
     /// Writes the rows and tells those who listen. Right also when done twice.
@@ -41,6 +42,22 @@ impl WebHost {
                     state.last_error_at = Set(None);
                     if on {
                         state.crashes = Set(None);
+                    }
+                })
+                .await?;
+            }
+            Action::Perform => {
+                let shown = match Task::of(change) {
+                    Some(Task::Publish) => Some(0),
+                    Some(Task::Unpublish) => Some(1),
+                    _ => None,
+                };
+                states::change(&**transaction, fskey, now, |state| {
+                    state.last_error = Set(None);
+                    state.last_error_at = Set(None);
+                    state.task_mark = Set(None);
+                    if let Some(hidden) = shown {
+                        state.is_unpublished = Set(hidden);
                     }
                 })
                 .await?;
@@ -105,7 +122,7 @@ fn told(change: &Change, facts: &Facts) -> Vec<(Name, Json)> {
         Action::Disable if change.wanted_before.is_on() => {
             events.push((Name::Deactivated, json!({})));
         }
-        Action::Enable | Action::Disable | Action::Restart => {}
+        Action::Enable | Action::Disable | Action::Restart | Action::Perform => {}
         Action::Uninstall if theme => events.push((Name::ThemeUninstalled, json!({}))),
         Action::Uninstall => {
             if change.wanted_before.is_on() {
@@ -175,7 +192,11 @@ async fn replace(
         deleted_at: Set(None),
         ..Default::default()
     };
-    if change.action != Action::Rollback {
+    // Going back leaves announced what is still newer.
+    let announced = row
+        .as_ref()
+        .is_some_and(|row| records::announces(row, &target.version));
+    if change.action != Action::Rollback || !announced {
         columns.is_upgrade = Set(0);
         columns.upgrade_version = Set(None);
     }
@@ -200,6 +221,7 @@ async fn replace(
         state.last_error = Set(None);
         state.last_error_at = Set(None);
         state.failed_version = Set(None);
+        state.is_unpublished = Set(0);
         if offered.is_some() {
             state.offered_code = Set(None);
             state.offered_digest = Set(None);
@@ -220,7 +242,7 @@ async fn theme_goes(
         let tag = Some(site::THEMES);
         site::put(&**transaction, &slot, Json::from(""), tag, now).await?;
     }
-    let keys = facts.current.iter().flat_map(|it| &it.function_keys);
+    let keys = facts.current.iter().flat_map(themes::fields);
     for key in keys.filter(|_| !keep) {
         site::put(&**transaction, &key.item_key, Json::Null, None, now).await?;
     }

@@ -6,16 +6,18 @@ use plugyard_model::{Problem, codes};
 use plugyard_platform::kind::{Action, Change};
 use semver::{Version, VersionReq};
 
+use super::promises::Promise;
 use super::{Facts, enables};
 use crate::entity::{plugin, state};
 use crate::package::{Manifest, Platform};
 use crate::states;
 
 /// One plugin that is here.
-struct Here {
-    version: Option<Version>,
-    enabled: bool,
-    manifest: Option<Manifest>,
+#[derive(Debug, Clone)]
+pub(super) struct Here {
+    pub(super) version: Option<Version>,
+    pub(super) enabled: bool,
+    pub(super) manifest: Option<Manifest>,
 }
 
 /// All plugins that are here.
@@ -49,8 +51,33 @@ impl<'a> World<'a> {
         Self { plugins, core }
     }
 
+    /// Whether the change leaves everybody with what they need, whatever becomes of these changes that are
+    /// under way. What plugins need of each other is a matter of two, so each is looked at by itself.
+    pub(super) fn check_beside(
+        &mut self,
+        others: &'a [Promise],
+        change: &Change,
+        facts: &Facts,
+    ) -> Result<(), Problem> {
+        self.check(change, facts)?;
+        for other in others {
+            let before = self.put(&other.fskey, other.after.clone());
+            let checked = self.check(change, facts);
+            self.put(&other.fskey, before);
+            checked?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, fskey: &'a str, here: Option<Here>) -> Option<Here> {
+        match here {
+            Some(here) => self.plugins.insert(fskey, here),
+            None => self.plugins.remove(fskey),
+        }
+    }
+
     /// Whether the change leaves everybody with what they need.
-    pub(super) fn check(&self, change: &Change, facts: &Facts) -> Result<(), Problem> {
+    fn check(&self, change: &Change, facts: &Facts) -> Result<(), Problem> {
         let fskey = facts.fskey.as_str();
         let comes = matches!(
             change.action,
@@ -158,11 +185,24 @@ pub(crate) fn missing_for(
     world.missing(fskey, version, platform, on)
 }
 
-/// Enabled plugins that depend on this one directly.
-pub(crate) fn dependants(rows: &[plugin::Model], all: &[state::Model], fskey: &str) -> Vec<String> {
-    let world = World::new(rows, all, None);
-    let found = world.dependants(fskey, |_| true);
-    found.into_iter().map(str::to_owned).collect()
+/// Enabled plugins that depend on this one directly, and those that will by one of these changes under way.
+pub(crate) fn dependants(
+    rows: &[plugin::Model],
+    all: &[state::Model],
+    others: &[Promise],
+    fskey: &str,
+) -> Vec<String> {
+    let mut world = World::new(rows, all, None);
+    let owned = |found: Vec<&str>| found.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let mut found = owned(world.dependants(fskey, |_| true));
+    for other in others {
+        let before = world.put(&other.fskey, other.after.clone());
+        found.extend(owned(world.dependants(fskey, |_| true)));
+        world.put(&other.fskey, before);
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// Enabled plugins that depend on this one, directly or not, those first that nothing depends on.

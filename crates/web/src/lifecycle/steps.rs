@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use plugyard_model::{Code, Params, codes};
+use plugyard_model::{Code, Params, Problem, codes};
 use plugyard_platform::files;
 use plugyard_platform::kind::{Action, Change, StepCx, StepError, StepOutput, StepSpec, Version};
 use plugyard_store::StoreError;
@@ -13,6 +13,7 @@ use sea_orm::Set;
 use serde_json::{Value as Json, json};
 
 use super::commit::versions;
+use super::tasks::Task;
 use super::{Act, Facts, Input, is_theme, manifest};
 use crate::events::{Event, Name};
 use crate::hooks::{self, Hook, Subject};
@@ -20,6 +21,9 @@ use crate::host::{WebHost, now};
 use crate::package::Manifest;
 use crate::wrapped::Inside;
 use crate::{assets, health, records, states};
+
+/// Why a plugin that is watched does not stay.
+const CRASHED: &str = "the application said that loading it ended it";
 
 /// Free space that a package must find, in multiples of its size.
 const SPACE: u64 = 3;
@@ -33,6 +37,7 @@ impl WebHost {
         let home = self.0.home.clone();
         match act(step)? {
             Act::Begin => {
+                self.promise(change, &facts).await.map_err(refusal)?;
                 for line in &input.warnings {
                     (cx.log)(line);
                 }
@@ -48,8 +53,13 @@ impl WebHost {
             Act::Link => self.link(change, target(change)?, &facts).await?,
             Act::Resolve => self.resolve(cx, &facts).await?,
             Act::Mark => self.mark(cx, &facts).await?,
+            Act::MarkTask => self.mark_task(cx, &facts).await?,
             Act::Migrate => self.hook(cx, Hook::Migrate, &facts, "").await?,
             Act::Seed => self.hook(cx, Hook::Seed, &facts, "").await?,
+            // What somebody took out of sight stays so when only the rest is repaired.
+            Act::Publish if change.action == Action::Restart => {
+                self.show_as_before(change, target(change)?).await?;
+            }
             Act::Publish => self.publish(change, target(change)?).await?,
             Act::Load => self.hook(cx, Hook::Load, &facts, "").await?,
             Act::Unload => self.unload(cx, &facts).await?,
@@ -61,6 +71,11 @@ impl WebHost {
                 self.hook(cx, Hook::Snapshot, &facts, "").await?;
             }
             Act::Clear => self.hook(cx, Hook::Revert, &facts, "").await?,
+            Act::RevertOwn => {
+                let mark = self.own_mark(&facts).await.map_err(refusal)?;
+                let mark = mark.unwrap_or_default();
+                self.hook(cx, Hook::Revert, &facts, &mark).await?;
+            }
             Act::Unpublish => {
                 let fskey = facts.fskey.clone();
                 let shown = assets::shown(&home, &fskey);
@@ -70,12 +85,16 @@ impl WebHost {
                 let (shown, fskey) = (self.shown(&facts), facts.fskey.clone());
                 blocking(move || take_away(&home, &shown, &fskey)).await?;
             }
-            // The first has its part on the way back, the other writes rows.
-            Act::ResolveAgain | Act::Record => {}
-            Act::Export => self
-                .export_status()
-                .await
-                .map_err(|error| failure(codes::STEP_FAILED, error.to_string()))?,
+            // It has its part on the way back.
+            Act::ResolveAgain => {}
+            // Rows are written with it. A server that found it committing has not heard the promise.
+            Act::Record => self.0.promises.make(change, &facts),
+            Act::Export => {
+                self.0.promises.settle(change.operation);
+                self.export_status()
+                    .await
+                    .map_err(|error| failure(codes::STEP_FAILED, error.to_string()))?;
+            }
         }
         Ok(Json::Null)
     }
@@ -86,12 +105,16 @@ impl WebHost {
         let change = &*cx.change;
         let facts = Facts::of(change);
         match act(step)? {
-            Act::Begin => self.gone_back(cx, &facts).await,
+            Act::Begin => {
+                self.0.promises.settle(change.operation);
+                self.gone_back(cx, &facts).await
+            }
             // A snapshot touches nothing, and what seeds wrote goes with the tables.
             Act::Check
             | Act::Announce
             | Act::Health
             | Act::Resolve
+            | Act::MarkTask
             | Act::Seed
             | Act::Snapshot
             | Act::Record
@@ -124,9 +147,14 @@ impl WebHost {
                 }
             },
             Act::Mark => self.unmark(change, &facts).await.map_err(stored),
-            Act::Migrate => self.unmigrate(cx, &facts, input.new).await,
+            Act::Migrate => match Task::of(change) {
+                None => self.unmigrate(cx, &facts, input.new).await,
+                Some(Task::Migrate) => self.unmigrate_task(cx, &facts).await,
+                // What was taken back before it is brought back as a whole.
+                Some(_) => Ok(()),
+            },
             Act::Publish => match &change.current {
-                Some(version) => self.publish(change, version).await,
+                Some(version) => self.show_as_before(change, version).await,
                 None => {
                     let (home, fskey) = (self.0.home.clone(), facts.fskey.clone());
                     blocking(move || assets::unpublish(&home, &fskey)).await
@@ -145,7 +173,7 @@ impl WebHost {
                 }
                 Ok(())
             }
-            Act::Clear => {
+            Act::Clear | Act::RevertOwn => {
                 let hooks = &self.0.settings.hooks;
                 let there = snapshot(&self.0.home, change).exists();
                 let hook = if there && hooks.has(Hook::Restore) {
@@ -160,7 +188,7 @@ impl WebHost {
                 self.hook(cx, hook, &facts, "").await
             }
             Act::Unpublish => match &change.current {
-                Some(version) => self.publish(change, version).await,
+                Some(version) => self.show_as_before(change, version).await,
                 None => Ok(()),
             },
             Act::Unlink => match &change.current {
@@ -268,6 +296,18 @@ impl WebHost {
         .await
     }
 
+    /// Assets of a version, unless they were out of sight before the change.
+    async fn show_as_before(&self, change: &Change, version: &Version) -> Result<(), StepError> {
+        let connection = self.database().map_err(stored)?.conn();
+        let fskey = change.plugin.key.as_str().to_owned();
+        let state = states::find(connection, &fskey).await.map_err(stored)?;
+        if state.is_unpublished == 0 {
+            return self.publish(change, version).await;
+        }
+        let home = self.0.home.clone();
+        blocking(move || assets::unpublish(&home, &fskey)).await
+    }
+
     /// Dependencies are the application's as a whole, so one at a time.
     async fn resolve(&self, cx: &StepCx, facts: &Facts) -> Result<(), StepError> {
         let _one = self.0.resolving.lock().await;
@@ -278,17 +318,24 @@ impl WebHost {
         self.hook(cx, Hook::Unload, &before(facts), "").await
     }
 
-    /// Asks the application until it said yes, and watches for a while whether it stays so.
+    /// Asks the application until it said yes, and watches for a while whether it stays so. Where it cannot be
+    /// asked it is only watched: the application says when loading the plugin ended it.
     async fn healthy(&self, cx: &StepCx, facts: &Facts) -> Result<StepOutput, StepError> {
-        let Some(address) = self.health_address(facts).await.map_err(stored)? else {
+        let asks = |it: &Manifest| it.platform.health_path.is_some();
+        let address = self.health_address(facts).await.map_err(stored)?;
+        if address.is_none() && facts.target.as_ref().is_some_and(asks) {
             let reason = "neither `plugin_host` nor `system_url` says where to ask";
             return Err(unhealthy(facts, reason.to_owned()));
-        };
+        }
         let settings = &self.0.settings;
-        let address = address.as_str();
         let began = now();
-        (cx.log)(&format!("asking {address}"));
         let watched = async {
+            let Some(address) = address.as_deref() else {
+                (cx.log)(&format!("watching for {:?}", settings.observation));
+                tokio::time::sleep(settings.observation).await;
+                return Ok(());
+            };
+            (cx.log)(&format!("asking {address}"));
             health::tried(settings, address).await?;
             (cx.log)(&format!(
                 "it answers; watching for {:?}",
@@ -298,18 +345,33 @@ impl WebHost {
         };
         let said = tokio::select! {
             said = watched => said,
+            reason = self.crash(&facts.fskey, began) => Err(reason),
             () = cx.cancelled.cancelled() => Err("cancelled".to_owned()),
         };
         said.map_err(|reason| unhealthy(facts, reason))?;
-        let connection = self.database().map_err(stored)?.conn();
-        let state = states::find(connection, &facts.fskey)
-            .await
-            .map_err(stored)?;
-        if records::crashes(&state).iter().any(|at| *at >= began) {
-            let reason = "the application said that loading it ended it";
-            return Err(unhealthy(facts, reason.to_owned()));
+        if self.crashed_since(&facts.fskey, began).await {
+            return Err(unhealthy(facts, CRASHED.to_owned()));
         }
         Ok(json!({ "address": address }))
+    }
+
+    /// Waits for the application to say that loading the plugin ended it.
+    async fn crash(&self, fskey: &str, began: i64) -> String {
+        loop {
+            tokio::time::sleep(health::PAUSE).await;
+            if self.crashed_since(fskey, began).await {
+                return CRASHED.to_owned();
+            }
+        }
+    }
+
+    /// Whether it said so since then. A database that does not answer is asked again, here or by the commit.
+    async fn crashed_since(&self, fskey: &str, began: i64) -> bool {
+        let Ok(database) = self.database() else {
+            return false;
+        };
+        let state = states::find(database.conn(), fskey).await;
+        state.is_ok_and(|state| records::crashes(&state).iter().any(|at| *at >= began))
     }
 
     /// Where the plugin's health is asked for; `None` without a base address or a path.
@@ -348,6 +410,48 @@ impl WebHost {
         })
         .await
         .map_err(stored)
+    }
+
+    /// The same for a task: what runs now is all that the way back may take.
+    async fn mark_task(&self, cx: &StepCx, facts: &Facts) -> Result<(), StepError> {
+        let mark = self.hook_says(cx, Hook::Mark, facts, "").await?;
+        let version = target(&cx.change)?.label.clone();
+        let connection = self.database().map_err(stored)?.conn();
+        let state = states::find(connection, &facts.fskey)
+            .await
+            .map_err(stored)?;
+        let mut marks = marks(state.migration_marks.as_ref());
+        let first = !marks.contains_key(&version);
+        marks.entry(version).or_insert_with(|| mark.clone());
+        states::change(connection, &facts.fskey, now(), |row| {
+            row.task_mark = Set(Some(mark));
+            if first {
+                row.migration_marks = Set(Some(json!(marks)));
+            }
+        })
+        .await
+        .map_err(stored)
+    }
+
+    /// Takes back what a task's migrations did, as far as that can be done without harm.
+    async fn unmigrate_task(&self, cx: &StepCx, facts: &Facts) -> Result<(), StepError> {
+        let target = facts.target.as_ref();
+        let connection = self.database().map_err(stored)?.conn();
+        let state = states::find(connection, &facts.fskey)
+            .await
+            .map_err(stored)?;
+        let reason = match state.task_mark {
+            _ if target.and_then(|it| it.platform.reversible_migrations) == Some(false) => {
+                "its migrations cannot be taken back"
+            }
+            _ if !self.0.settings.hooks.has(Hook::Revert) => "there is no command `revert`",
+            Some(mark) if self.0.settings.hooks.has(Hook::Mark) => {
+                return self.hook(cx, Hook::Revert, facts, &mark).await;
+            }
+            _ => "where its migrations stood before is not known",
+        };
+        (cx.log)(&unreverted(facts, reason));
+        Ok(())
     }
 
     async fn unmark(&self, change: &Change, facts: &Facts) -> Result<(), StoreError> {
@@ -579,7 +683,7 @@ fn snapshot(home: &plugyard_platform::Home, change: &Change) -> PathBuf {
 }
 
 /// Where migrations stood before each version's.
-fn marks(stored: Option<&Json>) -> BTreeMap<String, String> {
+pub(super) fn marks(stored: Option<&Json>) -> BTreeMap<String, String> {
     stored
         .and_then(|it| serde_json::from_value(it.clone()).ok())
         .unwrap_or_default()
@@ -587,7 +691,7 @@ fn marks(stored: Option<&Json>) -> BTreeMap<String, String> {
 
 fn unreverted(facts: &Facts, reason: &str) -> String {
     let from = facts.target.as_ref().or(facts.current.as_ref());
-    let problem = plugyard_model::Problem::new(codes::W_DATA_NOT_REVERTED)
+    let problem = Problem::new(codes::W_DATA_NOT_REVERTED)
         .with("fskey", &facts.fskey)
         .with("from", from.map_or("?", |it| it.version.as_str()))
         .with("reason", reason);
@@ -629,6 +733,14 @@ fn params<const N: usize>(pairs: [(&str, &str); N]) -> Params {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
+}
+
+/// A change that is not possible any more.
+fn refusal(problem: Problem) -> StepError {
+    StepError {
+        params: problem.params.clone(),
+        ..failure(problem.code, problem.to_string())
+    }
 }
 
 fn failure(code: Code, text: String) -> StepError {

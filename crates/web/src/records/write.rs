@@ -68,6 +68,12 @@ impl WebHost {
         if let Some(name) = before {
             self.ask(&change, name, &fskey).await?;
         }
+        let _alone = self.0.promises.alone().await;
+        if let Some(twin) = self.0.promises.twin(&fskey) {
+            return Err(Problem::new(codes::E_FSKEY_DUPLICATE)
+                .with("fskey", &fskey)
+                .with("existing", twin));
+        }
         let (at, transaction) = (now(), self.database()?.begin().await?);
         columns.updated_at = Set(time(at));
         columns.deleted_at = Set(None);
@@ -181,6 +187,10 @@ impl WebHost {
         };
         let change = Uuid::now_v7().to_string();
         self.ask(&change, before, fskey).await?;
+        let _alone = self.0.promises.alone().await;
+        if !on {
+            self.not_required(fskey).await?;
+        }
         let (at, transaction) = (now(), database.begin().await?);
         let row = live(&*transaction, fskey).await?;
         if (row.is_enabled == 1) != on {
@@ -228,6 +238,10 @@ impl WebHost {
         self.ask(&change, going, fskey).await?;
         if on {
             self.ask(&change, Name::Deactivating, fskey).await?;
+        }
+        let _alone = self.0.promises.alone().await;
+        if on {
+            self.not_required(fskey).await?;
         }
         let (at, transaction) = (now(), database.begin().await?);
         let row = live(&*transaction, fskey).await?;
@@ -299,7 +313,8 @@ impl WebHost {
     pub(crate) async fn not_required(&self, fskey: &str) -> Result<(), Problem> {
         let connection = self.database()?.conn();
         let rows = super::all(connection).await?;
-        let users = dependants(&rows, &states::all(connection).await?, fskey);
+        let others = self.0.promises.others(None);
+        let users = dependants(&rows, &states::all(connection).await?, &others, fskey);
         if users.is_empty() {
             return Ok(());
         }
@@ -369,7 +384,7 @@ impl WebHost {
 }
 
 /// Whether what the record announces is newer than a version.
-fn announces(row: &Model, version: &str) -> bool {
+pub(crate) fn announces(row: &Model, version: &str) -> bool {
     let parse = |text: &str| semver::Version::parse(text).ok();
     match (
         row.upgrade_version.as_deref().and_then(parse),

@@ -230,7 +230,7 @@ impl Row {
                 system_url: site.system_url(),
                 plugin_host: page.host.as_deref(),
                 access_path: page.path.as_deref(),
-                settings_path: None,
+                ..Addresses::default()
             };
             let parameter = Parameter {
                 value: self.usage.parameter.as_deref(),

@@ -25,20 +25,36 @@ pub(super) async fn list(
     if let Some(text) = &arguments.search {
         query.push(format!("search={}", segment(text)));
     }
-    if arguments.with_trashed {
-        query.push("include=deleted".to_owned());
-    }
+    query.push(if arguments.with_trashed {
+        "include=deleted,files".to_owned()
+    } else {
+        "include=files".to_owned()
+    });
     let path = format!("/v1/web/plugins?{}", query.join("&"));
     let (body, items) = client.list(&path).await?;
     context.printer.list(
         &body,
         &items,
         |item| text_at(item, "/fskey"),
-        &["PLUGIN", "TYPE", "VERSION", "STATE", "NAME"],
+        &[
+            "PLUGIN", "TYPE", "VERSION", "STATE", "FILES", "ASSETS", "NAME",
+        ],
         |item| {
-            ["/fskey", "/type", "/version", "/state", "/name"]
+            let mut row = ["/fskey", "/type", "/version", "/state"]
                 .map(|pointer| text_at(item, pointer))
-                .to_vec()
+                .to_vec();
+            for (pointer, good, bad) in [
+                ("/files/matches", "ok", "differ"),
+                ("/files/published", "published", "-"),
+            ] {
+                let told = item.pointer(pointer).and_then(Json::as_bool);
+                row.push(
+                    told.map_or("-", |yes| if yes { good } else { bad })
+                        .to_owned(),
+                );
+            }
+            row.push(text_at(item, "/name"));
+            row
         },
     );
     Ok(ExitCode::Done)
@@ -54,31 +70,6 @@ pub(super) async fn show(
     let record = client.get(&format!("{}{include}", path(fskey))).await?;
     print(&record, context);
     Ok(ExitCode::Done)
-}
-
-/// Each by itself; the worst end counts.
-pub(super) async fn switch(
-    verb: &str,
-    fskeys: &[String],
-    cascade: bool,
-    client: &Client,
-    context: &Context,
-) -> Result<ExitCode, Failure> {
-    let mut worst = ExitCode::Done;
-    for fskey in fskeys {
-        let mut request = client.request(Method::POST, &format!("{}/{verb}", path(fskey)));
-        if cascade {
-            request = request.json(&json!({ "cascade": true }));
-        }
-        match client.json(request).await {
-            Ok(record) => print(&record, context),
-            Err(failure) => {
-                failure.print(context.terminal);
-                worst = worst.worst(failure.exit());
-            }
-        }
-    }
-    Ok(worst)
 }
 
 pub(super) async fn uninstall(
@@ -231,11 +222,11 @@ pub(super) async fn purge(
     Ok(ExitCode::Done)
 }
 
-fn path(fskey: &str) -> String {
+pub(super) fn path(fskey: &str) -> String {
     format!("/v1/web/plugins/{}", segment(fskey))
 }
 
-fn print(record: &Json, context: &Context) {
+pub(super) fn print(record: &Json, context: &Context) {
     let name = text_at(record, "/fskey");
     context.printer.one(record, &name, || {
         let mut rows: Vec<Vec<String>> = Vec::new();
