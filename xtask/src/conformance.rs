@@ -48,7 +48,12 @@ const FORMATS: &[Format] = &[
         title: "Web plugins: which scenarios hold",
         about: "What a registry of web plugins must do, scenario by scenario, and the tests that show it here. A scenario without a\n\
                 test counts as not held, whatever the code does.",
-        families: &[("web", "Scenarios", "scenario")],
+        families: &[
+            ("web", "Scenarios", "scenario"),
+            ("url", "URLs", "row"),
+            ("expansion", "What clients fill in", "row"),
+            ("vector", "Signatures", "vector"),
+        ],
     },
 ];
 

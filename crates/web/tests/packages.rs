@@ -178,3 +178,124 @@ fn a_standalone_plugin_with_a_page_needs_a_host_which_is_said() {
         [("W_STANDALONE_WITHOUT_HOST", "/accessPath")]
     );
 }
+
+#[test]
+fn what_means_nothing_here_is_kept_as_it_is() {
+    let text = GOOD.replace(
+        "\"author\": \"me\"",
+        r#""author": "me", "aliases": {"Mall": "Plugins\\DemoPlugin\\Mall"}, "funding": {"url": ["x", 1]}"#,
+    );
+    let inspection = inspect(&[("plugin.json", &text)], None);
+    assert_eq!(said(&inspection), [("W_MANIFEST_UNKNOWN_KEY", "/funding")]);
+    let manifest = &inspection.manifest;
+    assert_eq!(manifest["aliases"]["Mall"], r"Plugins\DemoPlugin\Mall");
+    assert_eq!(manifest["more"]["funding"]["url"][1], 1);
+    let read: package::Manifest = serde_json::from_value(manifest.clone()).unwrap();
+    assert_eq!(read.more.len(), 1);
+    let wrong = GOOD.replace("\"author\"", "\"aliases\": {\"a\": 1}, \"author\"");
+    let inspection = inspect(&[("plugin.json", &wrong)], None);
+    assert_eq!(said(&inspection), [("E_FIELD_FORMAT", "/aliases")]);
+}
+
+#[test]
+fn a_requirement_that_cannot_be_read_is_not_passed_over() {
+    let text = GOOD.replace(
+        r#""platform": {"core": ">=1.4.0, <2.0.0", "dependencies": {"SmtpEmail": "^2.0.0"}}"#,
+        r#""platform": {
+            "core": 1, "dependencies": {"SmtpEmail": 2, "bad name": "*", "S3Storage": "soon"},
+            "conflicts": ["OldMailer"], "healthPath": "https://elsewhere.example/", "compatibleSince": "2",
+            "reversibleMigrations": "no", "healthpath": "/x"
+        }"#,
+    );
+    let inspection = inspect(&[("plugin.json", &text)], None);
+    assert_eq!(
+        said(&inspection),
+        [
+            ("E_VERSION_FORMAT", "/platform/compatibleSince"),
+            ("E_FIELD_FORMAT", "/platform/conflicts"),
+            ("E_FIELD_FORMAT", "/platform/core"),
+            ("E_VERSION_FORMAT", "/platform/dependencies/S3Storage"),
+            ("E_FIELD_FORMAT", "/platform/dependencies/SmtpEmail"),
+            ("E_FSKEY_FORMAT", "/platform/dependencies/bad name"),
+            ("E_PATH_ABSOLUTE", "/platform/healthPath"),
+            ("W_MANIFEST_UNKNOWN_KEY", "/platform/healthpath"),
+            ("E_FIELD_FORMAT", "/platform/reversibleMigrations"),
+        ]
+    );
+    for none in ["null", "{}", r#"{"core": null, "dependencies": null}"#] {
+        let text = GOOD.replace(
+            r#"{"core": ">=1.4.0, <2.0.0", "dependencies": {"SmtpEmail": "^2.0.0"}}"#,
+            none,
+        );
+        assert_eq!(
+            said(&inspect(&[("plugin.json", &text)], None)),
+            [],
+            "{none}"
+        );
+    }
+}
+
+#[test]
+fn two_candidates_at_one_depth_are_no_one_package() {
+    let found = |files: &[&str]| {
+        let files: Vec<(&str, &str)> = files.iter().map(|file| (*file, GOOD)).collect();
+        let inspection = inspect(&files, None);
+        let codes: Vec<&str> = inspection
+            .findings
+            .iter()
+            .map(|it| it.code.as_str())
+            .collect();
+        codes.join(" ")
+    };
+    assert_eq!(found(&["plugin.json", "theme.json"]), "E_PACKAGE_AMBIGUOUS");
+    assert_eq!(
+        found(&["a/plugin.json", "a/theme.json"]),
+        "E_PACKAGE_AMBIGUOUS"
+    );
+    assert_eq!(
+        found(&["a/plugin.json", "b/plugin.json"]),
+        "E_PACKAGE_AMBIGUOUS"
+    );
+    assert_eq!(
+        found(&["a/plugin.json", "b/other.json"]),
+        "E_PACKAGE_NO_MANIFEST"
+    );
+    assert_eq!(found(&["a/b/plugin.json"]), "E_PACKAGE_NO_MANIFEST");
+    assert_eq!(found(&["Plugin.json"]), "E_PACKAGE_NO_MANIFEST");
+    // The one at the root counts, whatever lies deeper.
+    assert_eq!(found(&["plugin.json", "examples/plugin.json"]), "");
+    assert_eq!(
+        found(&["a/plugin.json", "__MACOSX/plugin.json", ".DS_Store"]),
+        ""
+    );
+}
+
+#[test]
+fn choices_of_a_themes_field_are_labels_and_values() {
+    let theme = |options: &str| {
+        let text = format!(
+            r#"{{"fskey": "FancyTheme", "name": "x", "description": "", "author": "me", "version": "1.0.0",
+                "functions": true, "functionKeys": [{{"itemKey": "a", "itemType": "string", "options": {options}}}]}}"#
+        );
+        inspect(&[("theme.json", &text)], None)
+    };
+    let good = theme(r#"[{"label": "Red", "value": "r"}, {"value": 2}]"#);
+    assert_eq!(said(&good), []);
+    assert_eq!(
+        good.manifest["function_keys"][0]["options"][1]["label"],
+        "2"
+    );
+    for bad in [
+        r#"{"a": 1}"#,
+        "[1]",
+        r#"[{"label": "x"}]"#,
+        r#"[{"value": []}]"#,
+        r#"[{"label": 1, "value": 1}]"#,
+    ] {
+        assert_eq!(
+            said(&theme(bad)),
+            [("E_FIELD_FORMAT", "/functionKeys/0/options")],
+            "{bad}"
+        );
+    }
+}

@@ -1,11 +1,11 @@
-//! The URL table of the Fresns documentation, row by row, and what holds for all URLs.
-#![expect(clippy::unwrap_used, clippy::too_many_lines, reason = "a table")]
+//! What holds for all URLs; the rows of the documented tables are in `rows.rs`.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::borrow::Cow;
 
 use plugyard_web::url::{
-    Addresses, Encoding, NoUrl, Open, Origin, Page, Parameter, access_url, expand, expand_json,
-    explain, join, settings_url, usage_url,
+    Addresses, NoUrl, Open, Origin, Page, Parameter, expand, expand_json, explain, join,
+    settings_url, usage_url,
 };
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ fn plugin<'a>(host: Option<&'a str>, path: Option<&'a str>) -> Addresses<'a> {
         system_url: Some(SYSTEM),
         plugin_host: host,
         access_path: path,
-        settings_path: None,
+        ..Addresses::default()
     }
 }
 
@@ -25,258 +25,47 @@ fn usage(host: Option<&str>, path: &str, parameter: &str) -> String {
     usage_url(&plugin(host, Some(path)), Parameter::verbatim(parameter)).unwrap()
 }
 
-fn component(path: &str, parameter: &str) -> String {
-    let parameter = Parameter {
-        value: Some(parameter),
-        encoding: Encoding::Component,
-    };
-    usage_url(&plugin(Some(HOST), Some(path)), parameter).unwrap()
-}
-
+/// A theme's settings form is this server's own page.
 #[test]
-fn web_13_pages_of_plugins_are_the_documented_ones() {
-    let rows: &[(u8, Option<&str>, &str, &str)] = &[
-        (1, None, "/mall", "https://api.example.com/mall"),
-        (2, Some(HOST), "/mall", "https://plug.example.net/mall"),
-        (3, Some(""), "/mall", "https://api.example.com/mall"),
-        (4, Some(HOST), "mall", "https://plug.example.net/mall"),
-        (5, Some(HOST), "//mall", "https://plug.example.net/mall"),
-        (6, Some(HOST), "/", "https://plug.example.net/"),
-        (7, Some(HOST), "/mall/", "https://plug.example.net/mall/"),
-        (
-            9,
-            Some("https://plug.example.net:8443"),
-            "/mall",
-            "https://plug.example.net:8443/mall",
-        ),
-        (
-            10,
-            Some("https://plug.example.net/apps/shop"),
-            "/mall",
-            "https://plug.example.net/apps/shop/mall",
-        ),
-        (13, Some(HOST), "?tab=1", "https://plug.example.net/?tab=1"),
-        (
-            14,
-            Some(HOST),
-            "/go?to=https://x.example/a",
-            "https://plug.example.net/go?to=https://x.example/a",
-        ),
-        (15, Some(HOST), "0", "https://plug.example.net/0"),
-        (
-            16,
-            Some(HOST),
-            "/mall?id={parameter}",
-            "https://plug.example.net/mall?id={parameter}",
-        ),
-        (
-            39,
-            Some("https://plug.example.net//"),
-            "//mall",
-            "https://plug.example.net/mall",
-        ),
-    ];
-    for &(row, host, path, url) in rows {
-        assert_eq!(
-            access_url(&plugin(host, Some(path))).as_deref(),
-            Ok(url),
-            "row {row}"
-        );
-    }
-    let with_slash = Addresses {
-        system_url: Some("https://api.example.com/"),
-        ..plugin(None, Some("/mall"))
-    };
-    assert_eq!(
-        access_url(&with_slash).unwrap(),
-        "https://api.example.com/mall",
-        "row 8"
-    );
-    assert_eq!(
-        access_url(&plugin(Some(HOST), None)),
-        Err(NoUrl::NoAccessPath),
-        "row 11"
-    );
-    assert_eq!(
-        access_url(&plugin(Some(HOST), Some(""))),
-        Err(NoUrl::NoAccessPath),
-        "row 12"
-    );
-    let nowhere = Addresses {
-        system_url: None,
-        ..plugin(None, Some("/mall"))
-    };
-    assert_eq!(access_url(&nowhere), Err(NoUrl::NoBaseUrl), "row 34");
-}
-
-#[test]
-fn web_13_pages_of_usages_are_the_documented_ones() {
-    let long = "/p?s={sign}&l={langtag}&t={type}&sc={scene}&k={postMessageKey}&u={uid}&f={fskey}&c={parameter}";
-    let long_url = "https://plug.example.net/p?s={sign}&l={langtag}&t={type}&sc={scene}&k={postMessageKey}&u={uid}&f={fskey}&c=A1";
-    let rows: &[(u8, Option<&str>, &str, &str, &str)] = &[
-        (
-            17,
-            Some(HOST),
-            "/mall?id={parameter}",
-            "vip",
-            "https://plug.example.net/mall?id=vip",
-        ),
-        (
-            18,
-            None,
-            "/mall/{parameter}/list",
-            "vip",
-            "https://api.example.com/mall/vip/list",
-        ),
-        (
-            19,
-            Some(HOST),
-            "/c/{parameter}?a={parameter}",
-            "7",
-            "https://plug.example.net/c/7?a=7",
-        ),
-        (
-            20,
-            Some(HOST),
-            "/mall?id={parameter}",
-            "0",
-            "https://plug.example.net/mall?id=0",
-        ),
-        (
-            22,
-            Some(HOST),
-            "/mall?id={parameter}",
-            "",
-            "https://plug.example.net/mall?id=",
-        ),
-        (
-            23,
-            Some(HOST),
-            "/mall",
-            "vip",
-            "https://plug.example.net/mall",
-        ),
-        (
-            24,
-            Some(HOST),
-            "/mall?id={Parameter}",
-            "vip",
-            "https://plug.example.net/mall?id={Parameter}",
-        ),
-        (
-            25,
-            Some(HOST),
-            "/mall?n={parameter}",
-            "中文",
-            "https://plug.example.net/mall?n=中文",
-        ),
-        (
-            26,
-            Some(HOST),
-            "/mall?q={parameter}",
-            "a b&c=d#e",
-            "https://plug.example.net/mall?q=a b&c=d#e",
-        ),
-        (
-            27,
-            Some(HOST),
-            "/mall?{parameter}",
-            "x=1&y=2",
-            "https://plug.example.net/mall?x=1&y=2",
-        ),
-        (
-            28,
-            Some(HOST),
-            "/mall?id={parameter}",
-            "{parameter}",
-            "https://plug.example.net/mall?id={parameter}",
-        ),
-        (
-            29,
-            Some(HOST),
-            "/mall?id={parameter}",
-            "{uid}",
-            "https://plug.example.net/mall?id={uid}",
-        ),
-        (
-            30,
-            Some(HOST),
-            "/mall?id={parameter}",
-            r"$1\0",
-            r"https://plug.example.net/mall?id=$1\0",
-        ),
-        (
-            31,
-            Some(HOST),
-            "/mall?id={parameter}",
-            "50%",
-            "https://plug.example.net/mall?id=50%",
-        ),
-        (32, Some(HOST), long, "A1", long_url),
-        (
-            40,
-            Some(HOST),
-            "/mall?id={parameter}",
-            "gold",
-            "https://plug.example.net/mall?id=gold",
-        ),
-        (
-            40,
-            Some(HOST),
-            "/mall?id={parameter}",
-            "silver",
-            "https://plug.example.net/mall?id=silver",
-        ),
-        (
-            41,
-            Some(HOST),
-            "/mall?id={parameter}#top",
-            "a?b",
-            "https://plug.example.net/mall?id=a?b#top",
-        ),
-    ];
-    for &(row, host, path, parameter, url) in rows {
-        assert_eq!(usage(host, path, parameter), url, "row {row}");
-    }
-    let unset = usage_url(
-        &plugin(Some(HOST), Some("/mall?id={parameter}")),
-        Parameter::default(),
-    );
-    assert_eq!(
-        unset.unwrap(),
-        "https://plug.example.net/mall?id={parameter}",
-        "row 21"
-    );
-    let pathless = usage_url(&plugin(Some(HOST), None), Parameter::verbatim("vip"));
-    assert_eq!(pathless, Err(NoUrl::NoAccessPath), "row 33");
-    assert_eq!(
-        component("/mall?n={parameter}", "中文"),
-        "https://plug.example.net/mall?n=%E4%B8%AD%E6%96%87",
-        "row 25"
-    );
-    assert_eq!(
-        component("/mall?q={parameter}", "a b&c=d#e"),
-        "https://plug.example.net/mall?q=a%20b%26c%3Dd%23e",
-        "row 26"
-    );
-    assert_eq!(
-        component("/mall?id={parameter}", "50%"),
-        "https://plug.example.net/mall?id=50%25",
-        "row 31"
-    );
-    let settings = Addresses {
-        settings_path: Some("/mall/admin?id={parameter}"),
+fn the_settings_form_of_a_theme_is_at_the_panel() {
+    let theme = Addresses {
+        settings_path: Some("FancyTheme"),
+        own_form: true,
+        panel_url: Some("https://panel.example/p/"),
         ..plugin(Some(HOST), None)
     };
-    assert_eq!(
-        settings_url(&settings).unwrap(),
-        "https://plug.example.net/mall/admin?id={parameter}",
-        "row 42"
-    );
-    assert_eq!(
-        settings_url(&plugin(Some(HOST), Some("/a"))),
-        Err(NoUrl::NoSettingsPath)
-    );
+    let at_site = Addresses {
+        panel_url: None,
+        ..theme
+    };
+    for (theme, url) in [
+        (
+            theme,
+            Ok("https://panel.example/p/web/themes/FancyTheme/settings"),
+        ),
+        (
+            at_site,
+            Ok("https://api.example.com/web/themes/FancyTheme/settings"),
+        ),
+        (
+            Addresses {
+                system_url: None,
+                ..at_site
+            },
+            Err(&NoUrl::NoBaseUrl),
+        ),
+        (
+            Addresses {
+                settings_path: None,
+                ..theme
+            },
+            Err(&NoUrl::NoSettingsPath),
+        ),
+    ] {
+        let made = settings_url(&theme);
+        assert_eq!(made.as_deref(), url);
+        assert_eq!(explain(&theme, Page::Settings).map(|it| it.url()), made);
+    }
 }
 
 #[test]
@@ -372,7 +161,48 @@ fn an_explanation_names_columns_variables_and_a_parameter_without_a_place() {
     assert!(unused.unwrap().parameter_unused);
 }
 
+/// The rule in the plainest words: from left to right, character by character.
+fn replaced(url: &str, value: &str) -> String {
+    let (mut made, mut rest) = (String::new(), url);
+    while let Some(first) = rest.chars().next() {
+        match rest.strip_prefix("{parameter}") {
+            Some(after) => {
+                made.push_str(value);
+                rest = after;
+            }
+            None => {
+                made.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    made
+}
+
 proptest! {
+    #[test]
+    fn a_usages_url_is_the_plain_rules_whatever_the_columns_hold(
+        base in prop_oneof![Just("https://h"), Just("https://h/{parameter}"), Just("http://h//")],
+        path in "(\\{parameter\\}|\\{|\\}|\\{\\{|parameter|[a-z/?#&=%$\\\\中]|\\{uid\\}){1,12}",
+        value in proptest::option::of("(\\{parameter\\}|\\{|\\}|parameter\\}|[a-z&=%$0\\\\中 ]){0,8}"),
+        hosted in any::<bool>(),
+    ) {
+        let (site, host) = if hosted { (None, Some(base)) } else { (Some(base), None) };
+        let addresses = Addresses {
+            system_url: site,
+            plugin_host: host,
+            access_path: Some(&path),
+            ..Addresses::default()
+        };
+        let whole = join(base, &path);
+        let expected = match &value {
+            Some(value) => replaced(&whole, value),
+            None => whole,
+        };
+        let parameter = Parameter { value: value.as_deref(), ..Parameter::default() };
+        prop_assert_eq!(usage_url(&addresses, parameter).unwrap(), expected);
+    }
+
     #[test]
     fn a_usages_url_replaces_every_parameter_and_nothing_else(
         pieces in proptest::collection::vec("[a-z/{}?=&%中]{0,6}|\\{uid\\}|\\{Parameter\\}", 1..6),

@@ -33,6 +33,7 @@ mod surroundings;
 mod transfer;
 mod walk;
 mod web;
+mod web_application;
 mod web_import;
 mod web_market;
 mod web_pages;

@@ -1,9 +1,12 @@
 //! The kind `web` over HTTP and the command line: scenarios of the plugin registry by their numbers, against the
 //! started binary on every database there is. The application is a small HTTP server and a script.
 
+mod beside;
 mod install;
 mod registry;
 mod switch;
+mod tasks;
+mod themes;
 mod upgrade;
 
 use std::fs;
@@ -28,6 +31,11 @@ root=$(dirname "$0")
 table="$root/tables/$PLUGYARD_FSKEY"
 mkdir -p "$root/tables"
 echo "$PLUGYARD_HOOK $PLUGYARD_FSKEY $PLUGYARD_VERSION" >> "$root/hooks.log"
+while [ -e "$root/wait-$PLUGYARD_FSKEY" ]; do sleep 0.05; done
+if [ -e "$root/fail-$PLUGYARD_HOOK" ]; then
+    [ $PLUGYARD_HOOK != migrate ] || echo half >> "$table"
+    echo "told to fail" >&2; exit 1
+fi
 case $PLUGYARD_HOOK in
 dependencies) [ ! -e "$PLUGYARD_DIRECTORY/app/unresolvable" ] ;;
 mark) if [ -e "$table" ]; then wc -l < "$table"; else echo 0; fi ;;
@@ -341,6 +349,25 @@ impl Site {
             .lines()
             .map(str::to_owned)
             .collect()
+    }
+
+    /// Has the application's commands for a plugin wait from now on, or go on.
+    pub(super) fn hold(&self, fskey: &str, on: bool) {
+        let flag = self.directory.path().join(format!("wait-{fskey}"));
+        if on {
+            fs::write(flag, "").expect("a flag");
+        } else {
+            fs::remove_file(flag).expect("a flag");
+        }
+    }
+
+    /// Waits until the application was asked to do this.
+    #[track_caller]
+    pub(super) fn asked(&self, what: &str) {
+        crate::support::wait_for(what, || {
+            let asked = |line: &String| line.starts_with(what);
+            self.hooks().iter().any(asked).then_some(())
+        });
     }
 
     /// What the version in force says of itself on disk.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
+use crate::support::postgres::Postgres;
 use crate::support::{Server, wait_for};
 use receiver::Receiver;
 use site::Site;
@@ -198,10 +199,55 @@ fn what_is_never_taken_becomes_a_dead_letter_and_is_delivered_on_demand() {
 }
 
 #[test]
+fn an_endpoint_that_is_gone_is_disabled_and_what_waits_comes_when_it_is_back() {
+    for site in Site::each(|_| {}) {
+        let gone = Arc::new(AtomicBool::new(true));
+        let of_receiver = Arc::clone(&gone);
+        let receiver = Receiver::answering(move |_, _| {
+            let gone = of_receiver.load(Ordering::Relaxed);
+            Some((if gone { 410 } else { 204 }, String::new()))
+        });
+        register(
+            &site,
+            "gone",
+            &receiver.url(),
+            &["--event", "plugin:installed", "--event", "plugin:activated"],
+        );
+        let shown = || site.get("/v1/webhooks/gone").1;
+        assert_eq!(shown()["enabled"], true, "{}", shown());
+        site.install("DemoPlugin");
+        wait_for("its end", || (shown()["enabled"] == false).then_some(()));
+        // What happens while it is disabled is never told, and nobody is asked again.
+        site.server.cli_ok(&["enable", "web:DemoPlugin"]);
+        assert_eq!(receiver.posts().len(), 1, "{:?}", receiver.posts());
+        assert_eq!(deliveries(&site, "dead").len(), 0);
+        gone.store(false, Ordering::Relaxed);
+        site.server.cli_ok(&["webhook", "set", "gone", "--enable"]);
+        let posts = receiver.wait_for(2);
+        assert_eq!(posts[1].kind(), "plugin:installed");
+        assert_eq!(posts[1].header("webhook-id"), posts[0].header("webhook-id"));
+        wait_for("the delivery", || {
+            (deliveries(&site, "delivered").len() == 1).then_some(())
+        });
+        assert_eq!(receiver.posts().len(), 2);
+    }
+}
+
+#[test]
 fn a_server_killed_during_a_delivery_delivers_it_again_and_what_follows() {
+    killed_during_a_delivery(None);
+    if let Some(postgres) = Postgres::new("webhook_kill") {
+        killed_during_a_delivery(Some(&postgres));
+    }
+}
+
+fn killed_during_a_delivery(postgres: Option<&Postgres>) {
     let directory = tempfile::tempdir().expect("a directory");
     let home = directory.path().join("home");
     let prepare = |command: &mut std::process::Command| {
+        if let Some(postgres) = postgres {
+            command.env("PLUGYARD__DATABASE__URL", postgres.url());
+        }
         command
             .env("PLUGYARD__WEB__OBSERVATION", "0ms")
             .env("PLUGYARD__WEB__WEBHOOKS__ALLOW_PRIVATE", "true")

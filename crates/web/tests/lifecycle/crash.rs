@@ -53,6 +53,8 @@ enum What {
     Install,
     Upgrade,
     Uninstall,
+    /// All migrations taken back, of a plugin that is disabled.
+    Reset,
 }
 
 fn who() -> Principal {
@@ -75,6 +77,7 @@ async fn open_with_host(database: Database, home: &Path) -> (WebHost, Platform) 
             revert: words,
             ..Hooks::default()
         },
+        observation: std::time::Duration::ZERO,
         ..WebSettings::default()
     };
     let home = Home::new(home);
@@ -135,6 +138,9 @@ async fn change(platform: &Platform, name: &PluginName, what: What) {
             version: version(true).await,
         },
         What::Uninstall => ChangeRequest::Uninstall { keep_data: false },
+        What::Reset => ChangeRequest::Perform {
+            task: "migrate-reset",
+        },
     };
     let id = platform.change(&who(), name, request).await.unwrap();
     assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
@@ -218,6 +224,9 @@ async fn prepare(platform: &Platform, name: &PluginName, what: What) {
         return;
     }
     change(platform, name, What::Install).await;
+    if what == What::Reset {
+        return;
+    }
     let id = platform.enable(&who(), name).await.unwrap();
     assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
     let view = platform.installation(&name.to_string()).await.unwrap();
@@ -284,6 +293,13 @@ async fn web_34_an_install_that_is_cut_off_leaves_all_or_nothing() {
 async fn web_34_an_upgrade_that_is_cut_off_leaves_the_old_or_the_new() {
     for test in databases().await {
         run(test, What::Upgrade).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn web_34_a_task_that_is_cut_off_leaves_all_or_nothing() {
+    for test in databases().await {
+        run(test, What::Reset).await;
     }
 }
 

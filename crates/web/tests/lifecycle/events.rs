@@ -123,6 +123,7 @@ async fn web_26_web_44_web_48_events_come_in_order_and_the_first_veto_counts() {
                 load: load.map(str::to_owned).to_vec(),
                 ..Hooks::default()
             },
+            observation: std::time::Duration::ZERO,
             ..WebSettings::default()
         };
         let host = WebHost::new(settings, home.clone(), test.database.clone(), false);

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{codes_of, on_each, zip_of};
 
@@ -64,34 +64,223 @@ fn web_26_a_zip_of_a_code_host_is_installed_under_its_fskey_and_disabled() {
     });
 }
 
+/// A zip whose entry `bomb` holds a gibibyte of zeros, and takes a mebibyte: made of the same compressed block
+/// again and again.
+fn bomb() -> Vec<u8> {
+    const BLOCK: usize = 1 << 20;
+    const BLOCKS: u32 = 1 << 10;
+    let zeros = vec![0_u8; BLOCK];
+    let mut packer = flate2::Compress::new(flate2::Compression::best(), false);
+    let mut block = Vec::with_capacity(BLOCK);
+    // Nothing of one block leads back into another.
+    let full = flate2::FlushCompress::Full;
+    packer
+        .compress_vec(&zeros, &mut block, full)
+        .expect("a block");
+    let mut packed = block.repeat(BLOCKS as usize);
+    packed.extend([3, 0]);
+    let mut all = flate2::Crc::new();
+    all.update(&zeros);
+    for _ in 0..BLOCKS.trailing_zeros() {
+        let mut twice = flate2::Crc::new();
+        twice.combine(&all);
+        twice.combine(&all);
+        all = twice;
+    }
+    let mut manifest = flate2::Crc::new();
+    manifest.update(MANIFEST.as_bytes());
+    let files: [(&str, u16, u32, &[u8], u32); 2] = [
+        (
+            "plugin.json",
+            0,
+            manifest.sum(),
+            MANIFEST.as_bytes(),
+            MANIFEST.len() as u32,
+        ),
+        ("bomb", 8, all.sum(), &packed, BLOCKS << 20),
+    ];
+    let (mut zip, mut directory) = (Vec::new(), Vec::new());
+    for (name, method, crc, bytes, size) in files {
+        let at = zip.len() as u32;
+        let mut common = Vec::new();
+        common.extend(20_u16.to_le_bytes());
+        common.extend(0_u16.to_le_bytes());
+        common.extend(method.to_le_bytes());
+        common.extend([0, 0, 0x21, 0]);
+        for number in [crc, bytes.len() as u32, size] {
+            common.extend(number.to_le_bytes());
+        }
+        common.extend((name.len() as u16).to_le_bytes());
+        common.extend(0_u16.to_le_bytes());
+        zip.extend(b"PK\x03\x04");
+        zip.extend(&common);
+        zip.extend(name.as_bytes());
+        zip.extend(bytes);
+        directory.extend(b"PK\x01\x02\x14\0");
+        directory.extend(&common);
+        directory.extend([0_u8; 10]);
+        directory.extend(at.to_le_bytes());
+        directory.extend(name.as_bytes());
+    }
+    let at = zip.len() as u32;
+    zip.extend(&directory);
+    zip.extend(b"PK\x05\x06\0\0\0\0\x02\0\x02\0");
+    zip.extend((directory.len() as u32).to_le_bytes());
+    zip.extend(at.to_le_bytes());
+    zip.extend([0, 0]);
+    zip
+}
+
+/// A zip with a plugin and a symbolic link out of it.
+fn linked() -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    zip.start_file("plugin.json", options).expect("an entry");
+    std::io::Write::write_all(&mut zip, MANIFEST.as_bytes()).expect("content");
+    zip.add_symlink("resources/assets/out", "/etc", options)
+        .expect("a link");
+    zip.finish().expect("a zip").into_inner()
+}
+
 #[test]
 fn web_27_a_hostile_zip_leaves_nothing_behind() {
     on_each(|site| {
         let home = site.server.home.clone();
-        for bad in [
-            "../x",
-            "/etc/plugyard-x",
-            "C:\\x",
-            "a\\..\\..\\x",
-            "plugin.JSON",
+        let plain = |name: &str| zip_of(&[("plugin.json", MANIFEST), (name, "x")]);
+        for (what, zip, code) in [
+            ("../x", plain("../x"), "E_PACKAGE_UNSAFE"),
+            (
+                "/etc/plugyard-x",
+                plain("/etc/plugyard-x"),
+                "E_PACKAGE_UNSAFE",
+            ),
+            ("C:\\x", plain("C:\\x"), "E_PACKAGE_UNSAFE"),
+            ("a\\..\\..\\x", plain("a\\..\\..\\x"), "E_PACKAGE_UNSAFE"),
+            ("plugin.JSON", plain("plugin.JSON"), "E_PACKAGE_UNSAFE"),
+            ("a link", linked(), "E_PACKAGE_UNSAFE"),
+            ("a gibibyte", bomb(), "E_PACKAGE_LIMIT"),
         ] {
-            let zip = zip_of(&[("plugin.json", MANIFEST), (bad, "x")]);
             let (status, body) = site.hand_in(zip, None);
-            assert_eq!(status, 422, "{bad}: {body:#}");
+            assert_eq!(status, 422, "{what}: {body:#}");
+            let codes = codes_of(&body);
+            assert!(
+                !codes.is_empty() && codes.iter().all(|it| it == code),
+                "{what}: {body:#}"
+            );
+            // Which of all that is unsafe, in people's words.
+            let finding = &body["findings"][0];
+            let cause = finding["params"]["cause"].as_str().expect("a cause");
+            assert!(cause.starts_with("archive_"), "{finding:#}");
+            assert_ne!(finding["message"], cause, "{finding:#}");
         }
-        let bomb = "0".repeat(64 << 20);
-        let zip = zip_of(&[("plugin.json", MANIFEST), ("bomb", &bomb)]);
-        let (status, body) = site.hand_in(zip, None);
-        assert_eq!(status, 422, "{body:#}");
         assert!(!site.directory.path().join("x").exists());
         assert!(!home.join("x").exists());
         assert_eq!(site.get("/v1/web/plugins")["items"], json!([]));
-        let left: Vec<_> = fs::read_dir(home.join("versions"))
-            .into_iter()
-            .flatten()
-            .collect();
-        assert!(left.is_empty(), "{left:?}");
+        for directory in ["versions", "staging", "plugins", "assets"] {
+            let left: Vec<_> = fs::read_dir(home.join(directory))
+                .into_iter()
+                .flatten()
+                .collect();
+            assert!(left.is_empty(), "{directory}: {left:?}");
+        }
     });
+}
+
+#[test]
+fn two_manifests_and_directories_in_the_wrong_case_are_refused() {
+    on_each(|site| {
+        let theme = MANIFEST.replace("DemoPlugin", "FancyTheme");
+        for files in [
+            [("plugin.json", MANIFEST), ("theme.json", theme.as_str())],
+            [
+                ("a/plugin.json", MANIFEST),
+                ("a/theme.json", theme.as_str()),
+            ],
+            [
+                ("a/plugin.json", MANIFEST),
+                ("b/plugin.json", theme.as_str()),
+            ],
+        ] {
+            let (status, body) = site.hand_in(zip_of(&files), Some("DemoPlugin"));
+            assert_eq!(
+                (status, codes_of(&body)),
+                (422, vec!["E_PACKAGE_AMBIGUOUS".to_owned()])
+            );
+        }
+        let (status, body) = site.hand_in(zip_of(&[("Plugin.json", MANIFEST)]), Some("DemoPlugin"));
+        assert_eq!(
+            (status, codes_of(&body)),
+            (422, vec!["E_PACKAGE_NO_MANIFEST".to_owned()])
+        );
+        // A directory that some systems would take for the plugin's own.
+        let lower = site.server.home.join("plugins/demoplugin");
+        fs::create_dir_all(&lower).expect("a directory");
+        fs::write(lower.join("mine"), "kept").expect("a file");
+        let (_, package) = site.hand_in(zip_of(&[("plugin.json", MANIFEST)]), None);
+        let body = json!({ "package": package["sha256"] });
+        assert_eq!(
+            site.refused(Method::POST, "/v1/installations", Some(body.clone())),
+            ["E_FSKEY_DUPLICATE"]
+        );
+        assert_eq!(
+            fs::read_to_string(lower.join("mine")).expect("a file"),
+            "kept"
+        );
+        fs::remove_dir_all(lower).expect("no directory");
+        site.ok(Method::POST, "/v1/installations", Some(body));
+    });
+}
+
+/// Serves a file over HTTP to as many as ask, until the test ends; gives its address.
+fn served(bytes: Vec<u8>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let mut asked = [0_u8; 4096];
+            let _ = std::io::Read::read(&mut stream, &mut asked);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                bytes.len()
+            );
+            let _ = std::io::Write::write_all(&mut stream, &[head.as_bytes(), &bytes].concat());
+        }
+    });
+    format!("http://{address}/a.zip")
+}
+
+#[test]
+fn packages_are_fetched_from_named_hosts_only() {
+    let body = json!({ "url": served(zip_of(&[("plugin.json", MANIFEST)])) });
+    let handed_in = |hosts: &str| {
+        let server = crate::support::Server::start_with(|command| {
+            command
+                .env("PLUGYARD__PACKAGES__ALLOW_PRIVATE_URLS", "true")
+                .env("PLUGYARD__WEB__PACKAGE_HOSTS", hosts);
+        });
+        let answer = server.post("/v1/packages").json(&body).send();
+        let answer = answer.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.json::<Json>().expect("JSON"))
+    };
+    // Off by default, and no host stands for another.
+    for hosts in ["[]", "[\"plugins.example.net\"]"] {
+        let (status, body) = handed_in(hosts);
+        assert_eq!(
+            (status, &body["code"]),
+            (422, &json!("package_url_refused")),
+            "{body:#}"
+        );
+        let detail = body["detail"].as_str().expect("a text");
+        assert!(detail.contains("web.package_hosts"), "{detail}");
+    }
+    let (status, body) = handed_in("[\"plugins.example.net\", \"127.0.0.1\"]");
+    assert_eq!(
+        (status, &body["key"]),
+        (201, &json!("DemoPlugin")),
+        "{body:#}"
+    );
 }
 
 #[test]

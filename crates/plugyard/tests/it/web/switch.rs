@@ -158,7 +158,7 @@ fn web_53_nothing_is_uninstalled_without_a_name() {
     on_each(|site| {
         site.install(&site.package("DemoPlugin", "1.0.0", &[]));
         assert_eq!(site.server.cli(&["web", "uninstall", "--yes"]).code, 2);
-        assert_eq!(site.server.cli(&["web", "uninstall", "", "--yes"]).code, 3);
+        assert_eq!(site.server.cli(&["web", "uninstall", "", "--yes"]).code, 2);
         let (status, _) = site.call(Method::DELETE, "/v1/web/plugins/", None);
         assert!(status == 404 || status == 405, "{status}");
         assert_eq!(site.on_disk("DemoPlugin").as_deref(), Some("1.0.0"));

@@ -205,3 +205,75 @@ fn going_back_below_what_fits_the_data_is_asked_for_twice() {
         assert_eq!(row["version"], "1.0.0");
     });
 }
+
+#[test]
+fn going_back_keeps_announced_only_what_is_newer() {
+    on_each(|site| {
+        site.install(&site.package("DemoPlugin", "1.0.0", &[]));
+        let newer = site.package("DemoPlugin", "1.1.0", &[]);
+        assert_eq!(site.upgrade("DemoPlugin", &newer).code, 0);
+        let announced = |version: &str| {
+            site.sql(&format!(
+                "UPDATE plugins SET is_upgrade = 1, upgrade_version = '{version}' WHERE fskey = 'DemoPlugin'"
+            ));
+        };
+        let back = |to: &str| {
+            let path = "/v1/web/plugins/DemoPlugin/rollback";
+            let record = site.post(path, json!({ "to": to }));
+            assert_eq!(record["version"], to);
+            (
+                record["isUpgrade"].clone(),
+                record["upgradeVersion"].clone(),
+            )
+        };
+        announced("2.0.0");
+        assert_eq!(back("1.0.0"), (json!(true), json!("2.0.0")));
+        // To a version that is later than this one, and is what was announced.
+        announced("1.1.0");
+        assert_eq!(back("1.1.0"), (json!(false), Json::Null));
+        site.doctor_finds_nothing();
+    });
+}
+
+#[test]
+fn web_44_a_version_without_a_health_path_is_watched_too() {
+    on_each(|site| {
+        let package = |version: &str| {
+            let manifest = json!({
+                "fskey": "DemoPlugin", "name": "x", "description": "", "author": "me", "version": version,
+            });
+            site.package_of(&format!("plain-{version}"), &manifest, &[])
+        };
+        site.install(&package("1.0.0"));
+        site.activate("DemoPlugin");
+        assert_eq!(site.upgrade("DemoPlugin", &package("1.1.0")).code, 0);
+        let newer = package("1.2.0");
+        std::thread::scope(|scope| {
+            let upgraded = scope.spawn(|| site.upgrade("DemoPlugin", &newer));
+            site.asked("load DemoPlugin 1.2.0");
+            // The application says, while it is watched, that the new version ended it.
+            crate::support::wait_for("the probe", || {
+                let operations = site.get("/v1/operations?plugin=web:DemoPlugin");
+                let steps = operations["items"][0]["steps"].as_array()?.clone();
+                let probe = steps.iter().find(|it| it["action"] == "health")?;
+                (probe["state"] == "running").then_some(())
+            });
+            site.post(
+                "/v1/web/plugins/DemoPlugin/crash",
+                json!({ "reason": "boom" }),
+            );
+            let ended = upgraded.join().expect("it ends");
+            assert_eq!(ended.code, 9, "{ended:?}");
+        });
+        let record = site.record("DemoPlugin");
+        assert_eq!(
+            (
+                &record["version"],
+                &record["isEnabled"],
+                &record["failedVersion"]
+            ),
+            (&json!("1.1.0"), &json!(true), &json!("1.2.0"))
+        );
+        site.doctor_finds_nothing();
+    });
+}
