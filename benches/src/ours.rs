@@ -29,6 +29,36 @@ use uuid::Uuid;
 
 use crate::plugins::Plugin;
 
+/// A process, told from another that got its number later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    pid: i32,
+    /// In clock ticks after the boot.
+    started: u64,
+}
+
+impl Process {
+    /// The process that has that number now.
+    pub fn of(pid: i32) -> Option<Self> {
+        let started = Self::started(pid)?;
+        Some(Self { pid, started })
+    }
+
+    /// Whether it has not ended; one that nobody waited for has.
+    pub fn lives(&self) -> bool {
+        Self::of(self.pid) == Some(*self)
+    }
+
+    fn started(pid: i32) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // After the name, which may hold anything, fields 3 and 22.
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?;
+        let started = fields.nth(18)?.parse().ok();
+        started.filter(|_| state != "Z")
+    }
+}
+
 /// A server's inside: host, database and rules in a home of their own.
 pub struct Ours {
     home: TempDir,
@@ -184,17 +214,17 @@ impl Ours {
         Ok(())
     }
 
-    /// Kills the first process of a plugin; its pid.
+    /// Kills the first process of a plugin, and says which that was.
     ///
     /// # Errors
     /// When none runs.
-    pub fn kill(&self, plugin: &Plugin) -> Result<u32> {
+    pub fn kill(&self, plugin: &Plugin) -> Result<Process> {
         let status = self.host.status(&plugin.name).context("not installed")?;
         let pid = status["pid"].as_u64().context("no process")?;
-        let pid = u32::try_from(pid)?;
-        let process = Pid::from_raw(i32::try_from(pid)?).context("no process")?;
-        kill_process(process, Signal::KILL)?;
-        Ok(pid)
+        let pid = i32::try_from(pid)?;
+        let process = Process::of(pid).context("no process")?;
+        kill_process(Pid::from_raw(pid).context("no process")?, Signal::KILL)?;
+        Ok(process)
     }
 
     /// A function by its name.

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
-use crate::ours::{Counter, Ours};
+use crate::ours::{Counter, Ours, Process};
 use crate::plugins::Plugin;
 use crate::works::{Effort, Row};
 
@@ -466,7 +466,7 @@ impl Load<'_> {
             let rows = rule.count()?;
             let after = footprint()?;
             rule.end().await?;
-            left.retain(|pid| Path::new(&format!("/proc/{pid}")).exists());
+            left.retain(Process::lives);
             Ok(json!({
                 "minutes": began.elapsed().as_secs_f64() / 60.0,
                 "rows": rows,
