@@ -244,9 +244,7 @@ fn not_found(name: &str) -> Problem {
 }
 
 /// The plugin of an address. What is no name is one that is not here.
-fn plugin_in(
-    name: Result<axum::extract::Path<String>, axum::extract::rejection::PathRejection>,
-) -> Result<PluginName, Problem> {
+fn plugin_in(name: reply::Name) -> Result<PluginName, Problem> {
     let name = name.map_err(|_| not_found("?"))?;
     Routes::named(&name.0)
 }

@@ -1,7 +1,6 @@
 //! Actions and data tables: what a plugin's handler answers.
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use plugyard_http::{Language, Unhurried};
@@ -10,15 +9,13 @@ use plugyard_platform::kind::Installation;
 use serde_json::{Map, Value as Json, json};
 
 use super::plugins::pairs;
-use super::reply::{Refused, Success, Wrong, answer, object};
+use super::reply::{Name, Refused, Sent, Success, Wrong, answer, object};
 use super::words::{Done, Expected};
 use super::{Routes, not_found, plugin_in};
 use crate::handler::{Launch, Question};
 use crate::manifest::{Handler, Manifest};
 use crate::package::Stored;
 use plugyard_platform::files;
-
-type Sent = Result<Bytes, BytesRejection>;
 
 /// Rows of a page.
 const PAGE_SIZE: u64 = 20;
@@ -40,7 +37,7 @@ pub(super) async fn act(
     State(routes): State<Routes>,
     Language(lang): Language,
     _: Unhurried,
-    name: Result<Path<String>, PathRejection>,
+    name: Name,
     sent: Sent,
 ) -> Response {
     let plugin = plugin_in(name);

@@ -1,8 +1,6 @@
 //! The configuration of a plugin: definition and values.
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use plugyard_config::{Body, Definition, Values};
@@ -12,14 +10,11 @@ use plugyard_platform::config::{StoredConfig, Written};
 use plugyard_platform::kind::Installation;
 use serde_json::{Value as Json, json};
 
-use super::reply::{Refused, Success, Wrong, answer, bytes, object};
+use super::reply::{Name, Refused, Sent, Success, Wrong, answer, bytes, object};
 use super::words::{Done, Expected};
 use super::{Routes, not_found};
 use crate::host;
 use crate::package::{KIND, Stored};
-
-type Name = Result<Path<String>, PathRejection>;
-type Sent = Result<Bytes, BytesRejection>;
 
 /// Definition and values of a plugin
 #[utoipa::path(

@@ -1,14 +1,13 @@
 //! Discovery: what is in `plugins/`, and what of it is written down.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use plugyard_http::{Language, Unhurried};
 use plugyard_model::{Lang, PluginName, Problem, codes};
 use plugyard_platform::files;
 use serde_json::{Map, Value as Json, json};
 
-use super::reply::{Refused, Success, answer, report_of, time};
+use super::reply::{Name, Refused, Success, answer, report_of, time};
 use super::words::Done;
 use super::{Routes, not_found};
 use crate::discovery::{self, Found};
@@ -208,7 +207,7 @@ async fn counted(routes: &Routes) -> Result<Success, Refused> {
 pub(super) async fn discover_one(
     State(routes): State<Routes>,
     Language(lang): Language,
-    name: Result<Path<String>, PathRejection>,
+    name: Name,
 ) -> Response {
     let plugin = super::plugin_in(name);
     let outcome = match &plugin {

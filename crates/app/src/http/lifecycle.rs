@@ -1,8 +1,6 @@
 //! Install, upgrade, uninstall, enable, disable.
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use plugyard_config::{Definition, Version as DefinitionVersion};
 use plugyard_http::{Caller, Language, Principal, Unhurried};
@@ -13,15 +11,12 @@ use plugyard_platform::{ChangeRequest, Intake, Source, TakeIn};
 use serde_json::{Map, Value as Json, json};
 
 use super::discover::{broken, report};
-use super::reply::{Refused, Success, Wrong, answer, object, report_of};
+use super::reply::{Name, Refused, Sent, Success, Wrong, answer, object, report_of};
 use super::words::{Done, Expected};
 use super::{Known, Routes, not_found, plugin_in};
 use crate::discovery::{self, Found};
 use crate::host;
 use crate::package::{CONFIG, KIND, Stored};
-
-type Name = Result<Path<String>, PathRejection>;
-type Body = Result<Bytes, BytesRejection>;
 
 /// Install a plugin from its directory
 #[utoipa::path(
@@ -35,11 +30,11 @@ pub(super) async fn install(
     Language(lang): Language,
     _: Unhurried,
     name: Name,
-    body: Body,
+    sent: Sent,
 ) -> Response {
     let plugin = plugin_in(name);
     let outcome = async {
-        object(body)?;
+        object(sent)?;
         let plugin = plugin.as_ref().map_err(Clone::clone)?;
         routes.install(&who, plugin, lang).await
     };
@@ -60,11 +55,11 @@ pub(super) async fn upgrade(
     Language(lang): Language,
     _: Unhurried,
     name: Name,
-    body: Body,
+    sent: Sent,
 ) -> Response {
     let plugin = plugin_in(name);
     let outcome = async {
-        let options = UpgradeOptions::read(&object(body)?, lang)?;
+        let options = UpgradeOptions::read(&object(sent)?, lang)?;
         let plugin = plugin.as_ref().map_err(Clone::clone)?;
         routes.upgrade(&who, plugin, options, lang).await
     };
@@ -116,9 +111,9 @@ pub(super) async fn enable(
     Language(lang): Language,
     _: Unhurried,
     name: Name,
-    body: Body,
+    sent: Sent,
 ) -> Response {
-    switch(&routes, &who, lang, name, body, true).await
+    switch(&routes, &who, lang, name, sent, true).await
 }
 
 /// Disable a plugin
@@ -133,9 +128,9 @@ pub(super) async fn disable(
     Language(lang): Language,
     _: Unhurried,
     name: Name,
-    body: Body,
+    sent: Sent,
 ) -> Response {
-    switch(&routes, &who, lang, name, body, false).await
+    switch(&routes, &who, lang, name, sent, false).await
 }
 
 async fn switch(
@@ -143,12 +138,12 @@ async fn switch(
     who: &Principal,
     lang: Lang,
     name: Name,
-    body: Body,
+    sent: Sent,
     on: bool,
 ) -> Response {
     let plugin = plugin_in(name);
     let outcome = async {
-        object(body)?;
+        object(sent)?;
         let plugin = plugin.as_ref().map_err(Clone::clone)?;
         let known = routes.known(plugin.clone()).await?;
         let installed = routes.installed_or_conflict(&known).await?;

@@ -1,7 +1,8 @@
 //! Answers and refusals of these routes.
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::Path;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use plugyard_config::Rejected;
@@ -14,6 +15,11 @@ use plugyard_store::StoreError;
 use serde_json::{Map, Value as Json, json};
 
 use super::words::{self, Done, Expected};
+
+/// The name in a path, as it was sent.
+pub(super) type Name = Result<Path<String>, PathRejection>;
+/// The body of a request, as it was sent.
+pub(super) type Sent = Result<Bytes, BytesRejection>;
 
 /// What went well.
 pub(super) struct Success {
@@ -208,7 +214,7 @@ pub(super) fn answer(
 }
 
 /// The bytes of a request, within the server's limit.
-pub(super) fn bytes(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
+pub(super) fn bytes(body: Sent) -> Result<Bytes, Refused> {
     body.map_err(|rejection| {
         let problem = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             Problem::new(codes::REQUEST_TOO_LARGE).with("limit", "1MiB")
@@ -220,7 +226,7 @@ pub(super) fn bytes(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refuse
 }
 
 /// A request's object; an empty body is an empty one.
-pub(super) fn object(body: Result<Bytes, BytesRejection>) -> Result<Map<String, Json>, Refused> {
+pub(super) fn object(body: Sent) -> Result<Map<String, Json>, Refused> {
     let bytes = bytes(body)?;
     if bytes.trim_ascii().is_empty() {
         return Ok(Map::new());

@@ -1,13 +1,12 @@
 //! `GET …/security-check`.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use plugyard_http::{Language, Unhurried};
 use plugyard_model::{Lang, PluginName, Problem, codes};
 use plugyard_platform::kind::Packages as _;
 
-use super::reply::{Refused, Success, answer, time};
+use super::reply::{Name, Refused, Success, answer, time};
 use super::words::Done;
 use super::{Routes, not_found, plugin_in};
 use crate::security::{Subject, check as look};
@@ -27,7 +26,7 @@ pub(super) async fn check(
     State(routes): State<Routes>,
     Language(lang): Language,
     _: Unhurried,
-    name: Result<Path<String>, PathRejection>,
+    name: Name,
 ) -> Response {
     let plugin = plugin_in(name);
     let outcome = match &plugin {
