@@ -44,6 +44,9 @@ pub(crate) enum Config {
         rehearsal: Rehearsal,
     },
     /// Say what another version's definition would do to the values; nothing is changed
+    ///
+    /// A line for each field: `+` is new, `-` goes with its value, `~` changes, `=` stays as somebody set it,
+    /// `!` breaks a rule from then on or cannot stay, `?` is still to be filled in.
     Plan {
         /// The plugin, as `kind:key` or its key
         plugin: String,
@@ -57,8 +60,8 @@ pub(crate) enum Config {
     Diff {
         /// The plugin, as `kind:key` or its key
         plugin: String,
-        /// The earlier revision
-        from: u64,
+        /// The earlier revision [default: the one before the last write]
+        from: Option<u64>,
         /// The later one [default: the one in force]
         to: Option<u64>,
     },

@@ -45,16 +45,7 @@ pub(super) async fn run(
             package,
             fail_on,
         } => return plan(plugin, package, *fail_on, client, context).await,
-        Config::Diff { plugin, from, to } => {
-            let mut request = client
-                .request(Method::GET, &path(plugin, "/diff"))
-                .query(&[("from", from)]);
-            if let Some(to) = to {
-                request = request.query(&[("to", to)]);
-            }
-            let body = client.json(request).await?;
-            changes(&body, "changes", context);
-        }
+        Config::Diff { plugin, from, to } => diff(plugin, *from, *to, client, context).await?,
         Config::History { plugin } => history(plugin, client, context).await?,
         Config::Restore {
             plugin,
@@ -411,7 +402,7 @@ pub(super) fn planned(body: &Json) -> String {
         ("kept", "="),
     ] {
         for key in body[list].as_array().into_iter().flatten() {
-            lines.push(format!("{sign} {}", shown(key)));
+            lines.push(format!("{sign} {}{}", shown(key), moved(body, key)));
         }
     }
     let told = |list: &str, sign: &str| -> Vec<String> {
@@ -432,6 +423,19 @@ pub(super) fn planned(body: &Json) -> String {
     lines.extend(told("issues", "!"));
     lines.extend(told("incomplete", "?"));
     lines.join("\n")
+}
+
+/// What the value of a field was and becomes, where it changes: with a colon in front.
+fn moved(body: &Json, key: &Json) -> String {
+    let mut moves = body["moves"].as_array().into_iter().flatten();
+    let Some(it) = moves.find(|it| it["key"] == *key) else {
+        return String::new();
+    };
+    match (&it["before"], &it["after"]) {
+        (Json::Null, Json::Null) => String::new(),
+        (Json::Null, value) | (value, Json::Null) => format!(": {}", shown(value)),
+        (before, after) => format!(": {} -> {}", shown(before), shown(after)),
+    }
 }
 
 async fn history(plugin: &str, client: &Client, context: &Context) -> Result<(), Failure> {
@@ -456,10 +460,30 @@ async fn history(plugin: &str, client: &Client, context: &Context) -> Result<(),
     Ok(())
 }
 
-fn changes(body: &Json, list: &str, context: &Context) {
-    let items = body[list].as_array().cloned().unwrap_or_default();
+async fn diff(
+    plugin: &str,
+    from: Option<u64>,
+    to: Option<u64>,
+    client: &Client,
+    context: &Context,
+) -> Result<(), Failure> {
+    let from = match from {
+        Some(from) => from,
+        None => {
+            let (body, _) = state(plugin, client).await?;
+            body["revision"].as_u64().unwrap_or(0).saturating_sub(1)
+        }
+    };
+    let mut request = client
+        .request(Method::GET, &path(plugin, "/diff"))
+        .query(&[("from", from)]);
+    if let Some(to) = to {
+        request = request.query(&[("to", to)]);
+    }
+    let body = client.json(request).await?;
+    let items = body["changes"].as_array().cloned().unwrap_or_default();
     context.printer.list(
-        body,
+        &body,
         &items,
         |item| text_at(item, "/key"),
         &["KEY", "BEFORE", "AFTER"],
@@ -471,6 +495,7 @@ fn changes(body: &Json, list: &str, context: &Context) {
             ]
         },
     );
+    Ok(())
 }
 
 /// Says which secrets a document does not have.
@@ -544,12 +569,18 @@ mod tests {
     fn a_plan_is_told_line_by_line() {
         let plan = json!({
             "from": "1.0.0", "to": "2.0.0",
-            "added": ["A"], "removed": ["B"], "changed": [], "kept": ["C"],
+            "added": ["A", "N"], "removed": ["B"], "changed": ["E"], "kept": ["C"],
             "reset": [{ "key": "D", "message": "not convertible" }],
             "issues": [{ "key": "C", "message": "too large" }],
-            "incomplete": [],
+            "incomplete": [{ "key": "N", "message": "is required" }],
+            "moves": [
+                { "key": "A", "before": null, "after": 3, "gone": false },
+                { "key": "E", "before": "old", "after": "new", "gone": false },
+                { "key": "B", "before": "********", "after": null, "gone": true },
+            ],
         });
-        let expected = "1.0.0 -> 2.0.0\n+ A\n- B\n= C\n! D: not convertible\n! C: too large";
+        let expected = "1.0.0 -> 2.0.0\n+ A: 3\n+ N\n- B: ********\n~ E: old -> new\n= C\n\
+                        ! D: not convertible\n! C: too large\n? N: is required";
         assert_eq!(planned(&plan), expected);
     }
 }

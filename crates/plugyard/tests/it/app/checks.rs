@@ -164,6 +164,13 @@ fn scenario_60_discovery_registers_and_never_installs() {
             found["results"]["fresh"]["errors"][0]["code"],
             "plugin_name_conflict"
         );
+        app.put("rescan", &s1());
+        let found = app.ok(Method::POST, "/discover", None);
+        assert_eq!(
+            found["results"]["rescan"]["errors"][0]["code"],
+            "plugin_name_reserved"
+        );
+        assert!(app.entry("rescan").is_none());
     });
 }
 
@@ -479,4 +486,88 @@ fn a_handler_at_an_address_is_asked_unless_it_is_inside() {
         (502, &"handler_failed".into()),
         "{body:#}"
     );
+}
+
+#[test]
+fn the_list_is_narrowed_by_status_and_text_and_has_every_key() {
+    on_each(|app| {
+        app.install("Alpha", &s1());
+        app.post("/Alpha/enable", json!({}));
+        app.install("Beta", &s1());
+        app.put("Gamma", &s1());
+        app.put("Gone", &s1());
+        app.ok(Method::POST, "/discover", None);
+        fs::remove_dir_all(app.directory("Gone")).unwrap();
+        let names = |query: &str| -> Vec<String> {
+            let all = app.get(query);
+            let all = all.as_array().unwrap().iter();
+            all.map(|it| it["name"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        for (query, expected) in [
+            ("", &["Alpha", "Beta", "Gamma", "Gone"][..]),
+            ("?status=active", &["Alpha"]),
+            ("?status=installed", &["Beta"]),
+            ("?status=not_installed", &["Gamma"]),
+            ("?status=missing", &["Gone"]),
+            ("?status=other", &[]),
+            ("?search=ALP", &["Alpha"]),
+            ("?search=a&status=not_installed", &["Gamma"]),
+            ("?status=&search=", &["Alpha", "Beta", "Gamma", "Gone"]),
+        ] {
+            assert_eq!(names(query), expected, "{query}");
+        }
+        let entry = app.entry("Alpha").unwrap();
+        let mut keys: Vec<_> = entry
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        keys.sort_unstable();
+        let mut expected = [
+            "id",
+            "name",
+            "displayName",
+            "description",
+            "version",
+            "author",
+            "status",
+            "installStatus",
+            "installed",
+            "enabled",
+            "discovered",
+            "hasConfig",
+            "configValid",
+            "configComplete",
+            "category",
+            "dependencies",
+            "requirements",
+            "installedAt",
+            "enabledAt",
+            "disabledAt",
+            "uninstalledAt",
+            "lastUpdated",
+        ];
+        expected.sort_unstable();
+        assert_eq!(keys, expected);
+        assert_eq!(
+            (
+                &entry["installStatus"],
+                &entry["configComplete"],
+                &entry["disabledAt"]
+            ),
+            (&json!("installed"), &json!(false), &Json::Null)
+        );
+        let at = entry["enabledAt"].as_str().unwrap();
+        assert!(
+            at.len() == 24 && at.ends_with('Z') && at.as_bytes()[19] == b'.',
+            "{at}"
+        );
+        assert!(
+            !entry
+                .to_string()
+                .contains(&app.server.home.display().to_string())
+        );
+    });
 }

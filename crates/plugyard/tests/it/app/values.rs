@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value as Json, json};
 
 use super::{answer, on_each, s1, s2};
-use crate::support::leaks;
+use crate::support::{Server, leaks};
 
 #[test]
 fn scenario_31_a_hostile_pattern_over_http_returns_soon() {
@@ -425,4 +425,110 @@ fn scenario_49_a_configuration_can_be_deleted_and_the_plugin_stays() {
         app.post("/DemoPlugin/upgrade", json!({}));
         assert_eq!(app.values("DemoPlugin")["API_TIMEOUT"], 30);
     });
+}
+
+#[test]
+fn a_plugin_without_a_definition_has_nothing_to_configure() {
+    on_each(|app| {
+        app.put_files("Plain", &[("main.php", "<?php echo 1;\n")]);
+        app.post("/Plain/install", json!({}));
+        let config = app.get("/Plain/config");
+        assert_eq!(config["has_config"], false);
+        for (part, empty) in [
+            ("fields", json!({})),
+            ("groups", json!({})),
+            ("values", json!({})),
+            ("configGroups", json!([])),
+            ("config_issues", json!([])),
+            ("config_complete", json!(true)),
+        ] {
+            assert_eq!(config[part], empty, "{part}");
+        }
+        let values = app.get("/Plain/config/values");
+        assert_eq!(
+            values,
+            json!({ "values": {}, "revision": 0, "is_set": {}, "has_config": false })
+        );
+        let saved = app.set("Plain", json!({}));
+        assert_eq!(
+            saved,
+            json!({ "updated": [], "unchanged": [], "revision": 0, "values": {}, "config_complete": true })
+        );
+        let path = "/Plain/config";
+        app.refused(
+            Method::PUT,
+            path,
+            Some(json!({ "X": 1 })),
+            422,
+            "unknown_field",
+        );
+        let reset = "/Plain/config/reset";
+        assert_eq!(
+            app.post(reset, json!({})),
+            json!({ "reset": [], "values": {}, "revision": 0 })
+        );
+        let unknown = Some(json!({ "keys": ["X"] }));
+        app.refused(Method::POST, reset, unknown, 422, "unknown_field");
+        assert_eq!(app.ok(Method::DELETE, path, None), json!({ "deleted": 0 }));
+        assert_eq!(app.get(path)["has_config"], false);
+        let entry = app.entry("Plain").unwrap();
+        assert_eq!(
+            (&entry["hasConfig"], &entry["installed"]),
+            (&json!(false), &json!(true))
+        );
+    });
+}
+
+#[test]
+fn without_the_right_master_key_no_secret_is_taken_and_it_is_said_which() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path().join("home");
+    let plugin = home.join("plugins/DemoPlugin");
+    std::fs::create_dir_all(&plugin).unwrap();
+    std::fs::write(plugin.join("config.json"), s1().to_string()).unwrap();
+    let mut server = Server::start_in(&home, |_| {});
+    let base = "/api/admin/plugins/DemoPlugin";
+    let secret = leaks::secret("sk-0123456789-kept");
+    let status = |request: reqwest::blocking::RequestBuilder| answer(request).0;
+    assert_eq!(status(server.post(&format!("{base}/install"))), 200);
+    let config = format!("{base}/config");
+    let set = json!({ "API_KEY": secret });
+    assert_eq!(status(server.put(&config).json(&set)), 200);
+    assert!(server.terminate().success());
+
+    let key = home.join("keys/master.key");
+    let kept = directory.path().join("kept");
+    std::fs::rename(&key, &kept).unwrap();
+    let other = Server::start();
+    let fresh = other.home.join("keys/master.key");
+    for wrong in [false, true] {
+        if wrong {
+            // Made at the first secret.
+            assert!(other.cli(&["secrets", "recipient"]).code == 0);
+            std::fs::copy(&fresh, &key).unwrap();
+        }
+        let mut server = Server::start_in(&home, |_| {});
+        let next = json!({ "API_KEY": "another-secret", "API_TIMEOUT": 7 });
+        let (code, body) = answer(server.put(&config).json(&next));
+        assert_eq!(
+            (code, &body["error"]),
+            (503, &json!("secret_store_unavailable")),
+            "{body:#}"
+        );
+        assert_eq!(body["message"], "未配置加密密钥，无法保存敏感信息");
+        let reason = body["data"]["reason"].as_str().unwrap();
+        assert!(reason.contains("master.key"), "{reason}");
+        // Nothing changed, not even what is no secret.
+        let shown = answer(server.get(&config)).1["data"].clone();
+        assert_eq!(shown["revision"], 2);
+        assert_eq!(shown["fields"]["API_TIMEOUT"]["value"], 30);
+        assert_eq!(shown["fields"]["API_KEY"]["value"], "********");
+        assert_eq!(shown["fields"]["API_KEY"]["unreadable"], true);
+        assert!(server.terminate().success());
+    }
+    std::fs::rename(&kept, &key).unwrap();
+    let server = Server::start_in(&home, |_| {});
+    let shown = answer(server.get(&config)).1["data"].clone();
+    assert_eq!(shown["config_complete"], true);
+    assert_eq!(shown["fields"]["API_KEY"]["unreadable"], Json::Null);
 }
