@@ -101,7 +101,7 @@ fn changes_are_told_with_their_keys_in_order() {
     let config = Arc::new(PluginConfig::of_plugin(home.path(), "Demo").unwrap());
     let (tell, told) = mpsc::channel();
     let watch = config.on_change(move |change| tell.send(change.clone()).unwrap());
-    let next = || told.recv_timeout(Duration::from_secs(60)).unwrap();
+    let next = || told.recv_timeout(Duration::from_mins(1)).unwrap();
     let first = next();
     assert_eq!(first.revision, 3);
     assert_eq!(first.keys.len(), 9);
@@ -123,7 +123,7 @@ fn changes_are_told_with_their_keys_in_order() {
     drop(watch);
     // The thread lets go of what it has.
     assert_eq!(
-        told.recv_timeout(Duration::from_secs(60)),
+        told.recv_timeout(Duration::from_mins(1)),
         Err(RecvTimeoutError::Disconnected)
     );
 }
