@@ -2,8 +2,11 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use plugyard_model::{Lang, Problem};
 use serde::Serialize;
 use serde_json::json;
+
+use crate::problem::pending;
 
 /// An error: `{"error":code,"message":"…"}` and a line end, sent as plain text.
 ///
@@ -21,6 +24,21 @@ pub fn failure(status: StatusCode, code: u16, message: &str) -> Response {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    response
+}
+
+/// The code of eKuiper's that a problem is told under, where it is neither 1001 nor 1002.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnCode(pub(crate) u16);
+
+/// A problem as an error with one of eKuiper's own codes: in English by itself, and in the language of the
+/// request below the [`present`](crate::present()) layer.
+pub fn problem(code: u16, problem: Problem) -> Response {
+    let status =
+        StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = failure(status, code, &problem.detail(Lang::En));
+    response.extensions_mut().insert(OwnCode(code));
+    response.extensions_mut().insert(pending(problem));
     response
 }
 

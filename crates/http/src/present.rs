@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use plugyard_model::{Lang, Problem, codes};
 
+use crate::ekuiper::OwnCode;
 use crate::problem::{Pending, challenge, render};
 use crate::rights::{Envelope, Rights};
 
@@ -61,7 +62,10 @@ pub async fn present(
     };
     let mut rendered = match envelope {
         Envelope::Native => render(&problem, lang, &path),
-        Envelope::Ekuiper => render_ekuiper(&problem, lang),
+        Envelope::Ekuiper => {
+            let own = response.extensions().get::<OwnCode>().map(|own| own.0);
+            render_ekuiper(&problem, lang, own)
+        }
         Envelope::Admin => crate::admin::render(&problem, lang),
     };
     // What the inner layers said beside the body still holds (Allow, Retry-After, …).
@@ -97,15 +101,15 @@ fn language(headers: &HeaderMap, envelope: Envelope) -> Lang {
         .map_or(fallback, |wanted| Lang::negotiate_or(wanted, fallback))
 }
 
-/// eKuiper's error body: code 1002 for what is not there, 1001 for the rest.
-fn render_ekuiper(problem: &Problem, lang: Lang) -> Response {
+/// eKuiper's error body: a code of its own, or 1002 for what is not there, 1001 for the rest.
+fn render_ekuiper(problem: &Problem, lang: Lang, own: Option<u16>) -> Response {
     let status =
         StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let code = if status == StatusCode::NOT_FOUND {
+    let code = own.unwrap_or(if status == StatusCode::NOT_FOUND {
         1002
     } else {
         1001
-    };
+    });
     let mut response = crate::ekuiper::failure(status, code, &problem.detail(lang));
     challenge(problem, &mut response);
     response

@@ -32,9 +32,14 @@ impl From<Problem> for ProblemResponse {
 impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
         let mut response = render(&self.0, Lang::En, "");
-        response.extensions_mut().insert(Pending(Arc::new(self.0)));
+        response.extensions_mut().insert(pending(self.0));
         response
     }
+}
+
+/// To ride on a response that tells this problem.
+pub(crate) fn pending(problem: Problem) -> Pending {
+    Pending(Arc::new(problem))
 }
 
 /// The problem that a response will tell, while it passes the inner layers: for the audit log.

@@ -11,6 +11,7 @@ mod flow;
 mod pages;
 mod platform;
 mod portable;
+mod portable_keys;
 mod web;
 mod web_import;
 mod web_lifecycle;
@@ -25,6 +26,7 @@ pub use flow::*;
 pub use pages::*;
 pub use platform::*;
 pub use portable::*;
+pub use portable_keys::*;
 pub use web::*;
 pub use web_import::*;
 pub use web_lifecycle::*;
@@ -148,6 +150,7 @@ impl Code {
             platform::ALL,
             archive::ALL,
             portable::ALL,
+            portable_keys::ALL,
             web::ALL,
             web_import::ALL,
             web_lifecycle::ALL,
