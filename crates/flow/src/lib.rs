@@ -46,6 +46,8 @@ pub use http::{rights, routes};
 pub use migration::migrations;
 pub use rule::{Action, RuleDefinition, RuleOptions};
 pub use run::RuleState;
-pub use service::{FlowService, RuleSummary, StreamSummary, SymbolUsers, Tail, TailEvent};
+pub use service::{
+    FlowService, RuleNeeds, RuleSummary, StreamSummary, SymbolUsers, Tail, TailEvent,
+};
 pub use sql::stream::{Column, ColumnType, StreamDefinition, StreamOptions};
 pub use sql::{MAX_STATEMENT, SqlError};

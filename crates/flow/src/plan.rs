@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use plugyard_symbol::{
-    BoundFunction, CallSite, Catalog, FunctionSymbol, NodeId, SinkSymbol, SourceSymbol, SymbolKind,
+    BoundFunction, CallSite, Catalog, FunctionSymbol, NodeId, SinkRequest, SinkSymbol,
+    SourceSymbol, SymbolError, SymbolKind,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -86,6 +87,9 @@ pub(crate) async fn plan(
     // Existence of everything first: it costs nothing and is the likelier mistake.
     let functions = find_functions(&rule, &select, catalog)?;
     let source = find_source(stream.source_type(), catalog)?;
+    let node = node(&rule, &names.source);
+    let checked = source.check(&node);
+    checked.map_err(|error| refused("source", &node.op_id, &error))?;
     let sinks = find_sinks(&rule, catalog)?;
     for (call, function) in select.calls.iter().zip(&functions) {
         check_function(&rule, call, function.as_ref()).await?;
@@ -96,11 +100,7 @@ pub(crate) async fn plan(
         .zip(&functions)
         .map(|(call, function)| {
             function.bind(CallSite {
-                node: NodeId {
-                    rule_id: rule.id.clone(),
-                    op_id: names.operator(call).to_owned(),
-                    instance_id: 0,
-                },
+                node: self::node(&rule, names.operator(call)),
                 func_id: call.func_id,
             })
         })
@@ -251,14 +251,33 @@ fn find_sinks(rule: &RuleDefinition, catalog: &dyn Catalog) -> Result<Vec<SinkPl
             })?;
             let options = SinkOptions::parse(&action.properties, &rule.options)
                 .map_err(|reason| FlowError::Topology(format!("sink {op_id}: {reason}")))?;
+            let request = SinkRequest {
+                node: node(rule, &op_id),
+                properties: action.properties.clone(),
+            };
+            let checked = symbol.check(&request);
+            checked.map_err(|error| refused("sink", &op_id, &error))?;
             Ok(SinkPlan {
                 op_id,
                 symbol,
-                properties: action.properties.clone(),
+                properties: request.properties,
                 options,
             })
         })
         .collect()
+}
+
+/// A node of a rule.
+fn node(rule: &RuleDefinition, op_id: &str) -> NodeId {
+    NodeId {
+        rule_id: rule.id.clone(),
+        op_id: op_id.to_owned(),
+        instance_id: 0,
+    }
+}
+
+fn refused(what: &str, op_id: &str, error: &SymbolError) -> FlowError {
+    FlowError::Topology(format!("{what} {op_id}: {}", error.text))
 }
 
 /// The functions, source and sinks a rule names, whether they exist or not.

@@ -19,7 +19,7 @@ use crate::plan;
 use crate::sql::stream::StreamDefinition;
 use crate::store::Store;
 use crate::{FlowError, SystemClock};
-pub use rules::RuleSummary;
+pub use rules::{RuleNeeds, RuleSummary};
 use slot::{Parsed, Slot};
 pub use streams::StreamSummary;
 pub use tail::{Tail, TailEvent};

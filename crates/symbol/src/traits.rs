@@ -113,6 +113,13 @@ pub trait SourceSymbol: Send + Sync {
     fn can_wait(&self) -> bool {
         false
     }
+    /// Whether an instance could be started there, as far as that can be told without starting it.
+    ///
+    /// # Errors
+    /// Why not, for whoever makes the rule.
+    fn check(&self, _node: &NodeId) -> Result<(), SymbolError> {
+        Ok(())
+    }
     /// Starts an instance. Tuples and troubles go to `inbox` until the handle is stopped.
     ///
     /// # Errors
@@ -135,6 +142,13 @@ pub trait SourceHandle: Send + Sync {
 /// A kind of sink that can be started any number of times.
 #[async_trait]
 pub trait SinkSymbol: Send + Sync {
+    /// Whether an instance could be started like that, as far as that can be told without starting it.
+    ///
+    /// # Errors
+    /// Why not, for whoever makes the rule.
+    fn check(&self, _request: &SinkRequest) -> Result<(), SymbolError> {
+        Ok(())
+    }
     /// Starts an instance.
     ///
     /// # Errors

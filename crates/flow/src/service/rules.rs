@@ -28,6 +28,19 @@ pub struct RuleSummary {
     pub tags: Vec<String>,
 }
 
+/// What a rule cannot do without, whether it is there or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RuleNeeds {
+    /// The streams it reads.
+    pub streams: Vec<String>,
+    /// The sources of those streams, each with the configuration key the stream names; empty for none.
+    pub sources: Vec<(String, String)>,
+    /// The sinks of its actions, each with the configuration key the action names; empty for none.
+    pub sinks: Vec<(String, String)>,
+    /// The plugin functions it calls.
+    pub functions: Vec<String>,
+}
+
 impl FlowService {
     /// Creates a rule and, unless it says `"triggered": false`, starts it; gives its id.
     ///
@@ -177,6 +190,34 @@ impl FlowService {
         let slot = self.slot(id);
         slot.map(|slot| slot.json())
             .ok_or_else(|| missing(id, format!("Rule {id} is not found."), true))
+    }
+
+    /// What a rule cannot do without.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`], or why the stored rule cannot be read.
+    pub fn rule_needs(&self, id: &str) -> Result<RuleNeeds, FlowError> {
+        let slot = self.slot(id);
+        let slot = slot.ok_or_else(|| missing(id, format!("Rule {id} is not found."), true))?;
+        let parsed = slot.parsed().ok_or_else(|| slot.unreadable())?;
+        let stream = parsed.select.stream.clone();
+        let entry = self.stream(&stream);
+        let source = entry.map(|entry| {
+            let options = &entry.definition.options;
+            let source = entry.definition.source_type().to_owned();
+            (source, options.conf_key.clone())
+        });
+        let sinks = parsed.rule.actions.iter().map(|action| {
+            let key = action.properties.get("resourceId").and_then(Json::as_str);
+            (action.sink.clone(), key.unwrap_or_default().to_owned())
+        });
+        let calls = parsed.select.calls.iter();
+        Ok(RuleNeeds {
+            streams: vec![stream],
+            sources: source.into_iter().collect(),
+            sinks: sinks.collect(),
+            functions: calls.map(|call| call.name.clone()).collect(),
+        })
     }
 
     /// What a rule is doing.
