@@ -2,7 +2,9 @@
 //!
 //! Layers, later wins: the section `default` of the package's `sources/{symbol}.yaml`, the section that
 //! the stream's CONF_KEY names, what the stream itself sets, and the fixed keys that are always there.
-//! Over each section lies what was set for it over eKuiper's interface. Names of sections are found in any case, keys inside keep the author's (HOST-7).
+//! Over each section of the file lies what the server's environment sets, as eKuiper has it
+//! (`SYMBOL__CONFKEY__PROPERTY`), and over that what was set for it over eKuiper's interface. Names of
+//! sections are found in any case, keys inside keep the author's (HOST-7).
 
 use std::collections::BTreeMap;
 
@@ -42,6 +44,30 @@ impl Sections {
                 .map(|(name, section)| (name, section.unwrap_or_default()))
                 .collect(),
         ))
+    }
+
+    /// With what variables of an environment set: `SYMBOL__CONFKEY__PROPERTY`, in any case. Only sections of the
+    /// file can be changed, so that no variable that merely looks like one makes a section.
+    pub(crate) fn with_variables(
+        mut self,
+        symbol: &str,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Self {
+        let prefix = format!("{symbol}__").to_lowercase();
+        for (name, value) in variables {
+            let name = name.to_lowercase();
+            let parts = name.strip_prefix(&prefix).map(|it| it.split_once("__"));
+            let Some(Some((section, property))) = parts else {
+                continue;
+            };
+            let found = self.0.iter_mut().find(|it| it.0.to_lowercase() == section);
+            if let Some((_, section)) = found {
+                let known = section.keys().find(|it| it.to_lowercase() == property);
+                let property = known.cloned().unwrap_or_else(|| property.to_owned());
+                section.insert(property, variable(&value));
+            }
+        }
+        self
     }
 
     /// Keys of the same name in any case are laid over a section's; others are sections of their own.
@@ -88,6 +114,23 @@ impl IntoIterator for Sections {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
+    }
+}
+
+/// A variable's value as eKuiper reads it: a whole number, a truth, a number, a list in brackets, or text.
+fn variable(text: &str) -> Json {
+    if let Ok(number) = text.parse::<i64>() {
+        return number.into();
+    }
+    if let Ok(truth) = text.parse::<bool>() {
+        return truth.into();
+    }
+    if let Some(number) = text.parse().ok().and_then(serde_json::Number::from_f64) {
+        return number.into();
+    }
+    match text.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+        Some(list) => list.split(',').map(|item| variable(item.trim())).collect(),
+        None => text.into(),
     }
 }
 
@@ -154,6 +197,34 @@ mod tests {
         assert_eq!(
             source_config(&sections, Some("nosuch"), &Map::new(), "")["interval"],
             1000
+        );
+    }
+
+    #[test]
+    fn variables_lie_over_the_sections_of_the_file() {
+        let sections =
+            Sections::parse(b"default:\n  maxRows: 5\n  name: a\nFast:\n  a: 1\n").unwrap();
+        let variables = [
+            ("MY_SOURCE__DEFAULT__MAXROWS", "7"),
+            ("MY_SOURCE__FAST__RATIO", "0.5"),
+            ("MY_SOURCE__FAST__LIST", "[1, x,true]"),
+            ("MY_SOURCE__NOSUCH__A", "1"),
+            ("MY_SOURCE__DEFAULT", "1"),
+            ("OTHER__DEFAULT__MAXROWS", "9"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let sections = sections.with_variables("my_source", variables.into_iter());
+        assert_eq!(
+            Json::from_iter(
+                sections
+                    .0
+                    .into_iter()
+                    .map(|(name, it)| (name, Json::from(it)))
+            ),
+            serde_json::json!({
+                "default": {"maxRows": 7, "name": "a"},
+                "Fast": {"a": 1, "ratio": 0.5, "list": [1, "x", true]},
+            })
         );
     }
 

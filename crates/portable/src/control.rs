@@ -13,6 +13,7 @@ use plugyard_sp::{Backtrace, Connection, Listener, Options, Protocol, RepConnect
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::process::{is_ours, is_same_user};
 use crate::token::{Event, Tokens};
 
 /// Commands that may wait for their turn; more callers wait for room.
@@ -63,14 +64,23 @@ impl Control {
     /// # Errors
     /// When the path cannot be listened on.
     pub(crate) fn listen(path: &Path, options: Options) -> io::Result<Self> {
-        Self::observed(path, options, Arc::new(|_| {}))
+        Self::new(path, options, Arc::new(|_| {}), is_ours)
     }
 
-    /// As [`listen`](Self::listen), and somebody looks on.
+    /// As [`listen`](Self::listen), for any process of the same user, and somebody looks on.
     ///
     /// # Errors
     /// When the path cannot be listened on.
     pub(crate) fn observed(path: &Path, options: Options, observer: Observer) -> io::Result<Self> {
+        Self::new(path, options, observer, is_same_user)
+    }
+
+    fn new(
+        path: &Path,
+        options: Options,
+        observer: Observer,
+        welcome: fn(&Connection) -> bool,
+    ) -> io::Result<Self> {
         let listener = Listener::bind_with(path, Protocol::Rep, options)?;
         let (commands, orders) = mpsc::channel(WAITING);
         let (tell, ready) = watch::channel(false);
@@ -81,6 +91,7 @@ impl Control {
             current: None,
             ready: tell,
             observer,
+            welcome,
         };
         Ok(Self {
             commands,
@@ -133,6 +144,8 @@ struct Dialogue {
     current: Option<Command>,
     ready: watch::Sender<bool>,
     observer: Observer,
+    /// Who may connect (HOST-8).
+    welcome: fn(&Connection) -> bool,
 }
 
 impl Dialogue {
@@ -168,8 +181,8 @@ impl Dialogue {
     /// Takes a connection. Only processes that see this run directory can dial it, so a second one
     /// is the same process again (the Go SDK reconnects) and presents its last request anew.
     fn meet(&mut self, connection: Connection) {
-        if !crate::process::is_ours(&connection) {
-            tracing::warn!("Turned away a peer of another user on a control channel");
+        if !(self.welcome)(&connection) {
+            tracing::warn!(peer = ?connection.peer(), "Turned a foreign peer away on a control channel");
             return;
         }
         let pid = connection.peer().and_then(|peer| peer.pid);

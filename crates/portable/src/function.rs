@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::command::useful_first;
 use crate::plugin::Plugin;
 use crate::pool::{Borrowed, Pool, Trouble};
+use crate::tally::Tally;
 
 /// A function in use, whichever processes serve it at the moment.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct FunctionInstance {
     pool: watch::Sender<Option<Arc<Pool>>>,
     /// Of a call that has no process to go to yet.
     deadline: Duration,
+    /// Calls that were answered.
+    pub(crate) tally: Tally,
 }
 
 impl FunctionInstance {
@@ -34,6 +37,7 @@ impl FunctionInstance {
             symbol: symbol.to_owned(),
             pool: watch::Sender::new(None),
             deadline,
+            tally: Tally::default(),
         }
     }
 
@@ -48,7 +52,7 @@ impl FunctionInstance {
     }
 
     /// Writes a request on a free channel and waits for the result; `None` when the deadline passed.
-    async fn exchange(&self, request: &[u8]) -> Option<Result<Bytes, SymbolError>> {
+    async fn exchange(&self, rule: &str, request: &[u8]) -> Option<Result<Bytes, SymbolError>> {
         let pool = self.pool();
         let limit = pool.as_ref().map_or(self.deadline, |pool| pool.deadline());
         let deadline = Instant::now() + limit;
@@ -58,10 +62,13 @@ impl FunctionInstance {
         loop {
             let channel = match borrowed.take() {
                 Some(channel) => channel,
-                None => timeout_at(deadline, self.borrow()).await.ok()?,
+                None => timeout_at(deadline, self.borrow(rule)).await.ok()?,
             };
             match channel.call(request, deadline).await {
-                Ok(result) => return Some(Ok(result)),
+                Ok(result) => {
+                    self.tally.add(1);
+                    return Some(Ok(result));
+                }
                 Err(Trouble::Failed(error)) => return Some(Err(error)),
                 Err(Trouble::Late) => return None,
                 Err(Trouble::NothingSent) => {}
@@ -70,13 +77,13 @@ impl FunctionInstance {
     }
 
     /// The next free channel of whichever pool is in use by then.
-    async fn borrow(&self) -> Borrowed {
+    async fn borrow(&self, rule: &str) -> Borrowed {
         let mut pools = self.pool.subscribe();
         loop {
             let pool = pools.borrow_and_update().clone();
             let borrow = async {
                 match &pool {
-                    Some(pool) => pool.borrow().await,
+                    Some(pool) => pool.borrow(rule).await,
                     None => std::future::pending().await,
                 }
             };
@@ -110,7 +117,7 @@ pub(crate) struct PortableFunction {
 impl PortableFunction {
     async fn ask(&self, request: &[u8]) -> Result<Bytes, SymbolError> {
         let instance = self.plugin.function(&self.symbol).await?;
-        self.plugin.exchanged(instance.exchange(request).await)
+        self.plugin.exchanged(instance.exchange("", request).await)
     }
 }
 
@@ -181,6 +188,7 @@ impl FunctionSymbol for PortableFunction {
             symbol: self.symbol.clone(),
             instance: OnceCell::new(),
             end,
+            rule: site.node.rule_id,
         })
     }
 }
@@ -192,6 +200,8 @@ struct Bound {
     instance: OnceCell<Arc<FunctionInstance>>,
     /// The context argument and the end of the request.
     end: String,
+    /// Whose turn it is that its calls wait for.
+    rule: String,
 }
 
 #[async_trait]
@@ -202,7 +212,8 @@ impl BoundFunction for Bound {
             .get_or_try_init(|| self.plugin.function(&self.symbol))
             .await?;
         let request = request(arguments, &self.end)?;
-        let body = self.plugin.exchanged(instance.exchange(&request).await)?;
+        let exchanged = instance.exchange(&self.rule, &request).await;
+        let body = self.plugin.exchanged(exchanged)?;
         let answer = read(&self.symbol, &body)?;
         if !answer.state {
             // "No value" rather than an error.

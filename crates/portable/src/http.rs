@@ -9,7 +9,7 @@ mod reply;
 mod transfer;
 mod uploads;
 
-pub use transfer::{Carried, Transfer};
+pub use transfer::{Carried, Room, Transfer};
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -71,6 +71,7 @@ impl PortableHost {
             ))
             .routes(routes!(metadata::sink_key_set, metadata::sink_key_delete))
             .routes(routes!(metadata::resources))
+            .routes(routes!(metadata::resource))
             .routes(routes!(metadata::operators))
             .routes(routes!(metadata::sinks))
             .routes(routes!(metadata::sink))
@@ -140,6 +141,7 @@ pub fn rights() -> Vec<RouteRight> {
             PluginConfigure,
         ),
         right(Method::GET, "/metadata/resources", PluginRead),
+        right(Method::GET, "/metadata/resource", PluginRead),
         right(Method::GET, "/metadata/operators", PluginRead),
         right(Method::GET, "/config/uploads", PluginRead),
         right(Method::POST, "/config/uploads", PluginInstall),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use plugyard_model::{Problem, codes};
 use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -82,16 +83,17 @@ impl Kept {
     /// Sets a configuration key, or takes it away. A source takes notice when it is started next.
     ///
     /// # Errors
-    /// Why it cannot be kept.
+    /// `portable_keys_too_many`, `portable_key_not_written`.
     pub(crate) async fn set_key(
         self: &Arc<Self>,
         kind: SymbolKind,
         symbol: &str,
         key: &str,
         properties: Option<Map<String, Json>>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Problem> {
         let (symbol, key) = (symbol.to_owned(), key.to_owned());
-        self.change(move |document| {
+        let place = format!("{}.{symbol}", folder(kind));
+        self.change(place, move |document| {
             let symbols = document
                 .conf_keys
                 .entry(folder(kind).to_owned())
@@ -100,9 +102,7 @@ impl Kept {
             match properties {
                 Some(properties) => {
                     if keys.len() >= MOST_KEYS && !keys.contains_key(&key) {
-                        return Err(format!(
-                            "{symbol} has {MOST_KEYS} configuration keys, which is the most"
-                        ));
+                        return Err(too_many(&symbol));
                     }
                     keys.insert(key, properties);
                 }
@@ -121,24 +121,22 @@ impl Kept {
     /// Puts these in the place of all configuration keys of a symbol; none takes them away.
     ///
     /// # Errors
-    /// Why they cannot be kept.
+    /// As [`Kept::set_key`].
     pub(crate) async fn set_keys(
         self: &Arc<Self>,
         kind: SymbolKind,
         symbol: &str,
         keys: Keys,
-    ) -> Result<(), String> {
+    ) -> Result<(), Problem> {
         let symbol = symbol.to_owned();
-        self.change(move |document| {
+        let place = format!("{}.{symbol}", folder(kind));
+        self.change(place, move |document| {
             let symbols = document
                 .conf_keys
                 .entry(folder(kind).to_owned())
                 .or_default();
             if keys.len() > MOST_KEYS {
-                return Err(format!(
-                    "{symbol} has {} configuration keys, and {MOST_KEYS} are the most",
-                    keys.len()
-                ));
+                return Err(too_many(&symbol));
             }
             if keys.is_empty() {
                 symbols.remove(&symbol);
@@ -165,7 +163,7 @@ impl Kept {
             return;
         }
         let name = plugin.to_owned();
-        let done = self.change(move |document| {
+        let done = self.change(format!("requests.{plugin}"), move |document| {
             match request {
                 Some(request) => document.requests.insert(name, request),
                 None => document.requests.remove(&name),
@@ -189,21 +187,34 @@ impl Kept {
         }
     }
 
+    /// `place` is what changes, for the text of a failure.
     async fn change(
         self: &Arc<Self>,
-        edit: impl FnOnce(&mut Document) -> Result<(), String> + Send + 'static,
-    ) -> Result<(), String> {
+        place: String,
+        edit: impl FnOnce(&mut Document) -> Result<(), Problem> + Send + 'static,
+    ) -> Result<(), Problem> {
         let kept = Arc::clone(self);
+        let not_written = move |reason: String| {
+            Problem::new(codes::PORTABLE_KEY_NOT_WRITTEN)
+                .with("symbol", &place)
+                .with("reason", reason)
+        };
+        let worded = not_written.clone();
         let done = tokio::task::spawn_blocking(move || {
             let mut document = kept.document.lock();
-            let mut changed = kept.loaded(&mut document)?.clone();
+            let mut changed = kept.loaded(&mut document).map_err(&worded)?.clone();
             edit(&mut changed)?;
-            kept.write(&changed)
-                .map_err(|error| format!("{} cannot be written: {error}", kept.path.display()))?;
+            kept.write(&changed).map_err(|error| {
+                worded(format!(
+                    "{} cannot be written: {error}",
+                    kept.path.display()
+                ))
+            })?;
             *document = Some(changed);
             Ok(())
         });
-        done.await.map_err(|error| error.to_string())?
+        done.await
+            .unwrap_or_else(|error| Err(not_written(error.to_string())))
     }
 
     fn loaded<'a>(&self, document: &'a mut Option<Document>) -> Result<&'a Document, String> {
@@ -229,6 +240,12 @@ impl Kept {
         file.persist(&self.path).map_err(|error| error.error)?;
         std::fs::File::open(directory)?.sync_all()
     }
+}
+
+fn too_many(symbol: &str) -> Problem {
+    Problem::new(codes::PORTABLE_KEYS_TOO_MANY)
+        .with("symbol", symbol)
+        .with("limit", MOST_KEYS)
 }
 
 #[cfg(test)]

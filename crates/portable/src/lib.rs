@@ -45,13 +45,15 @@ mod registry;
 mod settings;
 mod sink;
 mod source;
+mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod token;
+mod turns;
 mod versions;
 
 pub use host::PortableHost;
-pub use http::{Carried, Transfer, rights};
+pub use http::{Carried, Room, Transfer, rights};
 pub use manifest::Manifest;
 pub use options::PortableOptions;
 pub use settings::{PortableSettings, RestartSettings, Span};

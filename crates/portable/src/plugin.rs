@@ -498,9 +498,10 @@ impl Plugin {
         Ok(())
     }
 
-    /// Takes in what idle function channels received.
+    /// Takes in what idle function channels received, and notes how much goes through each symbol.
     pub(crate) fn tend(&self) {
         for instance in self.instances.lock().values() {
+            instance.tally().rate();
             if let Instance::Function(function) = instance
                 && let Some(pool) = function.pool()
             {

@@ -1,6 +1,6 @@
 //! The channels of one function: to one process of a plugin, or to several that share its calls.
 //!
-//! A channel carries one call at a time. A [`Pool`] lends its channels first come, first served
+//! A channel carries one call at a time. A [`Pool`] lends its channels by turns of the rules that wait for one
 //! (HOST-31), whichever process they lead to; a call is written and its answer awaited by the task that
 //! calls, so that no other task takes part. A process joins with as many channels as it is to have, and
 //! leaves when it ends; calls go on while one process is left.
@@ -25,6 +25,7 @@ use crate::manifest::Language;
 use crate::process::{Worker, is_ours};
 use crate::settings::PortableSettings;
 use crate::token::{Event, Tokens};
+use crate::turns::Turns;
 
 /// Channels of one function in one process, however many it opens.
 const CHANNELS: usize = 64;
@@ -52,7 +53,7 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct Idle {
     channels: VecDeque<Box<Channel>>,
-    waiting: VecDeque<oneshot::Sender<Borrowed>>,
+    waiting: Turns<oneshot::Sender<Borrowed>>,
     /// Channels that carry a call.
     busy: usize,
 }
@@ -229,9 +230,9 @@ impl Pool {
         })
     }
 
-    /// The next channel that is idle, first come, first served. `None` never comes of itself; dropping
-    /// the future loses nothing.
-    pub(crate) async fn borrow(self: &Arc<Self>) -> Option<Borrowed> {
+    /// The next channel that is idle; those who wait for one are served by turns of their rules. `None`
+    /// never comes of itself; dropping the future loses nothing.
+    pub(crate) async fn borrow(self: &Arc<Self>, rule: &str) -> Option<Borrowed> {
         let waiting = {
             let mut idle = self.idle.lock();
             if let Some(channel) = idle.channels.pop_front() {
@@ -243,13 +244,13 @@ impl Pool {
             }
             idle.waiting.retain(|waiting| !waiting.is_closed());
             let (sender, receiver) = oneshot::channel();
-            idle.waiting.push_back(sender);
+            idle.waiting.wait(rule, sender);
             receiver
         };
         waiting.await.ok()
     }
 
-    /// A channel on which nothing is under way (any more): it goes to whoever waits longest.
+    /// A channel on which nothing is under way (any more): it goes to whoever is next.
     fn give(self: &Arc<Self>, channel: Box<Channel>, was_busy: bool) {
         let mut channel = Some(channel);
         if channel.as_ref().is_some_and(|it| it.member.has_left()) {
@@ -261,7 +262,7 @@ impl Pool {
         while let Some(given) = channel.take() {
             let waiting = {
                 let mut idle = self.idle.lock();
-                let Some(waiting) = idle.waiting.pop_front() else {
+                let Some(waiting) = idle.waiting.next() else {
                     if was_busy {
                         self.one_ended(&mut idle);
                     }

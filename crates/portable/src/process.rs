@@ -45,18 +45,22 @@ const HUNG_AFTER: u32 = 2;
 
 /// Numbers run directories, so that their paths are short.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
+/// What is said of a process that does not shake hands.
+pub(crate) const NO_HANDSHAKE: &str = "did not answer its handshake within";
+/// Ancestors of a peer that are looked at.
+const ANCESTORS: usize = 64;
 
 /// What to start.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch {
     /// Name of the version's directory, which identifies package and options.
     pub(crate) version: String,
+    /// The version.
+    pub(crate) id: VersionId,
     /// What the package calls its version.
     pub(crate) label: String,
     pub(crate) manifest: Arc<Manifest>,
     /// Where the version is unpacked.
-    /// The version.
-    pub(crate) id: VersionId,
     pub(crate) directory: PathBuf,
     /// What the plugin keeps for itself.
     pub(crate) data: PathBuf,
@@ -212,7 +216,7 @@ impl Worker {
                 format!("`portable:{name}` ended before its handshake ({}).", describe(&exit))
             }
             () = tokio::time::sleep(timeout) => {
-                format!("`portable:{name}` did not answer its handshake within {}.", seconds(timeout))
+                format!("`portable:{name}` {NO_HANDSHAKE} {}.", seconds(timeout))
             }
         };
         Err(format!("{reason}{}", self.last_output().await))
@@ -285,18 +289,7 @@ impl Worker {
     /// # Errors
     /// When the plugin could not use the name (HOST-16).
     pub(crate) fn socket(&self, name: &str) -> Result<PathBuf, SymbolError> {
-        if "/tmp/".len() + name.len() > SOCKET_PATH_LIMIT {
-            return Err(SymbolError::refused(format!(
-                "the socket name `{name}` is too long for a plugin: rule and operator together may \
-                 have 91 characters; choose shorter names"
-            )));
-        }
-        if name.contains(['/', '\0']) {
-            return Err(SymbolError::refused(format!(
-                "`{name}` cannot be a socket's name: rules and streams are named with letters, \
-                 digits, `_`, `-` and `$`"
-            )));
-        }
+        check_socket(name)?;
         Ok(self.directory.0.join(name))
     }
 
@@ -370,10 +363,56 @@ pub(crate) fn shown(label: &str) -> &str {
     }
 }
 
-/// Whether a peer runs as the user that our plugins run as; the second check behind the run directory.
+/// The name that the sockets of an instance begin with.
+pub(crate) fn socket_stem(node: &plugyard_symbol::NodeId) -> String {
+    format!("{}_{}_{}", node.rule_id, node.op_id, node.instance_id)
+}
+
+/// Whether a plugin could use a socket of that name (HOST-16).
+///
+/// # Errors
+/// Why not, for whoever names rules.
+pub(crate) fn check_socket(name: &str) -> Result<(), SymbolError> {
+    if "/tmp/".len() + name.len() > SOCKET_PATH_LIMIT {
+        return Err(SymbolError::refused(format!(
+            "the socket name `{name}` is too long for a plugin: rule and operator together may \
+             have 91 characters; choose shorter names"
+        )));
+    }
+    if name.contains(['/', '\0']) {
+        return Err(SymbolError::refused(format!(
+            "`{name}` cannot be a socket's name: rules and streams are named with letters, \
+             digits, `_`, `-` and `$`"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a peer is a process that was started here, or a descendant of one, and runs as our plugins do
+/// (HOST-8): the second check behind the run directory.
 pub(crate) fn is_ours(connection: &plugyard_sp::Connection) -> bool {
+    let pid = connection.peer().and_then(|peer| peer.pid);
+    is_same_user(connection) && pid.is_none_or(descends_from_us)
+}
+
+/// Whether a peer runs as the user that our plugins run as.
+pub(crate) fn is_same_user(connection: &plugyard_sp::Connection) -> bool {
     let ours = rustix::process::geteuid().as_raw();
     connection.peer().is_none_or(|peer| peer.uid == ours)
+}
+
+/// Whether this process is among the ancestors of that one.
+fn descends_from_us(pid: u32) -> bool {
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // After the name, which may hold anything: state, parent.
+        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    };
+    let ours = std::process::id();
+    std::iter::successors(Some(pid), |pid| parent(*pid))
+        .skip(1)
+        .take(ANCESTORS)
+        .any(|pid| pid == ours)
 }
 
 /// Where the run directories of all processes are; short, because sockets are in them.
@@ -402,7 +441,12 @@ fn sections(launch: &Launch) -> BTreeMap<String, Sections> {
             .join(format!("{source}.yaml"));
         // The package was inspected: whatever is wrong now, the source shall start without.
         let yaml = std::fs::read(path).ok()?;
-        Some((source.clone(), Sections::parse(&yaml).ok()?))
+        let sections = Sections::parse(&yaml).ok()?;
+        // One whose name or value is no text sets nothing.
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Some((source.clone(), sections.with_variables(source, variables)))
     };
     launch
         .manifest

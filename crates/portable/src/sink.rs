@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,7 +28,8 @@ use crate::command::{Order, PluginType, useful_first};
 use crate::config::Sections;
 use crate::manifest::Language;
 use crate::plugin::{InstanceKey, Plugin};
-use crate::process::{Worker, seconds};
+use crate::process::{Worker, check_socket, seconds, socket_stem};
+use crate::tally::Tally;
 
 /// Acknowledgements that wait for the sender; more are counted and dropped, which only a plugin that
 /// acknowledges what it never got can cause.
@@ -57,6 +59,8 @@ pub(crate) struct SinkInstance {
     require_ack: bool,
     attachment: Mutex<Option<SinkAttachment>>,
     arrived: Notify,
+    /// Messages that it took.
+    pub(crate) tally: Tally,
 }
 
 impl fmt::Debug for SinkInstance {
@@ -76,6 +80,8 @@ pub(crate) struct SinkAttachment {
     path: PathBuf,
     line: Option<Line>,
     acks: mpsc::Receiver<Result<(), String>>,
+    /// Whether the plugin opened its channel for them.
+    acks_open: Arc<AtomicBool>,
     received: watch::Receiver<u64>,
     sent: u64,
     /// Acknowledgements that are still to come for messages that nobody waits for any more.
@@ -130,6 +136,7 @@ impl SinkInstance {
             require_ack,
             attachment: Mutex::default(),
             arrived: Notify::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -175,14 +182,10 @@ impl SinkInstance {
         ended: impl Fn() + Send + Sync + 'static,
     ) -> Result<SinkAttachment, SymbolError> {
         if self.require_ack && worker.launch.manifest.language == Language::Go {
-            return Err(SymbolError::refused(format!(
-                "sink {} belongs to a plugin written in Go, whose SDK never acknowledges: leave out \
-                 `requireAck`",
-                self.symbol
-            )));
+            return Err(never_acknowledges(&self.symbol));
         }
         let node = &self.request.node;
-        let name = format!("{}_{}_{}", node.rule_id, node.op_id, node.instance_id);
+        let name = socket_stem(node);
         let path = worker.socket(&format!("{name}.ipc"))?;
         let ack_path = worker.socket(&format!("{name}_ack.ipc"))?;
         let mut listener = Listener::bind_with(&ack_path, Protocol::Pull, worker.options())
@@ -196,10 +199,16 @@ impl SinkInstance {
         );
         self.observer.connection(Connection::Connecting);
         worker.command(order.start()).await?;
+        // Plugins made with earlier Go SDKs never open it.
+        let may_lack_acks = worker.launch.manifest.language == Language::Go;
         let opened = async {
-            let acks = timeout(worker.options().handshake_timeout, accept(&mut listener))
-                .await
-                .map_err(|_| "it did not open its acknowledgement channel".to_owned())?;
+            let acks = if may_lack_acks {
+                None
+            } else {
+                let opened = timeout(worker.options().handshake_timeout, accept(&mut listener));
+                let missing = |_| "it did not open its acknowledgement channel".to_owned();
+                Some(opened.await.map_err(missing)?)
+            };
             let connection = connect_with(&path, Protocol::Push, worker.options())
                 .await
                 .map_err(|error| chain(&error))?;
@@ -218,11 +227,13 @@ impl SinkInstance {
         };
         let (report, acks) = mpsc::channel(ACKS);
         let stopping = CancellationToken::new();
+        let acks_open = Arc::new(AtomicBool::new(pull.is_some()));
         let (count, received) = watch::channel(0);
         let on_end = OnEnd(Arc::new(ended));
         let reading = AckReading {
             observer: Arc::clone(&self.observer),
             report: self.require_ack.then_some(report),
+            open: Arc::clone(&acks_open),
             received: count,
             stopping: stopping.clone(),
             on_end: on_end.clone(),
@@ -236,6 +247,7 @@ impl SinkInstance {
             path,
             line: Some(line),
             acks,
+            acks_open,
             received,
             sent: 0,
             late: 0,
@@ -560,6 +572,13 @@ impl SinkAttachment {
         }
         self.stopping.cancel();
         let (worker, order) = (Arc::clone(&self.worker), self.order.clone());
+        if !self.acks_open.load(Ordering::Acquire) {
+            // No pipe tells of its end: its answer does.
+            if let Err(error) = worker.command(order.stop()).await {
+                tracing::debug!(%error, "A sink was not stopped");
+            }
+            return Ok(());
+        }
         stop_until_ended(
             SymbolKind::Sink,
             &worker,
@@ -587,6 +606,13 @@ impl SinkAttachment {
             before = now;
         }
     }
+}
+
+fn never_acknowledges(symbol: &str) -> SymbolError {
+    SymbolError::refused(format!(
+        "sink {symbol} belongs to a plugin written in Go, whose SDK never acknowledges: leave out \
+         `requireAck`"
+    ))
 }
 
 fn not_connected() -> SymbolError {
@@ -624,13 +650,21 @@ struct AckReading {
     observer: Arc<dyn SinkObserver>,
     /// Where they are wanted.
     report: Option<mpsc::Sender<Result<(), String>>>,
+    /// Whether there is such a channel.
+    open: Arc<AtomicBool>,
     received: watch::Sender<u64>,
     stopping: CancellationToken,
     on_end: OnEnd,
 }
 
 impl AckReading {
-    async fn run(self, listener: Listener, mut pull: PullConnection) {
+    /// Without `pull` the channel is waited for as long as the sink lives: there may be none.
+    async fn run(self, mut listener: Listener, pull: Option<PullConnection>) {
+        let mut pull = match pull {
+            Some(pull) => pull,
+            None => accept(&mut listener).await,
+        };
+        self.open.store(true, Ordering::Release);
         loop {
             match pull.recv().await {
                 Ok(Some(message)) => {
@@ -709,6 +743,17 @@ impl PortableSink {
 
 #[async_trait]
 impl SinkSymbol for PortableSink {
+    fn check(&self, request: &SinkRequest) -> Result<(), SymbolError> {
+        check_socket(&format!("{}_ack.ipc", socket_stem(&request.node)))?;
+        let mut properties = request.properties.clone();
+        self.lay_below(&mut properties);
+        let language = self.plugin.launch().map(|it| it.manifest.language);
+        if is_true(properties.get("requireAck")) && language == Some(Language::Go) {
+            return Err(never_acknowledges(&self.symbol));
+        }
+        Ok(())
+    }
+
     async fn start(
         &self,
         mut request: SinkRequest,
@@ -740,11 +785,18 @@ struct RunningSink(Running<SinkInstance>);
 #[async_trait]
 impl SinkHandle for RunningSink {
     async fn send(&mut self, message: Bytes) -> Result<(), SymbolError> {
-        self.0.instance.send_one(&message).await
+        let instance = &self.0.instance;
+        let sent = instance.send_one(&message).await;
+        instance.tally.add(usize::from(sent.is_ok()));
+        sent
     }
 
     async fn send_many(&mut self, messages: Vec<Bytes>) -> Vec<Result<(), SymbolError>> {
-        self.0.instance.send(&messages).await
+        let instance = &self.0.instance;
+        let sent = instance.send(&messages).await;
+        let taken = sent.iter().filter(|outcome| outcome.is_ok());
+        instance.tally.add(taken.count());
+        sent
     }
 
     async fn stop(self: Box<Self>) -> Result<(), SymbolError> {

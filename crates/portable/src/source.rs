@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use plugyard_sp::{Listener, Protocol, PullConnection};
 use plugyard_symbol::{
-    Body, Connection, JsonText, SourceHandle, SourceInbox, SourceRequest, SourceSymbol,
+    Body, Connection, JsonText, NodeId, SourceHandle, SourceInbox, SourceRequest, SourceSymbol,
     SymbolError, SymbolKind, Tuple,
 };
 use serde::Deserialize;
@@ -27,7 +27,8 @@ use crate::kept::Kept;
 use crate::logs::now;
 use crate::manifest::Language;
 use crate::plugin::{InstanceKey, Plugin};
-use crate::process::Worker;
+use crate::process::{Worker, check_socket, socket_stem};
+use crate::tally::Tally;
 
 /// Messages taken from a connection before others have their turn.
 const BATCH: usize = 256;
@@ -45,6 +46,8 @@ pub(crate) struct SourceInstance {
     kept: Arc<Kept>,
     pub(crate) inbox: Arc<dyn SourceInbox>,
     attachment: parking_lot::Mutex<Option<SourceAttachment>>,
+    /// Its rows.
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl fmt::Debug for SourceInstance {
@@ -86,6 +89,7 @@ impl SourceInstance {
             kept,
             inbox,
             attachment: parking_lot::Mutex::default(),
+            tally: Arc::default(),
         }
     }
 
@@ -156,6 +160,7 @@ impl SourceInstance {
         let reading = Reading {
             symbol: self.symbol.clone(),
             inbox: Arc::clone(&self.inbox),
+            tally: Arc::clone(&self.tally),
             listener,
             worker: Arc::clone(worker),
             stopping: stopping.clone(),
@@ -200,6 +205,7 @@ impl SourceAttachment {
 struct Reading {
     symbol: String,
     inbox: Arc<dyn SourceInbox>,
+    tally: Arc<Tally>,
     listener: Listener,
     worker: Arc<Worker>,
     stopping: CancellationToken,
@@ -245,6 +251,7 @@ impl Reading {
                         }
                     }
                     let few = tuples.len() < FEW;
+                    self.tally.add(tuples.len());
                     self.inbox.offer_all(&mut tuples);
                     // Each wake-up costs more than a row: while the rule is at work on others anyway, they
                     // gather in the socket, which has room for many times as many.
@@ -333,6 +340,10 @@ pub(crate) struct PortableSource {
 
 #[async_trait]
 impl SourceSymbol for PortableSource {
+    fn check(&self, node: &NodeId) -> Result<(), SymbolError> {
+        check_socket(&format!("{}.ipc", socket_stem(node)))
+    }
+
     async fn start(
         &self,
         request: SourceRequest,

@@ -134,13 +134,15 @@ fn text(body: &Json, context: &Context) -> String {
             let _ = writeln!(text, "  {label}: {}", value.replace('\n', "\n    "));
         }
     }
-    for (name, value) in body
-        .get("details")
-        .and_then(Json::as_object)
-        .into_iter()
-        .flatten()
-    {
-        detail(&mut text, name, value, 1);
+    let details = body.get("details").and_then(Json::as_object);
+    let by_process = details
+        .and_then(|details| details.get("processes")?.as_array())
+        .is_some_and(|processes| !processes.is_empty());
+    for (name, value) in details.into_iter().flatten() {
+        // Each process says this of itself.
+        if !(by_process && ["process", "limits", "restarts"].contains(&name.as_str())) {
+            detail(&mut text, name, value, 1);
+        }
     }
     if let Some(versions) = body.get("versions").and_then(Json::as_array)
         && !versions.is_empty()
@@ -169,8 +171,8 @@ fn text(body: &Json, context: &Context) -> String {
 /// One line for a plain value, an indented block for an object.
 fn detail(out: &mut String, name: &str, value: &Json, depth: usize) {
     let indent = "  ".repeat(depth);
-    if let Some(limit) = limit(name, value) {
-        let _ = writeln!(out, "{indent}{name}: {limit}");
+    if let Some(line) = limit(name, value).or_else(|| activity(value)) {
+        let _ = writeln!(out, "{indent}{name}: {line}");
         return;
     }
     match value {
@@ -184,16 +186,45 @@ fn detail(out: &mut String, name: &str, value: &Json, depth: usize) {
         Json::String(text) if text.is_empty() => {}
         Json::Object(fields) if fields.is_empty() => {}
         Json::Object(fields) => {
-            let _ = writeln!(out, "{indent}{name}:");
+            let mut inner = String::new();
             for (name, value) in fields {
-                detail(out, name, value, depth + 1);
+                detail(&mut inner, name, value, depth + 1);
+            }
+            if !inner.is_empty() {
+                let _ = write!(out, "{indent}{name}:\n{inner}");
             }
         }
         Json::Array(items) if items.is_empty() => {}
+        Json::Array(items) if items.iter().all(Json::is_object) => {
+            let _ = writeln!(out, "{indent}{name}:");
+            for item in items {
+                let mut fields = String::new();
+                for (name, value) in item.as_object().into_iter().flatten() {
+                    detail(&mut fields, name, value, depth + 2);
+                }
+                // The first line begins the item.
+                let _ = write!(out, "{indent}  - {}", fields.trim_start());
+            }
+        }
+        Json::Array(items) if name.ends_with("lines") => {
+            let _ = writeln!(out, "{indent}{name}:");
+            for item in items {
+                let _ = writeln!(out, "{indent}  {}", shown(item));
+            }
+        }
         other => {
             let _ = writeln!(out, "{indent}{name}: {}", shown(other));
         }
     }
+}
+
+/// `120 so far, 4.9 a second, in use 2 times`, for what goes through a symbol.
+fn activity(value: &Json) -> Option<String> {
+    let rate = value.get("per_second")?.as_f64()?;
+    let (count, uses) = (value.get("count")?, value.get("uses")?);
+    Some(format!(
+        "{count} so far, {rate:.1} a second, in use {uses} times"
+    ))
 }
 
 /// `12.4 MiB of 512 MiB, kernel (cgroup v1)`, for a value that has the form of a limit.

@@ -1,27 +1,32 @@
-//! eKuiper's `GET /data/export` and `POST /data/import`: streams, rules, plugins and configuration keys as
-//! one document, out and in again.
+//! eKuiper's `/data/export` and `/data/import`: streams, rules, plugins with their packages, configuration keys
+//! and uploaded files as one document, out and in again.
 //!
 //! What the document may hold besides, and this server has not (tables, native plugins, connections,
-//! schemas, services, scripts, uploads), is empty on the way out, and answered with a reason for each
-//! entry on the way in.
+//! schemas, services, scripts), is empty on the way out, and answered with a reason for each entry on the
+//! way in. What could not be put into a document stands in it under `notCarried`, with the reason.
 
 use std::collections::BTreeMap;
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use plugyard_flow::FlowService;
-use plugyard_http::{ApiResult, Caller, Envelope, Principal, RouteRight, Unhurried, ekuiper};
-use plugyard_model::Problem;
+use plugyard_flow::{FlowService, RuleNeeds};
+use plugyard_http::{
+    ApiResult, Caller, Envelope, Language, Principal, RouteRight, Unhurried, ekuiper,
+};
 use plugyard_model::rights::Right;
-use plugyard_portable::{Carried, Transfer};
+use plugyard_model::{Lang, Problem};
+use plugyard_portable::{Carried, Room, Transfer};
 use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// Larger documents are refused.
-const LIMIT: usize = 32 * 1024 * 1024;
+const LIMIT: usize = 128 * 1024 * 1024;
+/// Bytes of uploads and packages that a document carries at most; coded as text and quoted twice they stay
+/// below [`LIMIT`].
+const ROOM: u64 = 64 * 1024 * 1024;
 /// Said of what this server has not.
 const NOT_HERE: &str = "not supported by this server";
 
@@ -34,7 +39,7 @@ pub(super) struct Data {
 
 pub(super) fn routes(data: Data) -> OpenApiRouter {
     OpenApiRouter::new()
-        .routes(routes!(export))
+        .routes(routes!(export, export_rules))
         .routes(routes!(import))
         .layer(axum::extract::DefaultBodyLimit::max(LIMIT))
         .with_state(data)
@@ -50,6 +55,7 @@ pub(super) fn rights() -> Vec<RouteRight> {
     };
     vec![
         right(Method::GET, "/data/export"),
+        right(Method::POST, "/data/export"),
         right(Method::POST, "/data/import"),
     ]
 }
@@ -76,8 +82,12 @@ struct Document {
     service: Carried,
     #[serde(rename = "Schema")]
     schema: Carried,
+    /// Uploaded files and packages of plugins, as JSON.
     uploads: Carried,
     scripts: Carried,
+    /// Only on the way out: what is missing in the document, and why.
+    #[serde(skip_serializing_if = "Carried::is_empty")]
+    not_carried: Carried,
 }
 
 /// What an import was answered.
@@ -96,7 +106,7 @@ struct Imported {
 struct Asked {
     /// The document as text.
     content: String,
-    /// An address; not supported, send the content.
+    /// Or its address: `http`, `https`, or `file` for a file of the server.
     file: String,
 }
 
@@ -108,19 +118,84 @@ struct Manner {
     partial: String,
 }
 
-/// Streams, rules, plugins and configuration keys as one document.
+/// Streams, rules, plugins, configuration keys and uploads as one document.
 #[utoipa::path(get, path = "/data/export", tag = "server", operation_id = "data_export",
     responses((status = 200, description = "The document", body = Document)))]
-async fn export(State(data): State<Data>) -> ApiResult<Response> {
-    let document = Document {
+async fn export(State(data): State<Data>, _: Unhurried) -> ApiResult<Response> {
+    let mut room = Room::new(ROOM);
+    let mut uploads = data.plugins.uploads(&mut room).await;
+    let portable_plugins = data.plugins.plugins(None, &mut uploads, &mut room).await?;
+    Ok(sent(&Document {
         streams: data.streams(),
         rules: data.rules(),
-        portable_plugins: data.plugins.plugins().await?,
-        source_config: data.plugins.keys(SymbolKind::Source),
-        sink_config: data.plugins.keys(SymbolKind::Sink),
+        portable_plugins,
+        source_config: data.plugins.keys(SymbolKind::Source, None),
+        sink_config: data.plugins.keys(SymbolKind::Sink, None),
+        uploads,
+        not_carried: room.missing,
         ..Document::default()
+    }))
+}
+
+/// Some rules with what they need: their streams, the plugins behind them and the configuration keys they name.
+#[utoipa::path(post, path = "/data/export", tag = "server", operation_id = "data_export_rules",
+    request_body(content = Vec<String>, description = "Ids of rules"),
+    responses((status = 200, description = "The document", body = Document),
+        (status = 400, description = "No list of ids", body = String)))]
+async fn export_rules(State(data): State<Data>, _: Unhurried, body: String) -> ApiResult<Response> {
+    let ids: Vec<String> = match serde_json::from_str(&body) {
+        Ok(ids) => ids,
+        Err(error) => {
+            return Ok(refused(&format!(
+                "Invalid body: Error decoding json: {error}"
+            )));
+        }
     };
-    let mut response = ekuiper::document(&document);
+    let mut document = Document::default();
+    let mut needs = RuleNeeds::default();
+    for id in ids {
+        match (data.flow.rule_json(&id), data.flow.rule_needs(&id)) {
+            (Ok(json), Ok(of_rule)) => {
+                document.rules.insert(id, json.to_string());
+                needs.streams.extend(of_rule.streams);
+                needs.sources.extend(of_rule.sources);
+                needs.sinks.extend(of_rule.sinks);
+                needs.functions.extend(of_rule.functions);
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                let place = format!("rules.{id}");
+                document.not_carried.insert(place, error.to_string());
+            }
+        }
+    }
+    document.streams = data.streams();
+    document
+        .streams
+        .retain(|name, _| needs.streams.contains(name));
+    document.source_config = data.plugins.keys(SymbolKind::Source, Some(&needs.sources));
+    document.sink_config = data.plugins.keys(SymbolKind::Sink, Some(&needs.sinks));
+    let named = |kind, pairs: &'_ [(String, String)]| -> Vec<(SymbolKind, String)> {
+        pairs.iter().map(|pair| (kind, pair.0.clone())).collect()
+    };
+    let mut symbols = named(SymbolKind::Source, &needs.sources);
+    symbols.extend(named(SymbolKind::Sink, &needs.sinks));
+    let functions = needs.functions.into_iter();
+    symbols.extend(functions.map(|name| (SymbolKind::Function, name)));
+    let owners = data
+        .plugins
+        .owners(symbols.iter().map(|(kind, name)| (*kind, name.as_str())));
+    let mut room = Room::new(ROOM);
+    document.portable_plugins = data
+        .plugins
+        .plugins(Some(&owners), &mut document.uploads, &mut room)
+        .await?;
+    document.not_carried.extend(room.missing);
+    Ok(sent(&document))
+}
+
+/// As eKuiper sends a document: as a file to be kept.
+fn sent(document: &Document) -> Response {
+    let mut response = ekuiper::document(document);
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "application/octet-stream"),
@@ -128,12 +203,17 @@ async fn export(State(data): State<Data>) -> ApiResult<Response> {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    Ok(response)
+    response
+}
+
+fn refused(text: &str) -> Response {
+    ekuiper::failure(StatusCode::BAD_REQUEST, 1001, text)
 }
 
 /// Puts a document in the place of all streams, rules, plugins and configuration keys, or beside them.
 ///
-/// A plugin that is installed by the very request in the document goes on as it is.
+/// A plugin that is installed by the very request in the document goes on as it is. Uploads that are not
+/// in the document stay.
 #[utoipa::path(post, path = "/data/import", tag = "server", operation_id = "data_import",
     params(Manner), request_body = Asked,
     responses((status = 200, description = "All of it was taken", body = Imported),
@@ -141,34 +221,47 @@ async fn export(State(data): State<Data>) -> ApiResult<Response> {
 async fn import(
     State(data): State<Data>,
     Query(manner): Query<Manner>,
+    Language(lang): Language,
     _: Unhurried,
     Caller(who): Caller,
     body: String,
 ) -> ApiResult<Response> {
-    let refused = |text: String| Ok(ekuiper::failure(StatusCode::BAD_REQUEST, 1001, &text));
     let asked: Asked = match serde_json::from_str(&body) {
         Ok(asked) => asked,
-        Err(error) => return refused(format!("Invalid body: Error decoding json: {error}")),
-    };
-    match (asked.content.is_empty(), asked.file.is_empty()) {
-        (false, false) => {
-            return refused("Invalid body: Cannot specify both content and file".to_owned());
+        Err(error) => {
+            return Ok(refused(&format!(
+                "Invalid body: Error decoding json: {error}"
+            )));
         }
-        (true, true) => return refused("Invalid body: must specify content or file".to_owned()),
-        (true, false) => return refused(format!("file: {NOT_HERE}, send the content")),
-        (false, true) => {}
-    }
+    };
+    let content = match (asked.content.is_empty(), asked.file.is_empty()) {
+        (false, false) => {
+            return Ok(refused(
+                "Invalid body: Cannot specify both content and file",
+            ));
+        }
+        (true, true) => return Ok(refused("Invalid body: must specify content or file")),
+        (true, false) => match data.plugins.fetch(&who, &asked.file, LIMIT as u64).await {
+            Ok(content) => content,
+            Err(reason) => return Ok(refused(&reason)),
+        },
+        (false, true) => asked.content,
+    };
     // Read as a whole before anything is taken away.
-    let document = match read(&asked.content) {
+    let document = match read(&content) {
         Ok(document) => document,
-        Err(error) => return refused(format!("configuration unmarshal with error {error}")),
+        Err(error) => {
+            return Ok(refused(&format!(
+                "configuration unmarshal with error {error}"
+            )));
+        }
     };
     // A client that goes away does not leave half of it behind.
     let partial = manner.partial == "1";
-    let done = tokio::spawn(async move { data.take(&who, document, partial).await });
+    let done = tokio::spawn(async move { data.take(&who, document, partial, lang).await });
     let failed = match done.await {
         Ok(failed) => failed?,
-        Err(error) => return refused(error.to_string()),
+        Err(error) => return Ok(refused(&error.to_string())),
     };
     if failed == Document::default() {
         let imported = Imported {
@@ -177,7 +270,7 @@ async fn import(
         };
         return Ok(ekuiper::document(&imported).into_response());
     }
-    refused(serde_json::to_string(&failed).unwrap_or_default())
+    Ok(refused(&serde_json::to_string(&failed).unwrap_or_default()))
 }
 
 /// Reads a document, which has to be an object: a list would be read as one with nothing in it, which takes
@@ -210,7 +303,9 @@ impl Data {
         who: &Principal,
         wanted: Document,
         partial: bool,
+        lang: Lang,
     ) -> Result<Document, Problem> {
+        let requests = self.plugins.here(wanted.portable_plugins, &wanted.uploads);
         if !partial {
             for id in self.rules().into_keys() {
                 // Another client may have been faster.
@@ -219,20 +314,19 @@ impl Data {
             for name in self.streams().into_keys() {
                 let _ = self.flow.drop_stream(&name, true).await;
             }
-            self.plugins
-                .keep_only(who, &wanted.portable_plugins)
-                .await?;
+            self.plugins.keep_only(who, &requests).await?;
         }
         let not_here = |entries: Carried| -> Carried {
             let names = entries.into_keys();
             names.map(|name| (name, NOT_HERE.to_owned())).collect()
         };
-        let keys = |kind, wanted| self.plugins.set_keys(kind, wanted, partial);
+        let keys = |kind, wanted| self.plugins.set_keys(kind, wanted, partial, lang);
         Ok(Document {
-            // Before what is started with them.
+            // Each before what needs it.
+            uploads: self.plugins.take_uploads(who, &wanted.uploads).await,
             source_config: keys(SymbolKind::Source, &wanted.source_config).await,
             sink_config: keys(SymbolKind::Sink, &wanted.sink_config).await,
-            portable_plugins: self.plugins.install(who, &wanted.portable_plugins).await,
+            portable_plugins: self.plugins.install(who, &requests).await,
             streams: self.take_streams(wanted.streams).await,
             rules: self.take_rules(wanted.rules).await,
             tables: not_here(wanted.tables),
@@ -240,8 +334,8 @@ impl Data {
             connection_config: not_here(wanted.connection_config),
             service: not_here(wanted.service),
             schema: not_here(wanted.schema),
-            uploads: not_here(wanted.uploads),
             scripts: not_here(wanted.scripts),
+            not_carried: Carried::new(),
         })
     }
 

@@ -218,12 +218,10 @@ fn everything_goes_out_as_one_document_and_in_again() {
     let request =
         json!({"name": "teller", "file": format!("file://{}", zip.display()), "shellParas": null});
     let document = read(&exported);
-    let text = |value: &Json| value.as_str().map(str::to_owned).expect("a text");
     assert_eq!(document["portablePlugins"]["teller"], request.to_string());
     assert!(text(&document["streams"]["fast"]).starts_with("CREATE STREAM fast"));
     assert!(text(&document["rules"]["r"]).contains("SELECT * FROM fast"));
-    let keys: Json =
-        serde_json::from_str(&text(&document["sourceConfig"]["teller"])).expect("JSON");
+    let keys = read_text(&document["sourceConfig"]["teller"]);
     assert_eq!(keys, json!({"fast": {"password": "******", "speed": 3}}));
     assert_eq!(
         (&document["tables"], &document["Schema"]),
@@ -290,4 +288,351 @@ fn everything_goes_out_as_one_document_and_in_again() {
     assert!(text(&told["sourceConfig"]["teller"]).contains("`password` is masked"));
     assert_eq!(told["portablePlugins"], json!({}));
     assert_eq!(row(&server, "r")["password"], "of-the-file");
+}
+
+fn text(value: &Json) -> String {
+    value.as_str().map(str::to_owned).expect("a text")
+}
+
+/// The document a server exports.
+fn exported(server: &Server) -> Answer {
+    let exported = answer(server.get("/data/export"));
+    assert_eq!(exported.status, 200, "{exported:?}");
+    exported
+}
+
+#[test]
+fn uploads_and_plugins_without_an_address_go_to_another_server() {
+    if python().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let (first_home, second_home) = (
+        directory.path().join("a home"),
+        directory.path().join("another"),
+    );
+    for home in [&first_home, &second_home] {
+        std::fs::create_dir(home).expect("a directory");
+    }
+    let first = Server::start_in(&first_home, |_| {});
+    // One plugin came from a directory, another from an upload.
+    let plugin = plugins::pysam(directory.path());
+    first.cli_ok(&["install", &plugin.display().to_string()]);
+    first.cli_ok(&[
+        "set",
+        "pysam",
+        "--option",
+        "workers=2",
+        "--env",
+        "COLOR=red",
+    ]);
+    let bytes = std::fs::read(teller(directory.path())).expect("a zip");
+    let form = reqwest::blocking::multipart::Form::new().part(
+        "uploadFile",
+        reqwest::blocking::multipart::Part::bytes(bytes.clone()).file_name("mine/teller.zip"),
+    );
+    let upload = answer(first.post("/config/uploads").multipart(form));
+    assert_eq!(upload.status, 201, "{upload:?}");
+    let address = format!("file://{}", upload.body.replace(' ', "%20"));
+    let body = json!({"name": "teller", "file": address});
+    let made = answer(first.post("/plugins/portables").json(&body));
+    assert_eq!(made.status, 201, "{made:?}");
+    let note = json!({"name": "deep/er/note.txt", "content": "a \"note\""});
+    assert_eq!(
+        answer(first.post("/config/uploads").json(&note)).status,
+        201
+    );
+    stream(&first, "s", "");
+    rule(&first, "r", "s", &json!({"print": {"requireAck": true}}));
+
+    let document = exported(&first);
+    let seen = read(&document);
+    assert_eq!(
+        read_text(&seen["uploads"]["deep/er/note.txt"]),
+        json!({"name": "deep/er/note.txt", "content": "a \"note\"", "file": ""})
+    );
+    let request = read_text(&seen["portablePlugins"]["pysam"]);
+    assert_eq!(request["options"], json!({"workers": 2}));
+    assert_eq!(
+        seen["notCarried"],
+        json!({"portablePlugins.pysam": "variables of its environment: COLOR"})
+    );
+
+    // Elsewhere, from a file, everything is there and works.
+    let second = Server::start_in(&second_home, |_| {});
+    let file = directory.path().join("document.json");
+    std::fs::write(&file, &document.body).expect("written");
+    let asked = json!({"file": format!("file://{}", file.display())});
+    for _ in 0..2 {
+        let taken = answer(second.post("/data/import").json(&asked));
+        assert_eq!(taken.status, 200, "{taken:?}");
+    }
+    let uploads = answer(second.get("/config/uploads"));
+    let below = second_home.join("uploads");
+    let listed: Vec<PathBuf> = serde_json::from_str(&uploads.body).expect("JSON");
+    assert!(
+        listed.contains(&below.join("deep/er/note.txt"))
+            && listed.contains(&below.join("mine/teller.zip")),
+        "{listed:?}"
+    );
+    let same = std::fs::read(below.join("mine/teller.zip")).expect("the upload");
+    assert!(same == bytes);
+    assert_eq!(row(&second, "r")["speed"], 1);
+    assert_eq!(
+        second.shown("pysam")["version"]["digest"],
+        first.shown("pysam")["version"]["digest"]
+    );
+    let workers = second.shown("pysam")["details"]["processes"].clone();
+    assert_eq!(workers.as_array().map(Vec::len), Some(2), "{workers}");
+
+    // What the second server exports is taken by the first, where nothing changes.
+    let pid = first.plugin_pid("teller");
+    let back = exported(&second).body;
+    let taken = answer(
+        first
+            .post("/data/import?partial=1")
+            .json(&json!({ "content": back })),
+    );
+    assert_eq!(taken.status, 200, "{taken:?}");
+    assert_eq!(first.plugin_pid("teller"), pid);
+
+    // Only what some rules need.
+    stream(&first, "unused", "");
+    let some = answer(first.post("/data/export").json(&json!(["r", "nosuch"])));
+    assert_eq!(some.status, 200, "{some:?}");
+    let some = read(&some);
+    let names = |key: &str| -> Vec<String> {
+        let entries = some[key].as_object().expect("an object");
+        entries.keys().cloned().collect()
+    };
+    assert_eq!(names("rules"), ["r"]);
+    assert_eq!(names("streams"), ["s"]);
+    assert_eq!(names("portablePlugins"), ["pysam", "teller"]);
+    // Of the uploads the package that nobody could fetch, and nothing else.
+    let uploads = names("uploads");
+    assert!(
+        matches!(&uploads[..], [one] if one.starts_with("pysam-")),
+        "{uploads:?}"
+    );
+    assert_eq!(
+        some["notCarried"]["rules.nosuch"],
+        "Rule nosuch is not found."
+    );
+    let refused = answer(first.post("/data/export").body("{}"));
+    assert_eq!(refused.status, 400, "{refused:?}");
+}
+
+fn read_text(value: &Json) -> Json {
+    serde_json::from_str(&text(value)).expect("JSON")
+}
+
+#[test]
+fn what_cannot_be_carried_or_taken_is_told_by_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = tempfile::tempdir().expect("a directory");
+    let server = Server::start_in(home.path(), |_| {});
+    let large = std::fs::File::create(home.path().join("uploads/large")).expect("a file");
+    large.set_len(1 << 30).expect("sparse");
+    let document = read(&exported(&server));
+    let told = text(&document["notCarried"]["uploads.large"]);
+    assert!(told.contains("1073741824 bytes"), "{told}");
+    assert!(document["uploads"]["large"].is_null());
+
+    let import = |body: &Json| answer(server.post("/data/import?partial=1").json(body));
+    let uploads = json!({
+        "../out": json!({"name": "../out", "content": "x"}).to_string(),
+        "odd": "{",
+        "far": json!({"name": "far", "file": "file:///nowhere/at/all"}).to_string(),
+        "coded": json!({"name": "coded", "contentBase64": "%%%"}).to_string(),
+        "good": json!({"name": "good", "content": "x"}).to_string(),
+    });
+    let content = json!({ "uploads": uploads }).to_string();
+    let half = import(&json!({ "content": content }));
+    assert_eq!(half.status, 400, "{half:?}");
+    let told = read_text(&read(&half)["message"]);
+    for (name, reason) in [
+        ("../out", "path escapes from parent"),
+        ("odd", "Error decoding file json"),
+        ("far", "fail to download file"),
+        ("coded", "Error decoding file json"),
+    ] {
+        let said = text(&told["uploads"][name]);
+        assert!(said.contains(reason), "{name}: {said}");
+    }
+    assert!(told["uploads"]["good"].is_null());
+    assert!(home.path().join("uploads/good").is_file());
+    assert!(!home.path().join("out").exists());
+
+    let nowhere = directory.path().join("nosuch.json");
+    for file in [
+        format!("file://{}", nowhere.display()),
+        "file://".to_owned(),
+        "nonsense".to_owned(),
+        // Unless it is allowed, no address within the machine.
+        "http://127.0.0.1:1/x.json".to_owned(),
+    ] {
+        let refused = import(&json!({ "file": file }));
+        assert_eq!(refused.status, 400, "{file}: {refused:?}");
+    }
+}
+
+#[test]
+fn configuration_keys_speak_the_language_of_the_request() {
+    if python().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = Server::start();
+    install(&server, &teller(directory.path()));
+    let ask = |path: &str, body: &str, language: &str| {
+        let request = server.put(&format!("/metadata/{path}"));
+        let request = request.header("content-language", language);
+        answer(request.body(body.to_owned()))
+    };
+    for (path, body, english, chinese) in [
+        (
+            "sources/nosuch/confKeys/k",
+            "{}",
+            r#"{"error":5000,"message":"This plugin was not found:sources.nosuch"}"#,
+            r#"{"error":5000,"message":"没有找到这个插件：sources.nosuch"}"#,
+        ),
+        (
+            "sinks/hearer/confKeys/a%20b",
+            "{}",
+            r#"{"error":1001,"message":"id 'a b' contains invalid characters: only alphanumeric, hyphens and underscores are allowed"}"#,
+            r#"{"error":1001,"message":"id 'a b' 含有无效字符：只允许字母、数字、连字符和下划线"}"#,
+        ),
+        (
+            "sinks/hearer/confKeys/k",
+            r#"{"token":"******"}"#,
+            r#"{"error":5000,"message":"`token` is masked, and its value is not known here"}"#,
+            r#"{"error":5000,"message":"`token` 的值被遮盖，此处没有它的原值"}"#,
+        ),
+    ] {
+        for (language, expected) in [("en-US", english), ("zh-CN", chinese)] {
+            let refused = ask(path, body, language);
+            assert_eq!(
+                (refused.status, refused.body.trim_end()),
+                (400, expected),
+                "{path}"
+            );
+            assert_eq!(refused.content_type, "text/plain; charset=utf-8");
+        }
+    }
+    let refused = ask("sinks/hearer/confKeys/k", "[1]", "zh-CN");
+    assert!(
+        refused.body.contains("类型转换错误：hearer."),
+        "{refused:?}"
+    );
+
+    // All keys of all sources at once, or of one sort.
+    let set = ask(
+        "sources/teller/confKeys/fast",
+        r#"{"speed":3,"sourceType":"stream","token":"t"}"#,
+        "",
+    );
+    assert_eq!(set.status, 200, "{set:?}");
+    assert_eq!(
+        answer(server.get("/metadata/resource?sourceType=stream")).body,
+        r#"{"teller":{"Fast":{"speed":3,"sourceType":"stream","token":"******"}}}"#
+    );
+    let all = read(&answer(server.get("/metadata/resource")));
+    assert_eq!(all["teller"]["default"]["speed"], 1);
+}
+
+/// A sink that acknowledges what it gets, and one that never does; both write it down.
+const WRITERS: &str = r#"
+from ekuiper import plugin, PluginConfig, Sink
+import os
+
+class Writer(Sink):
+    def configure(self, conf):
+        self.file = open(os.path.join(os.environ["PLUGYARD_DATA_DIR"], conf["file"]), "ab", buffering=0)
+    def open(self, ctx):
+        pass
+    def collect(self, ctx, data):
+        self.file.write(data + b"\n")
+        self.answer(ctx)
+    def answer(self, ctx):
+        ctx.ack_ok()
+    def close(self, ctx):
+        pass
+
+class Mute(Writer):
+    def answer(self, ctx):
+        pass
+
+if __name__ == '__main__':
+    plugin.start(PluginConfig("writers", {}, {"writer": lambda: Writer(), "mute": lambda: Mute()}, {}))
+"#;
+
+#[test]
+fn a_key_may_ask_a_sink_for_acknowledgements() {
+    if python().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = tempfile::tempdir().expect("a directory");
+    let server = Server::start_in(home.path(), |command| {
+        command.env("PLUGYARD__PORTABLE__RECV_TIMEOUT", "300ms");
+    });
+    let plugin = plugins::python(
+        directory.path(),
+        "writers",
+        WRITERS,
+        &[],
+        &["writer", "mute"],
+        &[],
+    );
+    server.cli_ok(&["install", &plugin.display().to_string()]);
+    let sure = |sink: &str, file: &str| {
+        let properties = json!({"requireAck": true, "file": file});
+        let set = key(&server, &format!("sinks/{sink}/confKeys/sure"), &properties);
+        assert_eq!((set.status, set.body.as_str()), (200, ""));
+    };
+    sure("writer", "first");
+    sure("mute", "mute");
+    let made = answer(server.post("/streams").json(
+        &json!({"sql": r#"CREATE STREAM ticks () WITH (TYPE="simulator", EXTRA="{\"data\":[{\"n\":1}],\"interval\":20}")"#}),
+    ));
+    assert_eq!(made.status, 201, "{made:?}");
+    for sink in ["writer", "mute"] {
+        rule(
+            &server,
+            sink,
+            "ticks",
+            &json!({ sink: {"resourceId": "sure"} }),
+        );
+    }
+    let status =
+        |rule: &str| -> Json { read(&answer(server.get(&format!("/rules/{rule}/status")))) };
+    // What is acknowledged counts as sent; what is not is an error of that message, and the next is tried.
+    let sent = || status("writer")["sink_writer_0_0_records_out_total"].as_u64();
+    wait_for("rows", || (sent()? > 2).then_some(()));
+    wait_for("messages without an acknowledgement", || {
+        let status = status("mute");
+        let failed = status["sink_mute_0_0_exceptions_total"].as_u64()?;
+        (failed > 1).then_some(())
+    });
+    assert_eq!(status("mute")["sink_mute_0_0_records_out_total"], 0);
+    // A key can be set while its sink waits; the rule takes notice when it is started next.
+    sure("mute", "other");
+    sure("writer", "second");
+    let before = sent();
+    wait_for("more rows", || (sent() > before).then_some(()));
+    for rule in ["writer", "mute"] {
+        let restarted = answer(server.post(&format!("/rules/{rule}/restart")));
+        assert_eq!(restarted.status, 200, "{restarted:?}");
+    }
+    let data = home.path().join("plugin-data/portable/writers");
+    wait_for("rows in the other files", || {
+        let has_rows = |name: &str| {
+            let text = std::fs::read_to_string(data.join(name)).unwrap_or_default();
+            text.lines().count() > 1
+        };
+        (has_rows("second") && has_rows("other")).then_some(())
+    });
+    for rule in ["writer", "mute"] {
+        assert_eq!(answer(server.delete(&format!("/rules/{rule}"))).status, 200);
+    }
 }

@@ -10,8 +10,7 @@ use std::path::PathBuf;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use plugyard_http::ekuiper::failure;
-use plugyard_model::Key;
+use plugyard_model::{Key, Problem, codes};
 use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -212,6 +211,39 @@ pub(super) async fn resources(State(routes): State<Routes>) -> Response {
     document(&json!({"sinks": of(SymbolKind::Sink), "sources": of(SymbolKind::Source)}))
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Sort {
+    /// Only keys whose property `sourceType` is this.
+    #[serde(rename = "sourceType")]
+    source_type: Option<String>,
+}
+
+/// The configuration keys of all sources, secrets masked.
+#[utoipa::path(get, path = "/metadata/resource", tag = "portable", operation_id = "metadata_resource",
+    params(Sort), responses((status = 200, description = "Properties by configuration key, by source", body = Object)))]
+pub(super) async fn resource(State(routes): State<Routes>, Query(sort): Query<Sort>) -> Response {
+    let mut all = Map::new();
+    for (source, _) in routes.host.registry.owners(SymbolKind::Source) {
+        let Ok(sections) = routes.sections(SymbolKind::Source, &source).await else {
+            continue;
+        };
+        let wanted = |section: &Map<String, Json>| match &sort.source_type {
+            Some(wanted) => section.get("sourceType").and_then(Json::as_str) == Some(wanted),
+            None => true,
+        };
+        let keys: Map<String, Json> = sections
+            .into_iter()
+            .filter(|(_, section)| wanted(section))
+            .map(|(key, section)| (key, masked(Json::Object(section))))
+            .collect();
+        if !keys.is_empty() {
+            all.insert(source, keys.into());
+        }
+    }
+    document(&all)
+}
+
 /// What operators of graph rules say about themselves; there are no such rules here.
 #[utoipa::path(get, path = "/metadata/operators", tag = "portable", operation_id = "metadata_operators",
     responses((status = 200, description = "Empty", body = Vec<Object>)))]
@@ -266,12 +298,25 @@ impl Routes {
     async fn described(&self, kind: SymbolKind, name: &str) -> Result<Map<String, Json>, Failure> {
         match self.metadata(kind, name).await {
             Some(Json::Object(metadata)) if metadata.contains_key("about") => Ok(metadata),
-            Some(_) => Err(Failure::Bad(format!("not found about of {name}.json"))),
-            None => Err(worded(&format!("This plugin was not found:{name}"))),
+            Some(_) => Err(worded(
+                Problem::new(codes::PORTABLE_ABOUT_MISSING).with("file", format!("{name}.json")),
+            )),
+            None => Err(worded(unknown(name))),
         }
     }
 
     async fn yaml(&self, kind: SymbolKind, name: &str) -> Result<Response, Failure> {
+        let masked: Map<String, Json> = self
+            .sections(kind, name)
+            .await?
+            .into_iter()
+            .map(|(key, section)| (key, masked(Json::Object(section))))
+            .collect();
+        Ok(document(&masked))
+    }
+
+    /// The configuration keys of a symbol: its file's, and over them those of the interface.
+    async fn sections(&self, kind: SymbolKind, name: &str) -> Result<Sections, Failure> {
         let path = self
             .file(kind, name, "yaml")
             .ok_or_else(|| not_found(kind, name))?;
@@ -281,12 +326,7 @@ impl Routes {
             None if keys.is_empty() => return Err(not_found(kind, name)),
             None => Sections::default(),
         };
-        let sections = file.with(keys);
-        let masked: Map<String, Json> = sections
-            .into_iter()
-            .map(|(key, section)| (key, masked(Json::Object(section))))
-            .collect();
-        Ok(document(&masked))
+        Ok(file.with(keys))
     }
 
     async fn set(
@@ -297,13 +337,15 @@ impl Routes {
         body: &str,
     ) -> Result<StatusCode, Failure> {
         self.known(kind, name, key)?;
-        let properties = object(body)
-            .map_err(|reason| worded(&format!("Type conversion failed:{name}.{reason}")))?;
+        let properties = serde_json::from_str(body).map_err(|error| {
+            let problem = Problem::new(codes::PORTABLE_KEY_NOT_OBJECT);
+            worded(problem.with("symbol", name).with("reason", error))
+        })?;
         let kept = &self.host.shared.kept;
         let before = kept.keys(kind, name);
-        let properties = unmasked(properties, before.get(key)).map_err(|it| worded(&it))?;
+        let properties = unmasked(properties, before.get(key)).map_err(worded)?;
         let set = kept.set_key(kind, name, key, Some(properties)).await;
-        set.map_err(|reason| not_written(kind, name, &reason))?;
+        set.map_err(worded)?;
         Ok(StatusCode::OK)
     }
 
@@ -311,16 +353,15 @@ impl Routes {
         self.known(kind, name, key)?;
         let kept = &self.host.shared.kept;
         let unset = kept.set_key(kind, name, key, None).await;
-        unset.map_err(|reason| not_written(kind, name, &reason))?;
+        unset.map_err(worded)?;
         Ok(StatusCode::OK)
     }
 
     /// Whether a plugin serves the symbol, and the key can be one.
     fn known(&self, kind: SymbolKind, name: &str, key: &str) -> Result<(), Failure> {
         if key.parse::<Key>().is_err() {
-            return Err(Failure::Bad(format!(
-                "id '{key}' contains invalid characters: only alphanumeric, hyphens and underscores are allowed"
-            )));
+            let problem = Problem::new(codes::PORTABLE_KEY_NAME).with("key", key);
+            return Err(Failure::Problem(problem));
         }
         match self.host.registry.find(kind, name) {
             Some(_) => Ok(()),
@@ -329,28 +370,17 @@ impl Routes {
     }
 }
 
-/// Properties as an object.
-fn object(body: &str) -> Result<Map<String, Json>, String> {
-    serde_json::from_str(body).map_err(|error| error.to_string())
+fn unknown(symbol: &str) -> Problem {
+    Problem::new(codes::PORTABLE_KEYS_SYMBOL_UNKNOWN).with("symbol", symbol)
 }
 
 fn not_found(kind: SymbolKind, name: &str) -> Failure {
-    worded(&format!(
-        "This plugin was not found:{}.{name}",
-        folder(kind)
-    ))
-}
-
-fn not_written(kind: SymbolKind, name: &str, reason: &str) -> Failure {
-    let folder = folder(kind);
-    worded(&format!(
-        "Failed to write data to file:{folder}.{name}.{reason}"
-    ))
+    worded(unknown(&format!("{}.{name}", folder(kind))))
 }
 
 /// A refusal that concerns configuration keys.
-fn worded(message: &str) -> Failure {
-    Failure::Worded(Box::new(failure(StatusCode::BAD_REQUEST, CODE, message)))
+fn worded(problem: Problem) -> Failure {
+    Failure::Worded(Box::new(plugyard_http::ekuiper::problem(CODE, problem)))
 }
 
 async fn read(path: PathBuf) -> Option<Vec<u8>> {

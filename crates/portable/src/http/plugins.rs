@@ -14,7 +14,7 @@ use plugyard_platform::operations::InstallOptions;
 use plugyard_platform::{InstallationView, Intake, Source, TakeIn};
 use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::reply::{Failure, cause, document, fetch_failure, is_ours, text};
 use super::uploads::{is_multipart, save};
@@ -23,6 +23,7 @@ use crate::host::shown_directory;
 use crate::kept::Request as KeptRequest;
 use crate::manifest::Manifest;
 use crate::package::{KIND, upstream_text};
+use crate::process::NO_HANDSHAKE;
 
 /// A plugin as eKuiper shows it; the order of the keys is part of the format.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -51,6 +52,9 @@ pub(super) struct InstallRequest {
     file: String,
     /// Arguments of `install.sh`.
     shell_paras: Option<Vec<String>>,
+    /// Options of the installation: `workers`, `limits` and others. eKuiper has none.
+    #[schema(value_type = Option<Object>)]
+    options: Option<Map<String, Json>>,
 }
 
 /// A request with where its package is.
@@ -60,6 +64,7 @@ pub(super) struct Wanted {
     /// For people: the address, or what it is instead.
     uri: String,
     shell_paras: Vec<String>,
+    options: Map<String, Json>,
     /// The file that an upload was written to; goes with this.
     file: Option<tempfile::TempPath>,
 }
@@ -395,7 +400,8 @@ impl Routes {
             Address::Web => Source::Url(request.file.clone()),
             Address::File(path) => {
                 if upload.is_none() {
-                    self.permit_file(who, &path).await?;
+                    let permitted = self.permit_file(who, &path).await;
+                    permitted.map_err(Refusal::Text)?;
                 }
                 Source::Path(path)
             }
@@ -405,13 +411,18 @@ impl Routes {
             source,
             uri: request.file,
             shell_paras,
+            options: request.options.unwrap_or_default(),
             file: upload,
         })
     }
 
     /// A file that was uploaded, or any file where the configuration allows it and the caller may read
     /// the server's disk.
-    async fn permit_file(&self, who: &Principal, path: &std::path::Path) -> Result<(), Refusal> {
+    pub(super) async fn permit_file(
+        &self,
+        who: &Principal,
+        path: &std::path::Path,
+    ) -> Result<(), String> {
         if self.host.shared.settings.external_files && who.may(Right::Admin) {
             return Ok(());
         }
@@ -420,10 +431,10 @@ impl Routes {
         let file = tokio::fs::canonicalize(path).await;
         match (root, file) {
             (Ok(root), Ok(file)) if file.starts_with(&root) => Ok(()),
-            _ => Err(Refusal::Text(format!(
+            _ => Err(format!(
                 "file access denied: path must be under {}",
                 shown(&uploads)
-            ))),
+            )),
         }
     }
 
@@ -431,9 +442,10 @@ impl Routes {
     async fn take_in(&self, wanted: Wanted, set: Json) -> Result<Intake, Refusal> {
         let mut options = match set {
             Json::Object(options) => options,
-            _ => serde_json::Map::new(),
+            _ => Map::new(),
         };
-        options.remove("shellParas");
+        options.extend(wanted.options);
+        options.shift_remove("shellParas");
         if !wanted.shell_paras.is_empty() {
             options.insert("shellParas".to_owned(), json!(wanted.shell_paras));
         }
@@ -443,7 +455,7 @@ impl Routes {
             expected_key: Some(wanted.name.key.to_string()),
             options,
         };
-        let (uri, _file) = (wanted.uri, wanted.file);
+        let (uri, key, _file) = (wanted.uri, wanted.name.key, wanted.file);
         self.platform
             .take_in(wanted.source, options)
             .await
@@ -460,6 +472,12 @@ impl Routes {
                     Refusal::Text(format!("fail to download file {uri}: {reason}"))
                 } else {
                     let text = upstream_text(&problem.findings).unwrap_or_else(|| cause(&problem));
+                    // eKuiper notices when it starts the process.
+                    let text = if text.starts_with("unsupported virtual type: ") {
+                        format!("fail to start plugin {}: {text}", key)
+                    } else {
+                        text
+                    };
                     Refusal::Text(format!("fail to install plugin: {text}"))
                 }
             })
@@ -473,7 +491,8 @@ impl Routes {
             .platform
             .install(who, &name, intake.version.id, options)
             .await;
-        self.finish(begun).await?;
+        let executable = self.executable(&name, &intake.version.manifest);
+        self.finish(begun, executable).await?;
         self.remember(&name, &intake, request).await;
         Ok(())
     }
@@ -489,14 +508,22 @@ impl Routes {
         let set = view.current.map_or(Json::Null, |version| version.options);
         let intake = self.take_in(wanted, set).await?;
         let begun = self.platform.upgrade(who, &name, intake.version.id).await;
-        self.finish(begun).await?;
+        let executable = self.executable(&name, &intake.version.manifest);
+        self.finish(begun, executable).await?;
         self.remember(&name, &intake, request).await;
         if on {
             return Ok(());
         }
         // eKuiper knows no plugin that rests.
         let begun = self.platform.enable(who, &name).await;
-        self.finish(begun).await
+        self.finish(begun, None).await
+    }
+
+    /// Where the program of a plugin is, as it is told.
+    fn executable(&self, name: &PluginName, manifest: &Json) -> Option<String> {
+        let executable = manifest.get("executable")?.as_str()?;
+        let directory = shown_directory(self.platform.home(), &name.key);
+        Some(shown(&directory.join(executable)))
     }
 
     /// Keeps the request for an export, or forgets an earlier one.
@@ -519,7 +546,11 @@ impl Routes {
     }
 
     /// Waits for a change and words its failure as eKuiper does: by the text of the step that failed.
-    async fn finish(&self, begun: Result<OperationId, Problem>) -> Result<(), Refusal> {
+    async fn finish(
+        &self,
+        begun: Result<OperationId, Problem>,
+        executable: Option<String>,
+    ) -> Result<(), Refusal> {
         let failed = |text: String| Refusal::Text(format!("fail to install plugin: {text}"));
         let operation = match begun {
             Ok(operation) => operation,
@@ -530,10 +561,14 @@ impl Routes {
             return Ok(());
         };
         let view = self.platform.operation(operation).await?;
-        Err(failed(
-            view.failure
-                .map_or_else(|| cause(&problem), |failure| failure.text),
-        ))
+        let text = view.failure.map(|failure| failure.text);
+        let text = text.unwrap_or_else(|| cause(&problem));
+        Err(failed(match executable {
+            Some(executable) if text.contains(NO_HANDSHAKE) => {
+                format!("plugin {executable} control handshake error: {text}")
+            }
+            _ => text,
+        }))
     }
 
     /// All installations of this kind.

@@ -8,7 +8,6 @@ use axum::extract::{Multipart, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use plugyard_http::{Caller, Principal, Unhurried};
-use plugyard_model::rights::Right;
 use plugyard_platform::Home;
 use plugyard_platform::intake::outbound;
 use serde::Deserialize;
@@ -26,25 +25,28 @@ const LISTED: usize = 10_000;
 #[utoipa::path(get, path = "/config/uploads", tag = "portable", operation_id = "uploads_list",
     responses((status = 200, description = "Absolute paths, sorted", body = Vec<String>)))]
 pub(super) async fn list(State(routes): State<Routes>) -> Result<Response, Failure> {
-    let root = routes.platform.home().uploads();
+    let files = all(routes.platform.home().uploads()).await;
+    let files: Vec<String> = files.iter().map(|path| shown(path)).collect();
+    Ok(document(&files))
+}
+
+/// The files below a directory, sorted; none where it cannot be read.
+pub(super) async fn all(root: PathBuf) -> Vec<PathBuf> {
     let files = tokio::task::spawn_blocking(move || {
         let mut files = Vec::new();
         collect(&root, &mut files);
         files.sort();
         files
     });
-    let files = files
-        .await
-        .map_err(|error| Failure::Bad(error.to_string()))?;
-    Ok(document(&files))
+    files.await.unwrap_or_default()
 }
 
-fn collect(directory: &FilePath, files: &mut Vec<String>) {
+fn collect(directory: &FilePath, files: &mut Vec<PathBuf>) {
     // A directory that cannot be read has nothing to show.
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => collect(&entry.path(), files),
-            Ok(kind) if kind.is_file() && files.len() < LISTED => files.push(shown(&entry.path())),
+            Ok(kind) if kind.is_file() && files.len() < LISTED => files.push(entry.path()),
             _ => {}
         }
     }
@@ -78,7 +80,7 @@ pub(super) async fn delete(
     State(routes): State<Routes>,
     Path(name): Path<String>,
 ) -> Result<Response, Failure> {
-    let path = target(routes.platform.home(), &name)?;
+    let path = target(routes.platform.home(), &name).map_err(Failure::Bad)?;
     tokio::fs::remove_file(&path)
         .await
         .map_err(|error| Failure::Bad(format!("Error deleting the file: {name}: {error}")))?;
@@ -121,12 +123,12 @@ async fn from_multipart(home: &Home, request: Request) -> Result<PathBuf, Failur
             continue;
         }
         let name = field.file_name().unwrap_or_default().to_owned();
-        let path = target(home, &name)?;
+        let path = target(home, &name).map_err(Failure::Bad)?;
         let passing = tempfile::NamedTempFile::new_in(home.staging())
             .map_err(|error| unreadable(error.to_string()))?
             .into_temp_path();
         save(&mut field, &passing).await.map_err(unreadable)?;
-        return keep(passing, path).await;
+        return keep(passing, path).await.map_err(Failure::Bad);
     }
     Err(unreadable("http: no such file".to_owned()))
 }
@@ -149,41 +151,64 @@ async fn from_json(routes: &Routes, who: &Principal, request: Request) -> Result
     let upload: Upload = serde_json::from_str(&body).map_err(|error| {
         Failure::Bad(format!("Invalid body: Error decoding file json: {error}"))
     })?;
-    let home = routes.platform.home();
-    let path = target(home, &upload.name)?;
-    let bad = |error: std::io::Error| Failure::Bad(error.to_string());
-    let passing = tempfile::NamedTempFile::new_in(home.staging())
-        .map_err(bad)?
-        .into_temp_path();
-    match (upload.content, upload.file) {
-        (Some(content), _) => tokio::fs::write(&passing, content).await.map_err(bad)?,
-        (None, Some(address)) => {
-            let fetched = routes.bring(who, &address, &passing).await;
-            fetched.map_err(|reason| {
-                Failure::Bad(format!("fail to download file {address}: {reason}"))
-            })?;
-        }
+    let content = match (upload.content, upload.file) {
+        (Some(content), _) => Content::Bytes(content.into_bytes()),
+        (None, Some(address)) => Content::At(address),
         (None, None) => {
             let missing = "Invalid body: name and content or file are required";
             return Err(Failure::Bad(missing.to_owned()));
         }
-    }
-    keep(passing, path).await
+    };
+    let kept = routes.upload(who, &upload.name, content).await;
+    kept.map_err(Failure::Bad)
+}
+
+/// What an upload is to hold.
+pub(super) enum Content {
+    Bytes(Vec<u8>),
+    /// An address to be fetched from.
+    At(String),
 }
 
 impl Routes {
+    /// Makes an upload of that name; gives its path.
+    pub(super) async fn upload(
+        &self,
+        who: &Principal,
+        name: &str,
+        content: Content,
+    ) -> Result<PathBuf, String> {
+        let home = self.platform.home();
+        let path = target(home, name)?;
+        let passing = tempfile::NamedTempFile::new_in(home.staging())
+            .map_err(|error| error.to_string())?
+            .into_temp_path();
+        match content {
+            Content::Bytes(bytes) => tokio::fs::write(&passing, bytes)
+                .await
+                .map_err(|error| error.to_string())?,
+            Content::At(address) => {
+                let fetched = self.bring(who, &address, &passing).await;
+                fetched.map_err(|reason| format!("fail to download file {address}: {reason}"))?;
+            }
+        }
+        keep(passing, path).await
+    }
+
     /// Brings what is at an address into a file: from the web, within the server's rules for addresses, or
     /// from this machine for whoever may read its disk.
-    async fn bring(&self, who: &Principal, address: &str, to: &FilePath) -> Result<(), String> {
+    pub(super) async fn bring(
+        &self,
+        who: &Principal,
+        address: &str,
+        to: &FilePath,
+    ) -> Result<(), String> {
         let limit = self.platform.settings().package_limit;
         let too_large = || format!("it is larger than {limit}");
         if let Some(path) = address.strip_prefix("file://") {
             let from = decoded(path).filter(|path| path.is_absolute());
             let from = from.ok_or_else(|| format!("invalid uri {address}"))?;
-            if !(self.host.shared.settings.external_files && who.may(Right::Admin)) {
-                let uploads = shown(&self.platform.home().uploads());
-                return Err(format!("file access denied: path must be under {uploads}"));
-            }
+            self.permit_file(who, &from).await?;
             let size = tokio::fs::metadata(&from).await.map(|it| it.len());
             if size.map_err(|error| error.to_string())? > limit.0 {
                 return Err(too_large());
@@ -219,7 +244,7 @@ impl Routes {
 }
 
 /// Where a file of that name goes; never out of the directory of uploads.
-fn target(home: &Home, name: &str) -> Result<PathBuf, Failure> {
+fn target(home: &Home, name: &str) -> Result<PathBuf, String> {
     let clean = FilePath::new(name);
     let inside = !name.is_empty()
         && clean
@@ -227,14 +252,14 @@ fn target(home: &Home, name: &str) -> Result<PathBuf, Failure> {
             .all(|part| matches!(part, Component::Normal(_)))
         && !name.contains('\0');
     if !inside {
-        return Err(Failure::Bad(format!(
+        return Err(format!(
             "invalid file name {name:?}: path escapes from parent"
-        )));
+        ));
     }
     Ok(home.uploads().join(clean))
 }
 
-async fn keep(passing: tempfile::TempPath, path: PathBuf) -> Result<PathBuf, Failure> {
+async fn keep(passing: tempfile::TempPath, path: PathBuf) -> Result<PathBuf, String> {
     let kept = path.clone();
     let done = tokio::task::spawn_blocking(move || {
         if let Some(parent) = kept.parent() {
@@ -244,7 +269,7 @@ async fn keep(passing: tempfile::TempPath, path: PathBuf) -> Result<PathBuf, Fai
     });
     match done.await {
         Ok(Ok(())) => Ok(path),
-        Ok(Err(error)) => Err(Failure::Bad(format!("Error Saving the File: {error}"))),
-        Err(error) => Err(Failure::Bad(error.to_string())),
+        Ok(Err(error)) => Err(format!("Error Saving the File: {error}")),
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -8,6 +8,7 @@ use plugyard_symbol::{Connection, SymbolError, SymbolKind};
 use super::{Instance, InstanceKey, Plugin};
 use crate::manifest::word;
 use crate::process::Worker;
+use crate::tally::Tally;
 
 impl Instance {
     pub(super) fn key(&self) -> InstanceKey {
@@ -35,6 +36,15 @@ impl Instance {
             Self::Source(it) => &it.symbol,
             Self::Sink(it) => &it.symbol,
             Self::Function(it) => &it.symbol,
+        }
+    }
+
+    /// What went through it.
+    pub(super) fn tally(&self) -> &Tally {
+        match self {
+            Self::Source(it) => &it.tally,
+            Self::Sink(it) => &it.tally,
+            Self::Function(it) => &it.tally,
         }
     }
 

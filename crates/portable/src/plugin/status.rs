@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::crew::Crew;
 use super::{Exited, HISTORY, Phase, Plugin, State, Status};
+use crate::manifest::folder as listed_as;
 use crate::process::Worker;
 
 /// Lines of its output that are shown of each process.
@@ -112,12 +113,27 @@ impl Plugin {
             "restarts": state.restarts,
             "history": state.history,
             "used_by": self.ref_count(),
+            "activity": self.activity(),
             "symbols": {
                 "sources": symbols(SymbolKind::Source),
                 "sinks": symbols(SymbolKind::Sink),
                 "functions": symbols(SymbolKind::Function),
             },
         })
+    }
+
+    /// What goes through its symbols: of each in use, how often it is, rows or calls so far, and each second.
+    fn activity(&self) -> BTreeMap<&'static str, BTreeMap<String, Activity>> {
+        let mut all: BTreeMap<_, BTreeMap<String, Activity>> = BTreeMap::new();
+        for instance in self.instances.lock().values() {
+            let symbols = all.entry(listed_as(instance.kind())).or_default();
+            let activity = symbols.entry(instance.symbol().to_owned()).or_default();
+            let tally = instance.tally();
+            activity.uses += 1;
+            activity.count += tally.count();
+            activity.per_second += tally.rate();
+        }
+        all
     }
 
     /// One of its processes, whether it runs or not.
@@ -143,6 +159,16 @@ impl Plugin {
             "last_lines": pid.map(|pid| self.logs.last_of(pid, LAST_LINES)),
         })
     }
+}
+
+/// What goes through a symbol.
+#[derive(Debug, Default, Serialize)]
+struct Activity {
+    /// Rules that use a source or sink, each time they do; 1 for a function.
+    uses: u64,
+    /// Rows, messages or answered calls since the plugin's symbols were put to use.
+    count: u64,
+    per_second: f64,
 }
 
 /// For each limit its figure, what is used of it, and who keeps it.

@@ -7,7 +7,7 @@
 //!
 //! | symbol | does |
 //! |---|---|
-//! | source `random` | emits `{"count": n}` every `interval` ms, `n` from `pattern.count` and `seed` |
+//! | source `random` | emits `{"count": n}` every `interval` ms, `n` from `pattern.count` and `seed`; with `keep` it counts, `{"n": 0}` and on, the next number kept in that file of the data directory; with `huge` it sends a frame of 1 GiB |
 //! | sink `file_sink` | appends to `{file}` in the data directory |
 //! | function `echo` | its one argument |
 //! | function `obey` | what the text says; see `obey` |
@@ -195,6 +195,8 @@ impl Request {
 struct Running {
     wanted: Arc<AtomicBool>,
     socket: Option<PathBuf>,
+    /// What a stop waits for: the emission under way.
+    emitting: Option<thread::JoinHandle<()>>,
 }
 
 /// Everything that runs, by rule, operator and symbol.
@@ -255,6 +257,9 @@ fn command_answer(
             if let Some(socket) = stopped.socket {
                 let _ = fs::remove_file(socket);
             }
+            if let Some(emitting) = stopped.emitting {
+                let _ = emitting.join();
+            }
             Ok(())
         }
         other => Err(format!("invalid command received: {other}")),
@@ -282,11 +287,29 @@ fn source(channel: &str, config: &Table) -> Result<Running, String> {
     // As long as the Go SDK tries.
     let limited = stream.set_write_timeout(Some(Duration::from_secs(1)));
     limited.map_err(|error| error.to_string())?;
+    let mut kept = match config.get("keep").and_then(Json::as_str) {
+        Some(name) => Some(Kept::open(name).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    let huge = config.get("huge") == Some(&Json::Bool(true));
     let wanted = Arc::new(AtomicBool::new(true));
     let go_on = Arc::clone(&wanted);
-    thread::spawn(move || {
+    let emitting = thread::spawn(move || {
+        if huge {
+            let _ = stream.write_all(&frame::header(1024 * 1024 * 1024));
+            while stream.write_all(&[7; 4096]).is_ok() {}
+            return;
+        }
         let mut step = 0_u32;
         while go_on.load(Ordering::Relaxed) {
+            if let Some(kept) = &mut kept {
+                let message = json!({"message": {"n": kept.next}, "meta": null}).to_string();
+                if send(&mut stream, message.as_bytes()).is_err() || kept.count().is_err() {
+                    return;
+                }
+                thread::sleep(interval);
+                continue;
+            }
             // With a seed of 1 there is nothing to choose.
             let chosen = f64::from(step) % seed;
             step = step.wrapping_add(7);
@@ -308,7 +331,35 @@ fn source(channel: &str, config: &Table) -> Result<Running, String> {
     Ok(Running {
         wanted,
         socket: None,
+        emitting: Some(emitting),
     })
+}
+
+/// The next number of a source that counts over its ends.
+struct Kept {
+    file: File,
+    next: u64,
+}
+
+impl Kept {
+    fn open(name: &str) -> io::Result<Self> {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(data().join(name))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let next = text.trim().parse().unwrap_or_default();
+        Ok(Self { file, next })
+    }
+
+    fn count(&mut self) -> io::Result<()> {
+        self.next += 1;
+        let text = format!("{:20}", self.next);
+        std::os::unix::fs::FileExt::write_all_at(&self.file, text.as_bytes(), 0)
+    }
 }
 
 fn sink(channel: &str, config: &Table) -> Result<Running, String> {
@@ -344,6 +395,7 @@ fn sink(channel: &str, config: &Table) -> Result<Running, String> {
     Ok(Running {
         wanted,
         socket: Some(path),
+        emitting: None,
     })
 }
 
@@ -376,6 +428,7 @@ fn function(symbol: &str) -> Result<Running, String> {
     Ok(Running {
         wanted: Arc::new(AtomicBool::new(true)),
         socket: None,
+        emitting: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Calls of functions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -8,15 +9,20 @@ use plugyard_portable::Span;
 use plugyard_portable::testing::{pysam_dir, toolbox_dir};
 use plugyard_symbol::{BoundFunction, CallSite, ErrorClass, Value};
 
-use crate::support::{Rig, go_toolbox_dir, kill, node, python};
+use crate::support::{PATIENCE, Rig, go_toolbox_dir, kill, node, python};
 
 pub(crate) fn bind(rig: &Rig, function: &str) -> Arc<dyn BoundFunction> {
+    bind_for(rig, function, "rule1")
+}
+
+/// The function in a rule of that id.
+fn bind_for(rig: &Rig, function: &str, rule: &str) -> Arc<dyn BoundFunction> {
     let function = rig
         .catalog
         .function(function)
         .expect("the function is served");
     function.bind(CallSite {
-        node: node("rule1", "2_project"),
+        node: node(rule, "2_project"),
         func_id: 0,
     })
 }
@@ -229,6 +235,101 @@ async fn a_call_that_is_under_way_when_the_process_ends_fails_at_once() {
         .unwrap_err();
     assert_eq!(error.class, ErrorClass::Io);
     assert!(error.text.contains("did not finish the call"), "{error}");
+    rig.end().await;
+}
+
+/// A process that knocks on the sockets of a plugin, and who may.
+#[tokio::test(flavor = "multi_thread")]
+async fn host_08_nobody_but_the_plugin_is_let_in_to_its_sockets() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let same = bind(&rig, "same");
+    assert_eq!(text(same.call(&[Value::Int(1)]).await.unwrap()), "1");
+    let (source, inbox) = rig.source("numbers", "r").await;
+    let (mut sink, _) = rig.sink("notebook", "r", serde_json::json!({})).await;
+    let mut directories = std::fs::read_dir(rig.home.run().join("p")).unwrap();
+    let directory = directories.next().unwrap().unwrap().path();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    // What a process of an earlier server would do, or any other of the same user: it is no descendant.
+    for (name, protocol) in [
+        ("plugin_toolbox.ipc", 0x30),
+        ("func_same.ipc", 0x30),
+        ("r_stream_0.ipc", 0x50),
+        ("r_notebook_0_0_ack.ipc", 0x50),
+    ] {
+        let path = directory.join(name);
+        assert_eq!(mode(&path), 0o600, "{name}");
+        let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        // It may be closed before any of it was taken.
+        let header = [0, b'S', b'P', 0, 0, protocol, 0, 0];
+        let request = b"\x01\0\0\0\0\0\0\0\x06\x80\0\0\x01ok";
+        let _ = stream.write_all(&header).await;
+        let _ = stream.write_all(request).await;
+        if protocol == 0x50 {
+            // Nobody takes a second connection there; it waits for ever.
+            continue;
+        }
+        let mut said = Vec::new();
+        let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said));
+        let _ = closed.await.unwrap();
+        assert!(said.len() <= 8, "{name}: {said:?}");
+    }
+    // The plugin does not notice.
+    assert_eq!(text(same.call(&[Value::Int(2)]).await.unwrap()), "2");
+    let version = bind(&rig, "version");
+    assert_eq!(text(version.call(&[]).await.unwrap()), r#""v1""#);
+    inbox.more(5).await;
+    assert!(inbox.exceptions().is_empty(), "{:?}", inbox.exceptions());
+    sink.send(crate::support::message(0)).await.unwrap();
+    sink.stop().await.unwrap();
+    source.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_31_a_rule_with_much_to_ask_delays_another_by_a_call() {
+    const MANY: i64 = 40;
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.recv_timeout = Span::secs(60);
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let sleep = bind_for(&rig, "sleep", "busy");
+    let busy: Vec<_> = (0..MANY)
+        .map(|n| {
+            let (sleep, answered) = (Arc::clone(&sleep), Arc::clone(&answered));
+            tokio::spawn(async move {
+                // Told apart in the log.
+                sleep.call(&[Value::Int(10 + n)]).await.unwrap();
+                answered.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    // All of them wait by the time that one is at work.
+    let waiting = async {
+        while answered.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    let before = answered.load(Ordering::SeqCst);
+    let other = bind_for(&rig, "sleep", "other");
+    other.call(&[Value::Int(1)]).await.unwrap();
+    let meanwhile = answered.load(Ordering::SeqCst) - before;
+    assert!(meanwhile < 10, "{meanwhile} calls of the other rule first");
+    for call in busy {
+        call.await.unwrap();
+    }
     rig.end().await;
 }
 

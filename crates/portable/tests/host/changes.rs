@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use plugyard_platform::kind::Action;
+use plugyard_platform::kind::{Action, Version};
 use plugyard_portable::Span;
 use plugyard_portable::testing::{NEVER_HANDSHAKES, script_dir, toolbox_dir, toolbox_lacking_dir};
 use plugyard_symbol::Value;
@@ -129,6 +129,52 @@ async fn host_35_messages_to_a_sink_neither_get_lost_nor_doubled() {
         );
         rig.end().await;
     }
+}
+
+/// A function that is an aggregate, or is none.
+fn sum(rig: &Rig, aggregate: &str) -> Version {
+    let script = format!(
+        r#"
+from ekuiper import Function, PluginConfig, plugin
+
+class Sum(Function):
+    def validate(self, args):
+        return ""
+
+    def exec(self, args, ctx):
+        return 0
+
+    def is_aggregate(self):
+        print("asked", flush=True)
+        return {aggregate}
+
+if __name__ == "__main__":
+    plugin.start(PluginConfig("sum", {{}}, {{}}, {{"sum_f": Sum}}))
+"#
+    );
+    rig.package(|at| script_dir(at, "sum", &script))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_30_whether_it_is_an_aggregate_is_asked_once_and_again_after_an_update() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&sum(&rig, "False")).await.unwrap();
+    let function = rig.catalog.function("sum_f").unwrap();
+    for _ in 0..3 {
+        assert!(!function.is_aggregate().await.unwrap());
+    }
+    let plugin = "portable:sum".parse().unwrap();
+    let asked = || {
+        let (lines, _) = rig.kind.logs(&plugin, usize::MAX);
+        lines.iter().filter(|line| line.text == "asked").count()
+    };
+    assert_eq!(asked(), 1);
+    rig.upgrade(&sum(&rig, "True")).await.unwrap();
+    for _ in 0..3 {
+        assert!(function.is_aggregate().await.unwrap());
+    }
+    rig.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! Again and again: swaps under load, and processes that end while rules run. Short forms of what
 //! `cargo xtask bench` does for longer.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,8 +13,8 @@ use plugyard_symbol::Value;
 use serde_json::json;
 
 use crate::calls::{bind, text};
-use crate::hostile::program;
-use crate::support::{PATIENCE, Rig, kill, message, numbers_in, python};
+use crate::hostile::{program, random};
+use crate::support::{PATIENCE, Process, Rig, kill, message, numbers_in, python};
 
 /// Swaps in a row.
 const SWAPS: usize = 10;
@@ -130,6 +129,62 @@ async fn host_35_a_plugin_that_is_no_python_is_swapped_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn host_35_sources_and_sinks_that_are_no_python_are_swapped_as_well() {
+    for handover in ["exclusive", "overlap"] {
+        let rig = Rig::new("python3");
+        let block = json!({"sources": {"random": {"handover": handover}}});
+        let version = rig.package(|at| mirror::directory_with(at, "mirror", &program(), &block));
+        rig.install(&version).await.unwrap();
+        let config = json!({"interval": 2, "keep": "numbers"});
+        let (source, inbox) = random(&rig, "r", &config).await.unwrap();
+        let (mut sink, observer) = rig
+            .sink("file_sink", "r", json!({"file": "notebook"}))
+            .await;
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let sending = tokio::spawn(async move {
+            let mut sent = 0;
+            while !end.load(Ordering::Relaxed) {
+                sink.send(message(sent)).await.unwrap();
+                sent += 1;
+                tokio::task::yield_now().await;
+            }
+            sink.stop().await.unwrap();
+            sent
+        });
+        for _ in 0..SWAPS {
+            inbox.more(5).await;
+            rig.change(Action::Restart, "mirror", None).await.unwrap();
+        }
+        inbox.more(5).await;
+        ended.store(true, Ordering::Relaxed);
+        let sent = sending.await.unwrap();
+        source.stop().await.unwrap();
+        let mut rows = numbers(&inbox);
+        if handover == "overlap" {
+            // Both count at the same time for a moment, so that numbers may come twice; none is missing.
+            rows.sort_unstable();
+            rows.dedup();
+        }
+        assert_eq!(
+            rows,
+            (0..rows.len() as u64).collect::<Vec<_>>(),
+            "{handover}"
+        );
+        let written = numbers_in(&rig.data("mirror", "notebook"));
+        assert_eq!(written, (0..sent as u64).collect::<Vec<_>>());
+        assert!(sent > 100);
+        assert!(inbox.exceptions().is_empty(), "{:?}", inbox.exceptions());
+        assert!(
+            observer.exceptions().is_empty(),
+            "{:?}",
+            observer.exceptions()
+        );
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn host_11_a_plugin_that_is_killed_again_and_again_recovers_each_time() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
@@ -141,10 +196,12 @@ async fn host_11_a_plugin_that_is_killed_again_and_again_recovers_each_time() {
     let (source, inbox) = rig.source("numbers", "r").await;
     let (mut sink, _) = rig.sink("notebook", "r", json!({"requireAck": true})).await;
     let same = bind(&rig, "same");
-    let mut pids = vec![rig.pid("toolbox")];
+    let mut processes = Vec::new();
     for n in 0..KILLS {
         inbox.more(5).await;
-        kill(*pids.last().unwrap());
+        let process = Process::of(rig.pid("toolbox"));
+        kill(process.pid);
+        processes.push(process);
         let told = n + 1;
         inbox
             .until("told", |inbox| inbox.exceptions().len() >= told)
@@ -158,8 +215,8 @@ async fn host_11_a_plugin_that_is_killed_again_and_again_recovers_each_time() {
         );
         sink.send(message(n)).await.unwrap();
         inbox.more(5).await;
-        pids.push(rig.pid("toolbox"));
     }
+    processes.push(Process::of(rig.pid("toolbox")));
     source.stop().await.unwrap();
     sink.stop().await.unwrap();
     let written = numbers_in(&rig.data("toolbox", "notebook"));
@@ -175,8 +232,8 @@ async fn host_11_a_plugin_that_is_killed_again_and_again_recovers_each_time() {
     };
     assert!(left(1).await, "of each process that ended nothing is left");
     rig.change(Action::Disable, "toolbox", None).await.unwrap();
-    for pid in pids {
-        assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    for process in processes {
+        assert!(!process.lives(), "{process:?}");
     }
     assert!(left(0).await);
     rig.end().await;

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use plugyard_model::HealthState;
 use plugyard_platform::kind::Action;
-use plugyard_portable::testing::mirror;
+use plugyard_portable::testing::{mirror, script_dir};
 use plugyard_portable::{RestartSettings, Span};
 use plugyard_symbol::{ErrorClass, SourceHandle, SourceInbox, SourceRequest, SymbolError, Value};
 use rustix::process::{Pid, test_kill_process};
 
 use crate::calls::{bind, text};
-use crate::support::{Inbox, PATIENCE, Rig, node};
+use crate::support::{Inbox, PATIENCE, Rig, node, python};
 
 /// The program, which is built with these tests.
 pub(crate) fn program() -> PathBuf {
@@ -128,6 +128,53 @@ async fn a_message_of_a_gibibyte_is_never_held() {
         .unwrap();
     assert!(peak < 768 * 1024, "peak of {peak} KiB");
     assert_works(&rig).await;
+    rig.end().await;
+}
+
+/// Instead of a handshake, the head of a message of 1 GiB and as much of it as is taken.
+const HUGE_HANDSHAKE: &str = r#"
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect("/tmp/plugin_huge.ipc")
+s.sendall(b"\0SP\0\0\x30\0\0")
+s.recv(8)
+s.sendall(b"\x01" + (1 << 30).to_bytes(8, "big"))
+try:
+    while True:
+        s.sendall(bytes(65536))
+except OSError as error:
+    print("refused:", error, flush=True)
+import time
+time.sleep(600)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_of_a_gibibyte_is_none_and_a_row_of_one_breaks_its_source_alone() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.init_timeout = Span::secs(4);
+        settings.stop_grace = Span::millis(200);
+    });
+    let huge = rig.package(|at| script_dir(at, "huge", HUGE_HANDSHAKE));
+    let failed = rig.install(&huge).await.unwrap_err();
+    assert_eq!(failed.step, "probe");
+    assert!(
+        failed.error.text.contains("did not answer its handshake")
+            && failed.error.text.contains("refused:"),
+        "{failed:?}"
+    );
+    // The kernel's buffers are all that a message may fill which is longer than any may be.
+    let mirror = rig.package(|at| mirror::directory(at, "mirror", &program()));
+    rig.install(&mirror).await.unwrap();
+    let config = serde_json::json!({"interval": 10, "huge": true});
+    let (source, inbox) = random(&rig, "r", &config).await.unwrap();
+    inbox
+        .until("told", |inbox| !inbox.exceptions().is_empty())
+        .await;
+    assert_eq!(inbox.count(), 0);
+    assert_works(&rig).await;
+    source.stop().await.unwrap();
+    assert_eq!(rig.health("mirror").await.state, HealthState::Ready);
     rig.end().await;
 }
 
@@ -378,7 +425,7 @@ async fn fact_41_echo_says_how_many_arguments_it_takes_and_returns_the_one() {
 }
 
 /// Starts `random` with that on top of its file.
-async fn random(
+pub(crate) async fn random(
     rig: &Rig,
     rule: &str,
     config: &serde_json::Value,

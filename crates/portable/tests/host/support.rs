@@ -342,6 +342,35 @@ pub(crate) fn kill(pid: i32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
+/// A process that is told from another that got its number later.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    /// In clock ticks after the boot.
+    started: u64,
+}
+
+impl Process {
+    pub(crate) fn of(pid: i32) -> Self {
+        let started = Self::started(pid).expect("it lives");
+        Self { pid, started }
+    }
+
+    pub(crate) fn lives(&self) -> bool {
+        Self::started(self.pid) == Some(self.started)
+    }
+
+    /// Nothing for one that has ended, waited for or not.
+    fn started(pid: i32) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // After the name, which may hold anything, fields 3 and 22.
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?;
+        let started = fields.nth(18)?.parse().ok();
+        started.filter(|_| state != "Z")
+    }
+}
+
 /// Packages in a folder, by digest.
 struct Folder(PathBuf);
 
