@@ -140,7 +140,7 @@ fn main() -> Result<ExitCode> {
     if wanted("fsync") {
         rows.push(bench.durable()?);
     }
-    rows.extend(bench.spine(wanted));
+    rows.extend(bench.spine(&arguments.python, wanted));
     bench.end();
     println!(
         "{}",

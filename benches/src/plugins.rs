@@ -29,7 +29,15 @@ impl Plugin {
     /// # Errors
     /// When its files cannot be written.
     pub fn python(below: &Path, python: &Path) -> io::Result<Self> {
-        let plugin = Self::new(below, "python", Some(python))?;
+        Self::python_called(below, "python", python)
+    }
+
+    /// The same; `word` tells several of them apart.
+    ///
+    /// # Errors
+    /// When its files cannot be written.
+    pub fn python_called(below: &Path, word: &str, python: &Path) -> io::Result<Self> {
+        let plugin = Self::new(below, word, Some(python))?;
         let script = PYTHON
             .replace("@NAME@", &plugin.name)
             .replace("@WINDOW@", &WINDOW.to_string());

@@ -4,13 +4,16 @@
 //! * [`packages`]: inspection of a large package, rejection of bombs.
 //! * [`listing`]: installations, ten and ten thousand of them.
 //! * [`api`]: reads over HTTP.
+//! * [`server`]: the whole server, idle and starting.
 //!
 //! A part that cannot be measured here gives a row without figures that says why.
 
 pub mod api;
 pub mod listing;
 pub mod packages;
+pub mod server;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -26,6 +29,7 @@ pub fn rows(
     runtime: &Runtime,
     effort: Effort,
     cores: usize,
+    python: &Path,
     wanted: impl Fn(&str) -> bool,
 ) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -52,6 +56,15 @@ pub fn rows(
             .block_on(api::row(effort, cores))
             .map(|row| vec![row]);
         rows.extend(found(api::TITLE, cores, measured));
+    }
+    // The processes of the plugins want cores of their own.
+    if wanted(server::MEMORY) && cores > 1 {
+        let measured = server::memory(python, cores);
+        rows.extend(found(server::MEMORY, cores, measured));
+    }
+    if wanted(server::START) && cores > 1 {
+        let measured = server::start(python, effort, cores).map(|row| vec![row]);
+        rows.extend(found(server::START, cores, measured));
     }
     rows
 }

@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -197,8 +198,8 @@ impl Bench {
     }
 
     /// What does not depend on plugins, as far as its titles are wanted.
-    pub fn spine(&self, wanted: impl Fn(&str) -> bool) -> Vec<Row> {
-        crate::spine::rows(&self.runtime, self.effort, self.cores, wanted)
+    pub fn spine(&self, python: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Row> {
+        crate::spine::rows(&self.runtime, self.effort, self.cores, python, wanted)
     }
 
     /// Reads and writes a configuration with few and with many plugins installed.

@@ -37,7 +37,12 @@ pub(crate) struct Arguments {
 /// Runs them and writes `target/bench.json`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let python = tools::python()?;
-    process::run(process::cargo().args(["build", "--release", "--package", "plugyard-benches"]))?;
+    process::run(process::cargo().args(["build", "--release"]).args([
+        "--package",
+        "plugyard-benches",
+        "--package",
+        "plugyard",
+    ]))?;
     let target = workspace::target()?;
     let program = target.join("release/plugyard-bench");
     if let Some(minutes) = arguments.soak {
