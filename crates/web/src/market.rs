@@ -115,7 +115,10 @@ impl WebHost {
         };
         let name = match adding.name {
             Some(name) => name,
-            None => parsed.host_str().unwrap_or_default().to_owned(),
+            None => {
+                let host = parsed.host_str().unwrap_or_default();
+                host.trim_matches(['[', ']']).to_owned()
+            }
         };
         let formed = (1..=64).contains(&name.len())
             && name

@@ -180,6 +180,9 @@ pub(crate) struct WebInstall {
     /// The market [default: the first that has the plugin]
     #[arg(long, value_name = "NAME")]
     pub(crate) market: Option<String>,
+    /// It is deployed on its own: nothing is installed, the archive's address is shown (only markets of `v2` have to be told)
+    #[arg(long)]
+    pub(crate) standalone: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,9 +1,14 @@
 //! Markets: a running one and its clients, and those that are down, slow, lying or replayed.
 
+mod bucket;
+mod downloads;
 mod legacy;
 mod model;
+mod network;
 mod pages;
+mod several;
 mod site;
+mod standalone;
 
 use std::path::{Path, PathBuf};
 
@@ -121,6 +126,15 @@ struct Still {
 
 impl Still {
     fn new(directory: &Path, seconds: u64) -> Self {
+        Self::answering(directory, seconds, |_| None)
+    }
+
+    /// `say` may answer in place of the directory.
+    fn answering(
+        directory: &Path,
+        seconds: u64,
+        say: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
         let settings = MarketSettings {
             timestamp_seconds: seconds,
             ..MarketSettings::default()
@@ -129,7 +143,12 @@ impl Still {
             Repository::init(directory, settings, jiff::Timestamp::now()).expect("a market");
         let root = directory.to_owned();
         let pages = Pages::new(move |asked: &Asked| {
-            let path = asked.path.trim_start_matches("/market/");
+            if let Some(answer) = say(asked) {
+                return answer;
+            }
+            // A proxy is asked for whole addresses.
+            let path = asked.path.trim_start_matches("http://market.example");
+            let path = path.trim_start_matches("/market/");
             match std::fs::read(root.join(path)) {
                 Ok(bytes) => ok(bytes),
                 Err(_) => Answer::Body(404, Vec::new()),

@@ -68,10 +68,12 @@ impl WebHost {
         let mut plugins = Vec::new();
         for fskey in installed.keys() {
             let chosen = choose(fskey, &origins, &markets, &said);
-            plugins.push(
-                self.judge(&transaction, fskey, chosen, &site, checked)
-                    .await?,
-            );
+            let others = others(fskey, &chosen, &markets, &said);
+            let mut judged = self
+                .judge(&transaction, fskey, chosen, &site, checked)
+                .await?;
+            judged["alsoOn"] = json!(others);
+            plugins.push(judged);
         }
         if complete {
             let time = json!(store::when(checked));
@@ -245,6 +247,26 @@ fn choose<'a>(
         }
     }
     Chosen::Nobody("unknown")
+}
+
+/// The markets that know a plugin too, and do not answer for it.
+fn others<'a>(
+    fskey: &str,
+    chosen: &Chosen<'_>,
+    markets: &'a [Market],
+    said: &[Result<BTreeMap<String, Said>, Problem>],
+) -> Vec<&'a str> {
+    let Chosen::Says(chosen, _) = chosen else {
+        return Vec::new();
+    };
+    let know = markets.iter().zip(said).filter(|(market, said)| {
+        market.id != chosen.id
+            && said.as_ref().is_ok_and(|said| {
+                said.get(fskey)
+                    .is_some_and(|said| said.answer != Answer::Unknown)
+            })
+    });
+    know.map(|(market, _)| market.name.as_str()).collect()
 }
 
 /// Sets both columns, while the row has the version that was compared.

@@ -46,6 +46,9 @@ impl Way {
                 Some(proxy) => outbound_through(&address, self.allow_private, proxy).await,
             }
             .map_err(|problem| refused(&address, &problem))?;
+            if !self.allow_private && is_here(&url) {
+                return Err(unreachable(&url, "it leads into the server's own network"));
+            }
             if url.scheme() != "https" && !plain {
                 return Err(unreachable(&url, "it leads from `https` to `http`"));
             }
@@ -159,6 +162,16 @@ pub(super) fn problem(market: &str, refusal: &Refusal) -> Problem {
     Problem::new(code)
         .with("market", market)
         .with("reason", reason.chars().take(500).collect::<String>())
+}
+
+/// Whether a name is this machine's own by its letters alone (RFC 6761): not every resolver knows it, and a
+/// proxy's may.
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .rsplit_once('.')
+            .is_some_and(|(_, top)| top.eq_ignore_ascii_case("localhost"))
 }
 
 /// An address without its query, where codes and tickets stand.

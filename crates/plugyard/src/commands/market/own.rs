@@ -161,11 +161,7 @@ pub(super) fn yank(
     Ok(ExitCode::Done)
 }
 
-pub(super) fn rotate(
-    place: &Place,
-    role: KeyRole,
-    context: &Context,
-) -> Result<ExitCode, Failure> {
+pub(super) fn rotate(place: &Place, role: KeyRole, context: &Context) -> Result<ExitCode, Failure> {
     let opened = Opened::new(place, context)?;
     let mut market = opened.market(context)?;
     let role = match role {

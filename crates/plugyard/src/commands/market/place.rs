@@ -82,7 +82,8 @@ fn bucket(url: &ObjectsUrl, runtime: &Runtime, context: &Context) -> Result<Plac
         .and_then(|settings| settings.objects.store(&home))
         .map_err(|problem| context.problem(&problem))?;
     let store = url.bucket(&options.1).map_err(|error| {
-        let cause = std::error::Error::source(&error).map_or_else(String::new, |it| format!(": {it}"));
+        let cause =
+            std::error::Error::source(&error).map_or_else(String::new, |it| format!(": {it}"));
         let reason = format!("{error}{cause}");
         context.problem(&Problem::new(codes::E_MARKET_UNUSABLE).with("reason", reason))
     })?;

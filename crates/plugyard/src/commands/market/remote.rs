@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use plugyard_model::{ExitCode, Problem, codes};
+use plugyard_model::{ExitCode, Lang, Problem, codes};
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 
@@ -125,7 +125,7 @@ pub(crate) async fn check(client: &Client, context: &Context) -> Result<ExitCode
                 text_at(item, "/fskey"),
                 text_at(item, "/version"),
                 text_at(item, "/upgradeVersion"),
-                text_at(item, "/market"),
+                market(item),
                 if blocked.is_empty() {
                     reason
                 } else {
@@ -151,6 +151,22 @@ pub(crate) async fn check(client: &Client, context: &Context) -> Result<ExitCode
     })
 }
 
+/// The market that answered for a plugin, and those that were not believed instead.
+fn market(item: &Json) -> String {
+    let others: Vec<&str> = item["alsoOn"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
+    let market = text_at(item, "/market");
+    if others.is_empty() {
+        market
+    } else {
+        format!("{market} (+ {})", others.join(", "))
+    }
+}
+
 /// `web install`: from a market.
 pub(crate) async fn install(
     arguments: &WebInstall,
@@ -158,7 +174,8 @@ pub(crate) async fn install(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let path = format!("/v1/web/downloads/{}", segment(&arguments.plugin));
-    bring(&path, arguments.market.as_deref(), client, context).await
+    let body = json!({ "market": arguments.market, "standalone": arguments.standalone });
+    bring(&path, &body, client, context).await
 }
 
 /// `web upgrade`: one, or all with a report of each.
@@ -169,7 +186,8 @@ pub(crate) async fn upgrade(
 ) -> Result<ExitCode, Failure> {
     if let Some(plugin) = &arguments.plugin {
         let path = format!("/v1/web/upgrades/{}", segment(plugin));
-        return bring(&path, arguments.market.as_deref(), client, context).await;
+        let body = json!({ "market": arguments.market });
+        return bring(&path, &body, client, context).await;
     }
     let report = client
         .json(client.request(Method::POST, "/v1/web/upgrades"))
@@ -185,6 +203,7 @@ pub(crate) async fn upgrade(
                 Some("upgraded") => "upgraded",
                 Some("rolledBack") => "rolled back",
                 Some("blocked") => "blocked",
+                Some("handedOver") => "handed over",
                 _ => "failed",
             };
             vec![
@@ -212,22 +231,51 @@ pub(crate) async fn upgrade(
 
 async fn bring(
     path: &str,
-    market: Option<&str>,
+    body: &Json,
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let body = json!({ "market": market });
     let begun = client
-        .json(client.request(Method::POST, path).json(&body))
+        .json(client.request(Method::POST, path).json(body))
         .await?;
+    let (to, market) = (text_at(&begun, "/to"), text_at(&begun, "/market"));
+    if begun["operation"].is_null() {
+        handed(&begun, context);
+        return Ok(ExitCode::Done);
+    }
     let id = text_at(&begun, "/operation");
     let operation = operation::watch(&id, None, client, context).await?;
     let code = operation::verdict(&operation, client)?;
-    let (plugin, to) = (text_at(&operation, "/plugin"), text_at(&begun, "/to"));
+    let plugin = text_at(&operation, "/plugin");
     context
         .printer
-        .one(&operation, &plugin, || format!("{plugin} {to}"));
+        .one(&operation, &plugin, || format!("{plugin} {to} ({market})"));
     Ok(code)
+}
+
+/// An application that is deployed on its own: where it is.
+fn handed(begun: &Json, context: &Context) {
+    let url = text_at(begun, "/archive/url");
+    context.printer.one(begun, &url, || {
+        let (fskey, to) = (text_at(begun, "/fskey"), text_at(begun, "/to"));
+        let market = text_at(begun, "/market");
+        let mut text = match context.lang {
+            Lang::En => format!(
+                "{fskey} {to} ({market}) is deployed on its own: nothing was installed\n{url}"
+            ),
+            Lang::ZhCn => format!("{fskey} {to}（{market}）为独立部署的应用，未在此安装\n{url}"),
+        };
+        if let Some(hash) = begun["archive"]["sha256"].as_str() {
+            text.push_str(&format!("\nSHA-256 {hash}"));
+        }
+        if begun["archive"]["entitled"] == true {
+            text.push_str(match context.lang {
+                Lang::En => "\nsend the upgrade code in the header `X-Plugyard-Upgrade-Code`",
+                Lang::ZhCn => "\n下载时请在请求头 `X-Plugyard-Upgrade-Code` 中附上升级码",
+            });
+        }
+        text
+    });
 }
 
 fn items(body: &Json) -> Vec<Json> {

@@ -34,6 +34,10 @@ pub(crate) enum Answer {
     Broken(usize, Vec<u8>),
     /// The rest of a body, from a byte on.
     Part(usize, Vec<u8>),
+    /// Status, headers, the announced length, and the bytes that come before the connection ends.
+    Full(u16, Vec<(&'static str, String)>, usize, Vec<u8>),
+    /// A body that comes byte by byte and never ends, until the server does.
+    Drip,
     /// Nothing, until the server ends.
     Silence,
 }
@@ -149,6 +153,22 @@ fn answer(
             );
             head("206 Partial Content", body.len(), &range)?;
             (&mut &*stream).write_all(&body)
+        }
+        Answer::Full(status, headers, length, body) => {
+            let headers: String = headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .collect();
+            head(&format!("{status} X"), length, &headers)?;
+            (&mut &*stream).write_all(&body)
+        }
+        Answer::Drip => {
+            head("200 OK", 1 << 20, "")?;
+            while !over.load(Ordering::SeqCst) {
+                (&mut &*stream).write_all(b" ")?;
+                thread::sleep(Duration::from_millis(50));
+            }
+            Ok(())
         }
         Answer::Silence => {
             while !over.load(Ordering::SeqCst) {

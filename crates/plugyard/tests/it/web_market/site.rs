@@ -28,6 +28,17 @@ impl Site {
         Self::on(None)
     }
 
+    /// Changes a record.
+    #[track_caller]
+    pub(crate) fn patch(&self, path: &str, body: &Json) {
+        let request = self
+            .server
+            .http
+            .patch(format!("{}{path}", self.server.address));
+        let answer = request.json(body).send().expect("an answer");
+        assert!(answer.status().is_success(), "{path} {body}: {answer:?}");
+    }
+
     fn on(database: Option<Postgres>) -> Self {
         let url = database.as_ref().map(Postgres::url);
         let server = Server::start_with(|command| {
@@ -144,9 +155,15 @@ impl Market {
 
     /// Serves what is there.
     pub(crate) fn over(directory: PathBuf, key: &str) -> Self {
-        let mut child = plugyard(&directory)
-            .args(["market", "serve", "--listen", "127.0.0.1:0", "--in"])
-            .arg(&directory)
+        let mut command = plugyard(&directory);
+        command.args(["market", "serve", "--in"]).arg(&directory);
+        Self::started(command, directory, key)
+    }
+
+    /// Starts a command that serves one.
+    pub(crate) fn started(mut command: Command, directory: PathBuf, key: &str) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
