@@ -311,6 +311,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("All plugins that have a newer version, each for itself", "所有有新版本的插件，各自独立进行"),
     ("The market [default: the one the plugin came from]", "市场 [默认：插件所来自的市场]"),
     ("The market [default: the first that has the plugin]", "市场 [默认：第一个提供该插件的市场]"),
+    ("It is deployed on its own: nothing is installed, the archive's address is shown (only markets of `v2` have to be told)", "为独立部署的应用：不安装，只显示归档地址（仅 `v2` 市场需要指明）"),
     ("Install a plugin from a market", "从市场安装插件"),
     ("Bring plugins to the newest versions of their markets", "将插件升级到其市场的最新版本"),
     ("Plugins of a web application: where they are offered, and their addresses", "Web 应用的插件：提供在何处，以及它们的地址"),
