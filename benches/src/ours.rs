@@ -188,6 +188,7 @@ impl Ours {
             current,
             target: Some(version.clone()),
             keep_data: false,
+            task: None,
             config: plugyard_platform::config::ConfigChange::default(),
             by: String::new(),
         };

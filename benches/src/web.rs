@@ -61,6 +61,8 @@ fn urls(effort: Effort) -> Row {
                 plugin_host: host,
                 access_path: Some(path),
                 settings_path: None,
+                own_form: false,
+                panel_url: None,
             };
             let _ = black_box(usage_url(&addresses, Parameter::verbatim(parameter)));
         }
