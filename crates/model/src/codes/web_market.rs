@@ -63,8 +63,8 @@ super::codes! {
         zh: ["插件市场无效", "`{field}` 无法使用：{reason}", "用 `plugyard market --help` 查看要求"];
     /// A place that is no market, or something that is not published there.
     E_MARKET_NOT_THERE = "E_MARKET_NOT_THERE", 404, NotFound,
-        en: ["Not there", "{reason}", "make a market with `plugyard market init`, or say with `--in` where it is"],
-        zh: ["不存在", "{reason}", "请用 `plugyard market init` 创建市场，或用 `--in` 指定其位置"];
+        en: ["Not there", "{reason}", "look at the name and the version; make a market with `plugyard market init`, or say with `--in` where it is"],
+        zh: ["不存在", "{reason}", "请检查名称和版本；用 `plugyard market init` 创建市场，或用 `--in` 指定其位置"];
     /// A place that is a market already, or keys that are another market's.
     E_MARKET_TAKEN = "E_MARKET_TAKEN", 409, Conflict,
         en: ["Taken", "{reason}", "choose another place with `--in`, and for a bucket other keys with `--keys`"],
