@@ -128,10 +128,7 @@ impl Platform {
     /// `package_url_refused`, `package_fetch_failed`, `input_unreadable`, `plugin_name_invalid`,
     /// `objects_unavailable`, `store_unavailable`. Nothing is kept then.
     pub async fn take_in(&self, source: Source, options: TakeIn) -> Result<Intake, Problem> {
-        let url = match &source {
-            Source::Url(url) => Some(url.clone()),
-            _ => None,
-        };
+        let url = address(&source);
         let staged = self.stage(source).await?;
         let inspection = self.inspect_staged(&staged, &options).await?;
         let plugin = accept(&inspection)?;
@@ -195,10 +192,14 @@ impl Platform {
     /// # Errors
     /// As [`take_in`](Self::take_in).
     pub async fn consider(&self, source: Source, options: TakeIn) -> Result<Considered, Problem> {
+        let url = address(&source);
         let staged = self.stage(source).await?;
         let inspection = self.inspect_staged(&staged, &options).await?;
         let plugin = accept(&inspection)?;
         let kind = self.kind(&plugin.kind)?;
+        if let Some(url) = url {
+            kind.may_come_from(&url)?;
+        }
         let definition = self.definition_in(kind.as_ref(), &plugin, &staged.file);
         let definition = definition.await?;
         let here = self.versions(&plugin).await?;
@@ -366,6 +367,14 @@ impl Platform {
             .tempfile_in(&staging)
             .map(tempfile::NamedTempFile::into_temp_path)
             .map_err(|error| unwritable(&staging, &error))
+    }
+}
+
+/// Where a package is fetched from.
+fn address(source: &Source) -> Option<String> {
+    match source {
+        Source::Url(url) => Some(url.clone()),
+        Source::Path(_) | Source::Stream(_) => None,
     }
 }
 
