@@ -172,7 +172,7 @@ fn a_plan_is_made_with_packages_from_everywhere() {
     let packages = || answer(server.get("/v1/plugins"));
     assert!(!packages().body.contains("2.0.0"), "{:?}", packages());
     let upload = server
-        .post("/v1/packages")
+        .post("/v1/packages?kind=app&key=Demo")
         .header("content-type", "application/zip")
         .body(fs::read(&zip).unwrap());
     assert_eq!(answer(upload).status, 201);
