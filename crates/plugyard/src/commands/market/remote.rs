@@ -266,7 +266,7 @@ fn handed(begun: &Json, context: &Context) {
             Lang::ZhCn => format!("{fskey} {to}（{market}）为独立部署的应用，未在此安装\n{url}"),
         };
         if let Some(hash) = begun["archive"]["sha256"].as_str() {
-            text.push_str(&format!("\nSHA-256 {hash}"));
+            text = format!("{text}\nSHA-256 {hash}");
         }
         if begun["archive"]["entitled"] == true {
             text.push_str(match context.lang {
