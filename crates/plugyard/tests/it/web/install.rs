@@ -64,17 +64,21 @@ fn web_26_a_zip_of_a_code_host_is_installed_under_its_fskey_and_disabled() {
     });
 }
 
+fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("less than 4 GiB")
+}
+
 /// A zip whose entry `bomb` holds a gibibyte of zeros, and takes a mebibyte: made of the same compressed block
 /// again and again.
 fn bomb() -> Vec<u8> {
     const BLOCK: usize = 1 << 20;
     const BLOCKS: u32 = 1 << 10;
     let zeros = vec![0_u8; BLOCK];
-    let mut packer = flate2::Compress::new(flate2::Compression::best(), false);
+    let mut deflate = flate2::Compress::new(flate2::Compression::best(), false);
     let mut block = Vec::with_capacity(BLOCK);
     // Nothing of one block leads back into another.
     let full = flate2::FlushCompress::Full;
-    packer
+    deflate
         .compress_vec(&zeros, &mut block, full)
         .expect("a block");
     let mut packed = block.repeat(BLOCKS as usize);
@@ -95,22 +99,26 @@ fn bomb() -> Vec<u8> {
             0,
             manifest.sum(),
             MANIFEST.as_bytes(),
-            MANIFEST.len() as u32,
+            small(MANIFEST.len()),
         ),
         ("bomb", 8, all.sum(), &packed, BLOCKS << 20),
     ];
     let (mut zip, mut directory) = (Vec::new(), Vec::new());
     for (name, method, crc, bytes, size) in files {
-        let at = zip.len() as u32;
+        let at = small(zip.len());
         let mut common = Vec::new();
         common.extend(20_u16.to_le_bytes());
         common.extend(0_u16.to_le_bytes());
         common.extend(method.to_le_bytes());
         common.extend([0, 0, 0x21, 0]);
-        for number in [crc, bytes.len() as u32, size] {
+        for number in [crc, small(bytes.len()), size] {
             common.extend(number.to_le_bytes());
         }
-        common.extend((name.len() as u16).to_le_bytes());
+        common.extend(
+            u16::try_from(name.len())
+                .expect("a short name")
+                .to_le_bytes(),
+        );
         common.extend(0_u16.to_le_bytes());
         zip.extend(b"PK\x03\x04");
         zip.extend(&common);
@@ -122,10 +130,10 @@ fn bomb() -> Vec<u8> {
         directory.extend(at.to_le_bytes());
         directory.extend(name.as_bytes());
     }
-    let at = zip.len() as u32;
+    let at = small(zip.len());
     zip.extend(&directory);
     zip.extend(b"PK\x05\x06\0\0\0\0\x02\0\x02\0");
-    zip.extend((directory.len() as u32).to_le_bytes());
+    zip.extend(small(directory.len()).to_le_bytes());
     zip.extend(at.to_le_bytes());
     zip.extend([0, 0]);
     zip
