@@ -321,6 +321,7 @@ impl Kind for Fake {
                 steps.push(step(StepName::Commit, "switch", json!({})));
                 steps
             }
+            Action::Perform => Vec::new(),
             Action::Uninstall => vec![
                 step(StepName::Commit, "clear", json!({})),
                 step(StepName::Remove, "clear", json!({})),
