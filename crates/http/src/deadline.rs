@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -45,34 +45,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Unhurried {
     }
 }
 
-/// The layer: a request whose answer has not begun in time is dropped and answered with
-/// `deadline_exceeded`. Bodies that stream (events, logs) go on as long as they like.
-pub async fn deadline(
-    State(deadline): State<Deadline>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let allowed = Allowed {
-        millis: Arc::new(AtomicU64::new(millis(deadline.usual))),
-        unhurried: millis(deadline.unhurried),
-    };
-    request.extensions_mut().insert(allowed.clone());
-    let begun = Instant::now();
-    let mut answer = std::pin::pin!(next.run(request));
-    let mut waited = 0;
-    loop {
-        // Read again after each wait: the handler may have asked for more time meanwhile.
-        let until = allowed.millis.load(Ordering::Relaxed);
-        if until <= waited {
-            let problem = Problem::new(codes::DEADLINE_EXCEEDED)
-                .with("seconds", Duration::from_millis(waited).as_secs_f64());
-            return ProblemResponse(problem).into_response();
-        }
-        let end = begun + Duration::from_millis(until);
-        match tokio::time::timeout_at(end, &mut answer).await {
-            Ok(response) => return response,
-            Err(_) => waited = until,
+impl Deadline {
+    /// Runs the rest: a request whose answer has not begun in time is dropped and answered with
+    /// `deadline_exceeded`. Bodies that stream (events, logs) go on as long as they like.
+    pub async fn keep(self, mut request: Request, next: Next) -> Response {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let allowed = Allowed {
+            millis: Arc::new(AtomicU64::new(millis(self.usual))),
+            unhurried: millis(self.unhurried),
+        };
+        request.extensions_mut().insert(allowed.clone());
+        let begun = Instant::now();
+        let mut answer = std::pin::pin!(next.run(request));
+        let mut waited = 0;
+        loop {
+            // Read again after each wait: the handler may have asked for more time meanwhile.
+            let until = allowed.millis.load(Ordering::Relaxed);
+            if until <= waited {
+                let problem = Problem::new(codes::DEADLINE_EXCEEDED)
+                    .with("seconds", Duration::from_millis(waited).as_secs_f64());
+                return ProblemResponse(problem).into_response();
+            }
+            let end = begun + Duration::from_millis(until);
+            match tokio::time::timeout_at(end, &mut answer).await {
+                Ok(response) => return response,
+                Err(_) => waited = until,
+            }
         }
     }
 }
@@ -99,7 +97,9 @@ mod tests {
             .route("/slow", get(async move || wait(11).await))
             .route("/upload", get(async move |_: Unhurried| wait(59).await))
             .route("/stuck", get(async move |_: Unhurried| wait(61).await))
-            .layer(middleware::from_fn_with_state(limits, deadline));
+            .layer(middleware::from_fn(move |request, next| {
+                limits.keep(request, next)
+            }));
         for (path, status) in [
             ("/quick", 200),
             ("/slow", 503),

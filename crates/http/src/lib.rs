@@ -34,7 +34,7 @@ pub mod sse;
 
 pub use concerns::{About, Concerns, Refusal};
 pub use cursor::{Cursor, Page, PageQuery};
-pub use deadline::{Deadline, Unhurried, deadline};
+pub use deadline::{Deadline, Unhurried};
 pub use etag::{ETag, IfMatch};
 pub use extract::{BodyLimit, Json, Path, Query};
 pub use present::{Language, RequestId, present};

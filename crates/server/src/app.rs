@@ -5,21 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use bytes::Bytes;
-use plugyard_http::{
-    BodyLimit, Deadline, Envelope, ProblemResponse, RequestId, Rights, deadline, present,
-};
+use plugyard_http::{BodyLimit, Deadline, Envelope, ProblemResponse, RequestId, Rights, present};
 use plugyard_model::{Problem, codes};
 use plugyard_platform::Platform;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutBody;
 use tracing::Instrument;
 
@@ -117,27 +116,28 @@ pub(crate) fn limited(routes: Router, app: &App) -> Router {
 /// Those around [`limited`] routes for a request that came by itself. It meets them from the first line to the
 /// last.
 ///
-/// They are one layer to the router: each layer that is added by itself is one more box for every request, and
-/// a copy of all that is within.
+/// They are one layer to the router, and as few functions as there are places for them: each is one more box for
+/// every request, and a copy of all that is within.
 pub(crate) fn layered(routes: Router, app: &App) -> Router {
-    let limits = app.settings.limits;
-    let deadlines = Deadline {
-        usual: limits.deadline,
-        unhurried: limits.slow_deadline,
-    };
+    let header =
+        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     routes.layer((
         from_fn_with_state(app.clone(), observe),
-        from_fn(harden),
-        from_fn_with_state(app.rights.clone(), present),
+        header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        header(header::X_FRAME_OPTIONS, "DENY"),
+        header(header::REFERRER_POLICY, "no-referrer"),
+        header(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         CatchPanicLayer::custom(panicked),
-        from_fn_with_state(app.clone(), admit),
-        from_fn_with_state(app.clone(), sign_in),
-        from_fn_with_state(deadlines, deadline),
-        from_fn_with_state(app.clone(), compatible_writes_wait),
+        from_fn_with_state(app.clone(), enter),
     ))
 }
 
-/// The outermost layer: the request's id, its line in the log, its place in the metrics.
+/// What pages of ours may load, where they do not say otherwise.
+const CONTENT_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
+    frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+/// The outermost layer: the request's id, its line in the log, its place in the metrics; and the words of what
+/// went wrong within.
 async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = uuid::Uuid::now_v7().simple().to_string();
@@ -156,7 +156,8 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     };
     let span = tracing::info_span!("request", request.id = %id);
     let held = app.metrics.request_begins();
-    let response = next.run(request).instrument(span.clone()).await;
+    let presented = present(State(app.rights.clone()), request, next);
+    let response = presented.instrument(span.clone()).await;
     drop(held);
 
     let took = begun.elapsed();
@@ -178,45 +179,56 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     response
 }
 
-/// Headers that every answer has.
-async fn harden(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
-             frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-        ),
-    ] {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+/// Lets a request in, as somebody or as nobody, for as long as it may take.
+async fn enter(State(app): State<App>, request: Request, next: Next) -> Response {
+    let _slot = match admit(&app, &request) {
+        Ok(slot) => slot,
+        Err(refusal) => return *refusal,
+    };
+    let (request, who) = match sign_in(&app, request).await {
+        Ok(signed_in) => signed_in,
+        Err(problem) => return ProblemResponse(problem).into_response(),
+    };
+    let limits = app.settings.limits;
+    // eKuiper's writes are answered when their operation has ended, which may take as long as a plugin's own
+    // installation script.
+    let waits = !request.method().is_safe()
+        && app.rights.envelope_at(request.uri().path()) == Envelope::Ekuiper;
+    let deadline = Deadline {
+        usual: if waits {
+            limits.slow_deadline
+        } else {
+            limits.deadline
+        },
+        unhurried: limits.slow_deadline,
+    };
+    // No body may stand still.
+    let request = if request.body().is_end_stream() {
+        request
+    } else {
+        request.map(|body| Body::new(TimeoutBody::new(limits.body_timeout, body)))
+    };
+    let mut response = deadline.keep(request, next).await;
+    if let Some(name) = who {
+        response.extensions_mut().insert(LetIn(name));
     }
     response
 }
 
-/// Lets a bounded number of requests in, none but probes before recovery is done, none that is not sound, and
-/// no body that stands still.
-async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
-    if let Some(reason) = unsound(&request) {
+/// A place for a request: a bounded number is let in, none but probes before recovery is done, none that is not
+/// sound.
+fn admit(app: &App, request: &Request) -> Result<OwnedSemaphorePermit, Box<Response>> {
+    if let Some(reason) = unsound(request) {
         let problem = Problem::new(codes::REQUEST_INVALID).with("reason", reason);
-        return ProblemResponse(problem).into_response();
+        return Err(Box::new(ProblemResponse(problem).into_response()));
     }
     let path = request.uri().path();
     let probe = matches!(path, "/healthz" | "/readyz" | "/metrics" | "/ping");
     if !probe && !app.recovered.load(Ordering::Acquire) {
-        return try_again(codes::SERVER_STARTING);
+        return Err(Box::new(try_again(codes::SERVER_STARTING)));
     }
-    let Ok(_slot) = app.slots.clone().try_acquire_owned() else {
-        return try_again(codes::SERVER_BUSY);
-    };
-    let timeout = app.settings.limits.body_timeout;
-    next.run(request.map(|body| Body::new(TimeoutBody::new(timeout, body))))
-        .await
+    let slot = app.slots.clone().try_acquire_owned();
+    slot.map_err(|_| Box::new(try_again(codes::SERVER_BUSY)))
 }
 
 /// What no route could make sense of, whatever it is.
@@ -236,18 +248,6 @@ fn unsound(request: &Request) -> Option<&'static str> {
 fn try_again(code: plugyard_model::Code) -> Response {
     let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
     (retry, ProblemResponse(Problem::new(code))).into_response()
-}
-
-/// eKuiper's writes are answered when their operation has ended, which may take as long as a
-/// plugin's own installation script.
-async fn compatible_writes_wait(State(app): State<App>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let compatible = app.rights.envelope_at(parts.uri.path()) == Envelope::Ekuiper;
-    if compatible && !parts.method.is_safe() {
-        use axum::extract::FromRequestParts;
-        let Ok(_) = plugyard_http::Unhurried::from_request_parts(&mut parts, &()).await;
-    }
-    next.run(Request::from_parts(parts, body)).await
 }
 
 /// A panic is a mistake of ours: the log gets it with the request's id (from the span), the client

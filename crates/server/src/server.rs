@@ -90,11 +90,11 @@ impl Server {
         let routes = own
             .with_state(app.clone())
             .merge(foreign)
-            .route_layer(from_fn_with_state(answers, replay))
             .merge(pages::router(&document))
             .route_layer((
                 from_fn_with_state(app.clone(), record),
                 from_fn_with_state(rights, authorize),
+                from_fn_with_state(answers, replay),
             ));
         let routes = limited(routes, &app);
         // A problem in a batch is worded like any other.

@@ -2,13 +2,11 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use plugyard_http::sse::Closing;
-use plugyard_http::{Envelope, Principal, ProblemResponse};
+use plugyard_http::{Envelope, Principal};
 use plugyard_model::rights::{Right, Role};
 use plugyard_model::{Problem, TokenId, codes};
 use plugyard_platform::SignedIn;
@@ -45,35 +43,32 @@ impl From<Principal> for Visitor {
     }
 }
 
-/// The layer: puts the [`Principal`] into the request, or leaves it anonymous, or refuses it; and says when
-/// what the request holds open has to end.
+/// Puts the [`Principal`] into the request, or leaves it anonymous, or refuses it; and says when what the request
+/// holds open has to end. Also gives the name under which it was let in.
 ///
 /// Whether an anonymous request may pass is the right's business, not decided here.
-pub(crate) async fn sign_in(State(app): State<App>, request: Request, next: Next) -> Response {
-    // Only this layer says who asks.
+pub(crate) async fn sign_in(
+    app: &App,
+    request: Request,
+) -> Result<(Request, Option<String>), Problem> {
+    // Only this says who asks.
     let (mut head, body) = request.into_parts();
     head.extensions.remove::<Principal>();
     head.extensions.remove::<Shown>();
-    let visitor = match who(&app, &head).await {
-        Ok(visitor) => visitor,
-        Err(problem) => return ProblemResponse(problem).into_response(),
-    };
+    let visitor = who(app, &head).await?;
     let mut closing = Closing::new(app.closing.clone());
-    let Some(Visitor { principal, session }) = visitor else {
-        head.extensions.insert(closing);
-        return next.run(Request::from_parts(head, body)).await;
-    };
-    if let Some(session) = session {
-        let until = session.expires_in.map(|left| Instant::now() + left);
-        closing = closing.with_session(session.ended, until);
-        head.extensions.insert(Shown(session.token));
+    let mut name = None;
+    if let Some(Visitor { principal, session }) = visitor {
+        if let Some(session) = session {
+            let until = session.expires_in.map(|left| Instant::now() + left);
+            closing = closing.with_session(session.ended, until);
+            head.extensions.insert(Shown(session.token));
+        }
+        name = Some(principal.name.clone());
+        head.extensions.insert(principal);
     }
     head.extensions.insert(closing);
-    let name = principal.name.clone();
-    head.extensions.insert(principal);
-    let mut response = next.run(Request::from_parts(head, body)).await;
-    response.extensions_mut().insert(LetIn(name));
-    response
+    Ok((Request::from_parts(head, body), name))
 }
 
 async fn who(app: &App, request: &Parts) -> Result<Option<Visitor>, Problem> {
