@@ -24,7 +24,7 @@ use tracing::Instrument;
 
 use crate::audit_log::Knocks;
 use crate::metrics::Metrics;
-use crate::remembered::Remembered;
+use crate::remembered::{Answers, MOST};
 use crate::settings::ServerSettings;
 use crate::sign_in::{LetIn, sign_in};
 use crate::v1::Recorded;
@@ -39,9 +39,9 @@ pub(crate) struct Shared {
     pub(crate) rights: Arc<Rights>,
     pub(crate) metrics: Metrics,
     /// Lists that are asked for over and over.
-    pub(crate) lists: Remembered<Bytes>,
+    pub(crate) lists: Answers<Bytes>,
     /// What the database says of single installations.
-    pub(crate) installations: Remembered<Arc<Recorded>>,
+    pub(crate) installations: Answers<Arc<Recorded>>,
     pub(crate) started: Instant,
     /// Seconds since 1970.
     pub(crate) started_at: u64,
@@ -72,8 +72,8 @@ impl App {
             platform,
             rights,
             metrics: Metrics::default(),
-            lists: Remembered::default(),
-            installations: Remembered::default(),
+            lists: Answers::new(MOST),
+            installations: Answers::new(MOST),
             started: Instant::now(),
             started_at: std::time::UNIX_EPOCH
                 .elapsed()

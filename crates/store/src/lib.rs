@@ -14,6 +14,7 @@ pub mod jobs;
 mod migrate;
 mod objects;
 mod owner;
+mod remembered;
 pub mod secrets;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -25,6 +26,7 @@ pub use error::StoreError;
 pub use migrate::Migrations;
 pub use objects::{ObjectError, Objects, ObjectsUrl, ParseObjectsUrlError, S3Options};
 pub use owner::{Owner, OwnerError};
+pub use remembered::{FRESH, Remembered};
 pub use secrets::SecretText;
 
 /// The tables of this crate, for [`Database::migrate`].

@@ -31,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) exporting: tokio::sync::Mutex<()>,
     pub(crate) pages: crate::pages::service::Shared,
     pub(crate) markets: crate::market::Shared,
+    pub(crate) listings: crate::usages::listing::Listings,
 }
 
 /// What handlers work with: the state of every router of this kind.
@@ -96,6 +97,7 @@ impl WebHost {
             exporting: tokio::sync::Mutex::default(),
             pages: crate::pages::service::Shared::default(),
             markets: crate::market::Shared::default(),
+            listings: crate::usages::listing::Listings::default(),
         }))
     }
 

@@ -21,7 +21,7 @@ use super::Entry;
 use super::documents::{InstallationDocument, VersionListed};
 use super::operations::invalid;
 use crate::app::App;
-use crate::remembered::Key;
+use crate::remembered::{self, Key};
 
 pub(super) use self::changes::{Planned, RIGHTS as CHANGES_RIGHTS};
 
@@ -75,7 +75,7 @@ async fn list(
         };
         Ok((documents, true))
     };
-    Ok(app.lists.json(&app.platform, key, make).await?)
+    Ok(remembered::answer(&app.lists, &app.platform, key, make).await?)
 }
 
 /// What the database says of an installation, and how it is.
@@ -147,7 +147,7 @@ async fn show(
                 .collect(),
         })
     };
-    let recorded = app.installations.part(&app.platform, key, make).await?;
+    let recorded = remembered::part(&app.installations, &app.platform, key, make).await?;
     // A plugin whose kind this server does not serve is still shown; its health says why it does nothing.
     let kind = app.platform.kind(&recorded.plugin.kind);
     let details = match (&recorded.installed, kind) {

@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 
 use super::Entry;
 use crate::app::App;
-use crate::remembered::Key;
+use crate::remembered::{self, Key};
 
 pub(super) const RIGHTS: &[Entry] = &[
     (Method::GET, "/v1/operations", Right::OperationRead),
@@ -195,7 +195,7 @@ async fn list(
         };
         Ok((documents, over))
     };
-    Ok(app.lists.json(&app.platform, key, make).await?)
+    Ok(remembered::answer(&app.lists, &app.platform, key, make).await?)
 }
 
 /// One operation with its steps

@@ -16,7 +16,7 @@ use super::Entry;
 use crate::host::Web;
 use crate::usage::{Query as Asked, UsageType};
 use crate::usages::badges;
-use crate::usages::listing::{self, For, Shown};
+use crate::usages::listing::{For, Shown};
 use crate::viewers::token::{HEADER, Keys};
 use crate::viewers::{self, Known};
 
@@ -138,7 +138,9 @@ async fn listed(web: &Web, known: &Known, wanted: &Wanted) -> ApiResult<Response
         user: known.user,
         language,
     };
-    let shown = listing::list(database.conn(), &site, query, whom)
+    let listings = &web.host.0.listings;
+    let shown = listings
+        .list(database, &site, query, whom)
         .await
         .map_err(Problem::from)?;
     let mut response = Json(shown).into_response();

@@ -1,8 +1,15 @@
-//! What a viewer is shown: one query for the rows, and the rules of [`crate::usage`] over all of them.
+//! What a viewer is shown: the rows of a type, which are the same for everybody, and the rules of
+//! [`crate::usage`] over all of them.
+//!
+//! Visitors come far more often than usages change, so the rows are kept until something is written
+//! ([`Remembered`]); badges, which are a user's own, are read each time.
 
-use plugyard_store::StoreError;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use plugyard_store::{Database, Remembered, StoreError};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query as Sql, SelectStatement};
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::{ConnectionTrait as _, QueryResult};
 use serde::Serialize;
 use serde_json::Value as Json;
 use utoipa::ToSchema;
@@ -47,42 +54,132 @@ pub(crate) struct For<'a> {
     pub(crate) language: &'a str,
 }
 
-/// The usages that a viewer sees, in order.
-pub(crate) async fn list(
-    connection: &impl ConnectionTrait,
-    site: &Site,
-    query: Query<'_>,
-    whom: For<'_>,
-) -> Result<Vec<Shown>, StoreError> {
-    if query.is_nobodys() {
-        return Ok(Vec::new());
+/// The rows of listings, as they were read last.
+#[derive(Debug)]
+pub(crate) struct Listings(Remembered<u64, Key, Arc<[Row]>>);
+
+/// Listings kept at once.
+const MOST: usize = 64;
+/// Rows of the longest that is kept; with [`MOST`] of them that is some 64 MB.
+const LONGEST: usize = 2000;
+
+/// What the rows of a listing depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    kind: u8,
+    group: Option<u32>,
+    /// The language asked for and the default one.
+    languages: [String; 2],
+}
+
+impl Default for Listings {
+    fn default() -> Self {
+        Self(Remembered::new(MOST))
     }
-    let statement = statement(query, whom, site.default_language());
-    let rows = connection.query_all(&statement).await?;
-    let rows = rows
+}
+
+impl Listings {
+    /// The usages that a viewer sees, in order.
+    pub(crate) async fn list(
+        &self,
+        database: &Database,
+        site: &Site,
+        query: Query<'_>,
+        whom: For<'_>,
+    ) -> Result<Vec<Shown>, StoreError> {
+        if query.is_nobodys() {
+            return Ok(Vec::new());
+        }
+        let languages = [whom.language, site.default_language()];
+        let rows = self.rows(database, query, languages).await?;
+        let badges = badges(database, whom.user).await?;
+        let seen = visible_of(
+            rows.iter().collect(),
+            |row| (&row.usage, row.state()),
+            query,
+        );
+        Ok(seen
+            .into_iter()
+            .map(|row| row.shown(site, whom.language, &badges))
+            .collect())
+    }
+
+    async fn rows(
+        &self,
+        database: &Database,
+        query: Query<'_>,
+        languages: [&str; 2],
+    ) -> Result<Arc<[Row]>, StoreError> {
+        let now = database.writes();
+        let key = Key {
+            kind: query.usage_type.number(),
+            group: group_of(query),
+            languages: languages.map(str::to_owned),
+        };
+        if let Some(rows) = self.0.get(&now, &key) {
+            return Ok(rows);
+        }
+        let statement = statement(query, languages);
+        let rows = database.conn().query_all(&statement).await?;
+        let rows = rows
+            .iter()
+            .map(|row| Row::read(row, query.usage_type))
+            .collect::<Result<Arc<[Row]>, _>>()?;
+        if rows.len() <= LONGEST {
+            self.0.put(now, key, rows.clone());
+        }
+        Ok(rows)
+    }
+}
+
+/// Only the usages of one type are asked for by group.
+fn group_of(query: Query<'_>) -> Option<u32> {
+    query.group.filter(|_| query.usage_type == UsageType::Group)
+}
+
+/// What plugins show a user beside their names, by plugin.
+async fn badges(
+    database: &Database,
+    user: Option<i64>,
+) -> Result<HashMap<String, Badge>, StoreError> {
+    let Some(user) = user else {
+        return Ok(HashMap::new());
+    };
+    let statement = Sql::select()
+        .columns(["plugin_fskey", "display_type", "value_number", "value_text"])
+        .from("plugin_badges")
+        .and_where(Expr::col("user_id").eq(user))
+        .and_where(Expr::col("deleted_at").is_null())
+        .to_owned();
+    let rows = database.conn().query_all(&statement).await?;
+    let badge = |row: &QueryResult| {
+        let badge = Badge {
+            display: row.try_get_by_index(1)?,
+            number: row.try_get_by_index(2)?,
+            text: row.try_get_by_index(3)?,
+        };
+        Ok((row.try_get_by_index(0)?, badge))
+    };
+    Ok(rows
         .iter()
-        .map(|row| Row::read(row, query.usage_type))
-        .collect::<Result<Vec<Row>, _>>()?;
-    let seen = visible_of(rows, |row| (&row.usage, row.state()), query);
-    Ok(seen
-        .into_iter()
-        .map(|row| row.shown(site, whom.language))
-        .collect())
+        .map(badge)
+        .collect::<Result<_, sea_orm::DbErr>>()?)
 }
 
 /// A usage with what is shown beside it.
+#[derive(Debug)]
 struct Row {
     usage: Usage,
     icon_file_id: Option<i64>,
     icon_file_url: Option<String>,
     data_sources: Option<Json>,
     plugin: Option<Page>,
-    badge: Option<Badge>,
     /// In the language asked for and in the default one.
     names: [Option<String>; 2],
 }
 
 /// The page of a plugin that is there and enabled.
+#[derive(Debug)]
 struct Page {
     host: Option<String>,
     path: Option<String>,
@@ -94,7 +191,7 @@ struct Badge {
     text: Option<String>,
 }
 
-fn statement(query: Query<'_>, whom: For<'_>, default: &str) -> SelectStatement {
+fn statement(query: Query<'_>, languages: [&str; 2]) -> SelectStatement {
     let mut select = Sql::select();
     for column in [
         "id",
@@ -117,9 +214,6 @@ fn statement(query: Query<'_>, whom: For<'_>, default: &str) -> SelectStatement 
         .column(("plugins", "is_enabled"))
         .column(("plugins", "plugin_host"))
         .column(("plugins", "access_path"))
-        .column(("plugin_badges", "display_type"))
-        .column(("plugin_badges", "value_number"))
-        .column(("plugin_badges", "value_text"))
         .column(("asked", "name"))
         .column(("usual", "name"))
         .from("plugin_usages")
@@ -129,15 +223,8 @@ fn statement(query: Query<'_>, whom: For<'_>, default: &str) -> SelectStatement 
                 .equals(("plugin_usages", "plugin_fskey"))
                 .and(Expr::col(("plugins", "deleted_at")).is_null())
                 .and(Expr::col(("plugins", "is_enabled")).eq(1)),
-        )
-        .left_join(
-            "plugin_badges",
-            Expr::col(("plugin_badges", "plugin_fskey"))
-                .equals(("plugin_usages", "plugin_fskey"))
-                .and(Expr::col(("plugin_badges", "deleted_at")).is_null())
-                .and(Expr::col(("plugin_badges", "user_id")).eq(whom.user)),
         );
-    for (alias, language) in [("asked", whom.language), ("usual", default)] {
+    for (alias, language) in ["asked", "usual"].into_iter().zip(languages) {
         select.join_as(
             sea_orm::sea_query::JoinType::LeftJoin,
             "plugin_usage_names",
@@ -156,7 +243,7 @@ fn statement(query: Query<'_>, whom: For<'_>, default: &str) -> SelectStatement 
     if query.usage_type == UsageType::ContentType {
         select.column(("plugin_usages", "data_sources"));
     }
-    if let (UsageType::Group, Some(group)) = (query.usage_type, query.group) {
+    if let Some(group) = group_of(query) {
         select.and_where(Expr::col(("plugin_usages", "group_id")).eq(i64::from(group)));
     }
     select
@@ -171,7 +258,6 @@ impl Row {
         let scene: Option<String> = row.try_get_by_index(5)?;
         let roles: Option<String> = row.try_get_by_index(10)?;
         let enabled: Option<i16> = row.try_get_by_index(13)?;
-        let badge: Option<i16> = row.try_get_by_index(16)?;
         Ok(Self {
             usage: Usage {
                 id: u32::try_from(id).unwrap_or(u32::MAX),
@@ -198,17 +284,9 @@ impl Row {
                 }),
                 None => None,
             },
-            badge: match badge {
-                Some(display) => Some(Badge {
-                    display,
-                    number: row.try_get_by_index(17)?,
-                    text: row.try_get_by_index(18)?,
-                }),
-                None => None,
-            },
-            names: [row.try_get_by_index(19)?, row.try_get_by_index(20)?],
+            names: [row.try_get_by_index(16)?, row.try_get_by_index(17)?],
             data_sources: match kind {
-                UsageType::ContentType => row.try_get_by_index(21)?,
+                UsageType::ContentType => row.try_get_by_index(18)?,
                 _ => None,
             },
         })
@@ -222,7 +300,8 @@ impl Row {
         })
     }
 
-    fn shown(self, site: &Site, language: &str) -> Shown {
+    fn shown(&self, site: &Site, language: &str, badges: &HashMap<String, Badge>) -> Shown {
+        let badge = badges.get(&self.usage.plugin_fskey);
         let built_in = self.usage.usage_type == 4 && is_content_type(&self.usage.plugin_fskey);
         let page = self.plugin.as_ref().filter(|_| !built_in);
         let url = page.and_then(|page| {
@@ -238,27 +317,31 @@ impl Row {
             };
             url::usage_url(&addresses, parameter).ok()
         });
-        let [asked, usual] = self.names;
+        let [asked, usual] = &self.names;
         Shown {
-            name: asked.or(usual).unwrap_or(self.usage.name),
+            name: asked
+                .as_ref()
+                .or(usual.as_ref())
+                .unwrap_or(&self.usage.name)
+                .clone(),
             icon: site.icon(self.icon_file_id, self.icon_file_url.as_deref()),
             url,
-            badge_type: self.badge.as_ref().map(|badge| badge.display),
-            badge_value: self.badge.and_then(Badge::value),
+            badge_type: badge.map(|badge| badge.display),
+            badge_value: badge.and_then(Badge::value),
             editor_toolbar: self.usage.editor_toolbar,
             editor_number: self.usage.editor_number,
             plugin_rating: sources::ratings(self.data_sources.as_ref(), language),
-            fskey: self.usage.plugin_fskey,
+            fskey: self.usage.plugin_fskey.clone(),
         }
     }
 }
 
 impl Badge {
     /// What it shows beside being there.
-    fn value(self) -> Option<Json> {
+    fn value(&self) -> Option<Json> {
         match self.display {
             2 => self.number.map(Json::from),
-            3 => self.text.map(Json::from),
+            3 => self.text.clone().map(Json::from),
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 
-use super::listing::{For, list};
+use super::listing::{For, Listings};
 use crate::site::Site;
 use crate::usage::{Query, UsageType, Viewer};
 
@@ -249,6 +249,7 @@ async fn the_listing_is_that_of_a_plain_model() {
                 .unwrap()
                 .current();
             store(database, &rows).await;
+            let listings = Listings::default();
             for _ in 0..20 {
                 let asked = asked().new_tree(&mut runner).unwrap().current();
                 let viewer = Viewer {
@@ -265,7 +266,7 @@ async fn the_listing_is_that_of_a_plain_model() {
                     user: Some(1),
                     language: asked.language,
                 };
-                let listed = list(database.conn(), &site, query, whom).await.unwrap();
+                let listed = listings.list(database, &site, query, whom).await.unwrap();
                 let listed: Vec<_> = listed.into_iter().map(|it| (it.name, it.url)).collect();
                 let expected: Vec<_> = model(&rows, &asked)
                     .into_iter()
