@@ -214,13 +214,13 @@ mod tests {
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let sections = sections.with_variables("my_source", variables.into_iter());
+        let sections: Json = sections
+            .0
+            .into_iter()
+            .map(|(name, it)| (name, Json::from(it)))
+            .collect();
         assert_eq!(
-            Json::from_iter(
-                sections
-                    .0
-                    .into_iter()
-                    .map(|(name, it)| (name, Json::from(it)))
-            ),
+            sections,
             serde_json::json!({
                 "default": {"maxRows": 7, "name": "a"},
                 "Fast": {"a": 1, "ratio": 0.5, "list": [1, "x", true]},

@@ -32,7 +32,9 @@ fn canonical(value: &Json) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -303,7 +305,7 @@ async fn numbers_that_were_pushed_up_are_forgotten_with_the_key() {
     market.publish("A", "1.0.0");
     let forged = Forged::of(&market);
     forged.change("timestamp", |signed| {
-        signed["version"] = json!(1_000_000_u64)
+        signed["version"] = json!(1_000_000_u64);
     });
     let mut trust = market.trust();
     refresh(&mut trust, &forged.disk, now()).await.unwrap();

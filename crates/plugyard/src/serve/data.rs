@@ -258,7 +258,8 @@ async fn import(
     };
     // A client that goes away does not leave half of it behind.
     let partial = manner.partial == "1";
-    let done = tokio::spawn(async move { data.take(&who, document, partial, lang).await });
+    let done =
+        tokio::spawn(async move { Box::pin(data.take(&who, document, partial, lang)).await });
     let failed = match done.await {
         Ok(failed) => failed?,
         Err(error) => return Ok(refused(&error.to_string())),

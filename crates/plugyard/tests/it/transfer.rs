@@ -395,14 +395,17 @@ fn uploads_and_plugins_without_an_address_go_to_another_server() {
     );
     assert_eq!(taken.status, 200, "{taken:?}");
     assert_eq!(first.plugin_pid("teller"), pid);
+    only_what_rules_need_is_exported(&first);
+}
 
-    // Only what some rules need.
-    stream(&first, "unused", "");
-    let some = answer(first.post("/data/export").json(&json!(["r", "nosuch"])));
-    assert_eq!(some.status, 200, "{some:?}");
-    let some = read(&some);
+/// Of a server with the rule `r`.
+fn only_what_rules_need_is_exported(server: &Server) {
+    stream(server, "unused", "");
+    let exported = answer(server.post("/data/export").json(&json!(["r", "nosuch"])));
+    assert_eq!(exported.status, 200, "{exported:?}");
+    let exported = read(&exported);
     let names = |key: &str| -> Vec<String> {
-        let entries = some[key].as_object().expect("an object");
+        let entries = exported[key].as_object().expect("an object");
         entries.keys().cloned().collect()
     };
     assert_eq!(names("rules"), ["r"]);
@@ -415,10 +418,10 @@ fn uploads_and_plugins_without_an_address_go_to_another_server() {
         "{uploads:?}"
     );
     assert_eq!(
-        some["notCarried"]["rules.nosuch"],
+        exported["notCarried"]["rules.nosuch"],
         "Rule nosuch is not found."
     );
-    let refused = answer(first.post("/data/export").body("{}"));
+    let refused = answer(server.post("/data/export").body("{}"));
     assert_eq!(refused.status, 400, "{refused:?}");
 }
 

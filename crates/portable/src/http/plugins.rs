@@ -474,7 +474,7 @@ impl Routes {
                     let text = upstream_text(&problem.findings).unwrap_or_else(|| cause(&problem));
                     // eKuiper notices when it starts the process.
                     let text = if text.starts_with("unsupported virtual type: ") {
-                        format!("fail to start plugin {}: {text}", key)
+                        format!("fail to start plugin {key}: {text}")
                     } else {
                         text
                     };

@@ -7,6 +7,7 @@
 //! `options`, which eKuiper does not read; variables of its environment are not, because they may be secrets.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path as FilePath;
 
 use base64::Engine as _;
@@ -211,7 +212,10 @@ impl Transfer {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
                     address.push(char::from(byte));
                 }
-                other => address.push_str(&format!("%{other:02X}")),
+                other => {
+                    // Writing to a `String` does not fail.
+                    let _ = write!(address, "%{other:02X}");
+                }
             }
         }
         address
@@ -243,10 +247,13 @@ impl Transfer {
 
     /// The uploaded files by name.
     pub async fn uploads(&self, room: &mut Room) -> Carried {
-        let root = self.0.platform.home().uploads();
+        let directory = self.0.platform.home().uploads();
         let mut files = Carried::new();
-        for path in uploads::all(root.clone()).await {
-            let name = path.strip_prefix(&root).ok().and_then(FilePath::to_str);
+        for path in uploads::all(directory.clone()).await {
+            let name = path
+                .strip_prefix(&directory)
+                .ok()
+                .and_then(FilePath::to_str);
             let Some(name) = name.map(str::to_owned) else {
                 continue;
             };

@@ -204,7 +204,7 @@ async fn legacy_package(
     let path = format!("api/open-source/{generation}/{call_name}");
     let bytes = call(way, &path, &asked).await?;
     let mut package = legacy::read_package(&path, &bytes)?;
-    package.fskey = fskey.to_owned();
+    fskey.clone_into(&mut package.fskey);
     let standalone = About::of_package(&package, here.standalone);
     let address = package.zip_ball.unwrap_or_default();
     if reqwest::Url::parse(&address).is_err() {

@@ -5,6 +5,7 @@
 //! the same package; where nothing says the hash, only with what the server vouches for to be the same
 //! (`If-Range`). Whole packages are compared with the catalogue however they came together.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -170,11 +171,12 @@ fn sweep(directory: &Path, fskey: &str, name: &str, busy: &BTreeSet<String>, byt
         })
         .filter(|(.., file)| {
             let of_busy = |it: &String| file.starts_with(it.as_str());
-            !file.ends_with(".tag") && file != name && !busy.iter().any(of_busy)
+            let is_tag = Path::new(file).extension().is_some_and(|it| it == "tag");
+            !is_tag && file != name && !busy.iter().any(of_busy)
         })
         .collect();
     // The youngest first.
-    found.sort_by(|one, other| other.0.cmp(&one.0));
+    found.sort_by_key(|part| Reverse(part.0));
     let (mut count, mut total) = (0, 0_u64);
     for (modified, size, file) in found {
         let old = modified.elapsed().is_ok_and(|it| it > LIFE);

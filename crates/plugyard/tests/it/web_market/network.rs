@@ -40,8 +40,8 @@ fn no_document_and_no_package_of_a_signed_market_is_loaded_from_inside() {
     let to = Arc::clone(&led);
     let mut market = Still::answering(&work.join("signed"), 3600, move |asked| {
         let to = to.lock().expect("no panic");
-        let (word, address) = to.as_ref()?;
-        let asked_for_it = asked.path.contains(word) || asked.path.contains("/secret");
+        let (part, address) = to.as_ref()?;
+        let asked_for_it = asked.path.contains(part) || asked.path.contains("/secret");
         asked_for_it.then(|| Answer::Redirect(address.clone()))
     });
     market.publish(&work, "Mall", "1.0.0");

@@ -155,11 +155,10 @@ fn answer(
             (&mut &*stream).write_all(&body)
         }
         Answer::Full(status, headers, length, body) => {
-            let headers: String = headers
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}\r\n"))
-                .collect();
-            head(&format!("{status} X"), length, &headers)?;
+            let lines = headers.iter().fold(String::new(), |lines, (name, value)| {
+                lines + name + ": " + value + "\r\n"
+            });
+            head(&format!("{status} X"), length, &lines)?;
             (&mut &*stream).write_all(&body)
         }
         Answer::Drip => {
