@@ -210,3 +210,254 @@ fn a_plugin_that_looks_around_gets_nothing_of_the_server() {
         );
     }
 }
+
+/// A zip with these files.
+fn zip_of(at: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let root = at.join(name);
+    for (file, content) in files {
+        let path = root.join(file);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(path, content).expect("a file");
+    }
+    plugins::zip(&root, &at.join(format!("{name}.zip")))
+}
+
+const MANIFEST: &str = r#"{"language": "python", "executable": "bad.py", "functions": ["bad_f"]}"#;
+
+type Files = &'static [(&'static str, &'static str)];
+
+/// Names, what is in the zip, eKuiper's words for it and the code of the finding.
+const NO_PACKAGES: [(&str, Files, &str, &str); 8] = [
+    // Everything in a directory of its own.
+    (
+        "wrapped",
+        &[("bad/bad.json", MANIFEST), ("bad/bad.py", "")],
+        "missing or invalid json file bad.json, found 3 files in total",
+        "portable_wrapped",
+    ),
+    // A package of another format.
+    (
+        "container",
+        &[("Dockerfile", "FROM scratch\n"), ("config.json", "{}")],
+        "missing or invalid json file bad.json, found 2 files in total",
+        "portable_other_kind",
+    ),
+    (
+        "web",
+        &[("plugin.json", "{}")],
+        "missing or invalid json file bad.json, found 1 files in total",
+        "portable_other_kind",
+    ),
+    (
+        "lacking",
+        &[("bad.json", MANIFEST)],
+        "missing bad.py",
+        "portable_executable_absent",
+    ),
+    (
+        "tongue",
+        &[(
+            "bad.json",
+            r#"{"language": "c", "executable": "x", "sinks": ["bad_s"]}"#,
+        )],
+        "invalid plugin, language 'c' is not supported",
+        "portable_language_unsupported",
+    ),
+    (
+        "otherwise",
+        &[("bad.json", r#"{"name": "wrr"}"#)],
+        "invalid plugin, expect name 'bad' but got 'wrr'",
+        "manifest_name_mismatch",
+    ),
+    (
+        "venv",
+        &[
+            (
+                "bad.json",
+                r#"{"language": "python", "executable": "x", "functions": ["f"], "virtualEnvType": "venv", "env": "e"}"#,
+            ),
+            ("x", ""),
+        ],
+        "fail to start plugin bad: unsupported virtual type: venv",
+        "portable_environment_unsupported",
+    ),
+    (
+        "odd",
+        &[
+            (
+                "bad.json",
+                r#"{"language": "python", "executable": "x", "functions": ["a/b"]}"#,
+            ),
+            ("x", ""),
+        ],
+        "",
+        "portable_name_invalid",
+    ),
+];
+
+#[test]
+fn packages_that_are_none_are_refused_in_ekuipers_words_and_with_findings() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = Server::start();
+    for (name, files, words, code) in NO_PACKAGES {
+        let zip = zip_of(directory.path(), name, files);
+        let body = json!({"name": "bad", "file": format!("file://{}", zip.display())});
+        let refused = answer(server.post("/plugins/portables").json(&body));
+        let whole = format!(
+            "{{\"error\":1001,\"message\":\"portable plugin create command error: fail to install plugin: {words}\"}}\n"
+        );
+        assert_eq!(refused.status, 400, "{name}: {refused:?}");
+        if words.is_empty() {
+            assert!(refused.body.contains("a/b"), "{refused:?}");
+        } else {
+            assert_eq!(refused.body, whole, "{name}");
+        }
+        // The same on the server's own interface and without any server, as findings.
+        let bytes = std::fs::read(&zip).expect("the zip");
+        let upload = server
+            .post("/v1/packages?kind=portable&key=bad")
+            .header("content-type", "application/zip");
+        let told = answer(upload.body(bytes));
+        let told: Json = serde_json::from_str(&told.body).expect("a problem");
+        let codes: Vec<&str> = told["findings"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|finding| finding["code"].as_str())
+            .collect();
+        assert!(codes.contains(&code), "{name}: {told}");
+        let zip = zip.display().to_string();
+        let checked = server.cli(&[
+            "check", &zip, "--kind", "portable", "--name", "bad", "-o", "json",
+        ]);
+        assert_eq!(checked.code, 4, "{name}: {checked:?}");
+        assert!(checked.stdout.contains(code), "{name}: {checked:?}");
+    }
+    assert_eq!(answer(server.get("/plugins/portables")).body, "[]");
+}
+
+#[test]
+fn a_plugin_that_never_shakes_hands_is_told_in_ekuipers_words() {
+    if crate::support::python().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = "import time\nprint('here I am')\ntime.sleep(600)\n";
+    let mute = plugins::only_function(directory.path(), "mute", program);
+    let zip = plugins::zip(&mute, &directory.path().join("mute.zip"));
+    let server = Server::start_with(|command| {
+        command.env("PLUGYARD__PORTABLE__INIT_TIMEOUT", "2s");
+    });
+    let body = json!({"name": "mute", "file": format!("file://{}", zip.display())});
+    let refused = answer(server.post("/plugins/portables").json(&body));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let executable = server.home.join("plugins/portable/mute/mute.py");
+    let begin = format!(
+        "portable plugin create command error: fail to install plugin: plugin {} control handshake error: ",
+        executable.display()
+    );
+    let told: Json = serde_json::from_str(&refused.body).expect("JSON");
+    let message = told["message"].as_str().expect("a text");
+    assert!(
+        message.starts_with(&begin) && message.contains("here I am"),
+        "{message}"
+    );
+    assert_eq!(answer(server.get("/plugins/portables")).body, "[]");
+}
+
+#[test]
+fn of_two_installs_of_one_name_at_once_one_wins_also_on_ekuipers_routes() {
+    if crate::support::python().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let zip = plugins::zip(
+        &plugins::pysam(directory.path()),
+        &directory.path().join("pysam.zip"),
+    );
+    let body = json!({"name": "pysam", "file": format!("file://{}", zip.display())});
+    let server = Server::start();
+    for round in 0..3 {
+        let gate = std::sync::Barrier::new(2);
+        let answers = std::thread::scope(|scope| {
+            let install = || {
+                gate.wait();
+                answer(server.post("/plugins/portables").json(&body))
+            };
+            let both = [scope.spawn(install), scope.spawn(install)];
+            both.map(|it| it.join().expect("an answer"))
+        });
+        let mut statuses = answers.each_ref().map(|answer| answer.status);
+        statuses.sort_unstable();
+        assert_eq!(statuses[0], 201, "{round}: {answers:?}");
+        // Told as eKuiper does, or that another change is under way.
+        assert!([400, 409].contains(&statuses[1]), "{round}: {answers:?}");
+        let listed = answer(server.get("/plugins/portables")).body;
+        let listed: Vec<Json> = serde_json::from_str(&listed).expect("JSON");
+        assert_eq!(listed.len(), 1);
+        let status = answer(server.get("/plugins/portables/pysam/status")).body;
+        assert!(status.contains(r#""status":"running""#), "{status}");
+        let gone = answer(server.delete("/plugins/portables/pysam"));
+        assert_eq!(gone.status, 200, "{gone:?}");
+    }
+}
+
+#[test]
+fn host_26_what_a_rule_can_never_do_is_said_when_it_is_made() {
+    let Some(program) = program() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let source = plugin(directory.path(), &program);
+    let server = Server::start();
+    server.cli_ok(&["install", source.to_str().expect("a path of text")]);
+    let sql = r#"CREATE STREAM s () WITH (TYPE="random", CONF_KEY="ext")"#;
+    let made = answer(server.post("/streams").json(&json!({"sql": sql})));
+    assert_eq!(made.status, 201, "{made:?}");
+    let create = |id: &str, sink: &Json| {
+        let rule = json!({"id": id, "sql": "SELECT * FROM s", "actions": [{"file_sink": sink}]});
+        answer(server.post("/rules").json(&rule))
+    };
+    let refused = create("sure", &json!({"requireAck": true}));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(
+        refused.body,
+        "{\"error\":2201,\"message\":\"sink file_sink_0: sink file_sink belongs to a plugin written in Go, \
+         whose SDK never acknowledges: leave out `requireAck`\"}\n"
+    );
+    // Also where a configuration key asks for it.
+    let key = server.put("/metadata/sinks/file_sink/confKeys/sure");
+    assert_eq!(answer(key.json(&json!({"requireAck": true}))).status, 200);
+    let refused = create("sure", &json!({"resourceId": "sure"}));
+    assert!(refused.body.contains("never acknowledges"), "{refused:?}");
+    // HOST-16: the socket's path has an end.
+    let long = "r".repeat(90);
+    let refused = create(&long, &json!({}));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(
+        refused.body.contains("is too long for a plugin"),
+        "{refused:?}"
+    );
+    assert_eq!(answer(server.get("/rules")).body, "[]");
+    // Without it the sink gets what comes.
+    let made = create("plain", &json!({"file": "got"}));
+    assert_eq!(made.status, 201, "{made:?}");
+    let got = server.home.join("plugin-data/portable/mirror/got");
+    wait_for("rows", || {
+        let text = std::fs::read_to_string(&got).ok()?;
+        text.contains(r#"[{"count":50}]"#).then_some(())
+    });
+    // What goes through is shown, with each process and what it wrote, as text.
+    let shown = wait_for("figures of the symbols", || {
+        let shown = server.cli_ok(&["show", "mirror"]).stdout;
+        shown.contains(" so far, ").then_some(shown)
+    });
+    for line in ["    - worker: 0", "      random: ", "      file_sink: "] {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
+    assert!(!shown.contains(r#"{""#), "{shown}");
+    let activity = server.shown("mirror")["details"]["activity"].clone();
+    assert!(
+        activity["sources"]["random"]["count"].as_u64() > Some(0),
+        "{activity}"
+    );
+    assert_eq!(activity["sinks"]["file_sink"]["uses"], 1);
+}
