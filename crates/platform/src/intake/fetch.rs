@@ -8,6 +8,7 @@ use futures::stream::Stream;
 use plugyard_model::{Problem, codes};
 use reqwest::header::LOCATION;
 use reqwest::{Client, Response, Url, redirect};
+use tokio::time::timeout;
 
 use super::guard::{Guard, Refused, is_public};
 use crate::Settings;
@@ -69,6 +70,10 @@ pub fn outbound(address: &str, allow_private: bool) -> Result<(Client, Url), Pro
     Ok((client, url))
 }
 
+/// How long the system's resolver may take to know a name that a proxy will resolve. One that nobody here
+/// answers for can take it many seconds.
+const KNOWN: Duration = Duration::from_secs(1);
+
 /// The same through an HTTP proxy, which a user of this server chose and which may be anywhere. The proxy
 /// resolves names, so here a name is refused only when it is known to lead inside.
 ///
@@ -83,7 +88,7 @@ pub async fn outbound_through(
     check(&url, allow_private)?;
     if !allow_private
         && let Some(host) = url.host_str()
-        && let Ok(mut found) = tokio::net::lookup_host((host, 0)).await
+        && let Ok(Ok(mut found)) = timeout(KNOWN, tokio::net::lookup_host((host, 0))).await
         && let Some(inside) = found.find(|it| !is_public(it.ip()))
     {
         let error = Refused {

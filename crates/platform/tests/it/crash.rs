@@ -155,10 +155,13 @@ async fn state(bench: &Bench, key: &str) -> State {
 /// What no kill may leave: bytes without a row or rows without bytes, half-taken packages, open operations.
 async fn assert_nothing_left_over(bench: &Bench, key: &str, place: &str) {
     let platform = &bench.platform;
-    let listed: BTreeSet<_> = platform
-        .plugins(&PageQuery::default())
-        .await
-        .unwrap()
+    let query = PageQuery {
+        limit: Some(PageQuery::MAX_LIMIT),
+        ..PageQuery::default()
+    };
+    let plugins = platform.plugins(&query).await.unwrap();
+    assert_eq!(plugins.next, None, "a page holds them all");
+    let listed: BTreeSet<_> = plugins
         .items
         .into_iter()
         .flat_map(|it| it.versions)

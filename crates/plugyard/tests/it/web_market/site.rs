@@ -44,6 +44,7 @@ impl Site {
         let server = Server::start_with(|command| {
             command
                 .env("PLUGYARD__WEB__ALLOW_PRIVATE_HOSTS", "true")
+                .env("PLUGYARD__WEB__WEBHOOKS__ALLOW_PRIVATE", "true")
                 .env("PLUGYARD__WEB__OBSERVATION", "100ms")
                 .env("PLUGYARD__WEB__HEALTH_TRIES", "1")
                 .env("PLUGYARD__WEB__MARKET_TIMEOUT", "5s");
