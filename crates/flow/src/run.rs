@@ -12,6 +12,7 @@
 //! not end in time is cut off, and what is lost so is counted as exceptions.
 
 pub(crate) mod encode;
+mod feed;
 mod inbox;
 mod linger;
 pub(crate) mod metrics;
@@ -37,7 +38,7 @@ use crate::clock::Clock;
 use crate::plan::{Names, Plan};
 use inbox::Inbox;
 use metrics::{Node, NodeKind};
-use pipeline::{Feed, Pipeline};
+use pipeline::Pipeline;
 use queue::Queue;
 pub use status::RuleState;
 use status::State;
@@ -339,17 +340,4 @@ async fn pause(delay: &mut Duration, stop: &CancellationToken) -> bool {
     };
     *delay = (*delay * 2).min(BACKOFF.1);
     waited
-}
-
-impl Feed {
-    fn new(stages: &SinkStages, plan: &crate::plan::SinkPlan) -> Self {
-        Self {
-            transform: stages.transform.clone(),
-            encode: stages.encode.clone(),
-            queue: stages.queue.clone(),
-            options: plan.options.clone(),
-            came: 0,
-            batch: Vec::new(),
-        }
-    }
 }

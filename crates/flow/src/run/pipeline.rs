@@ -16,28 +16,16 @@ use plugyard_symbol::{Body, Row, Tuple, Value};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use super::encode::{self, TooDeep};
+use super::feed::{Feeds, Output};
 use super::linger::Linger;
 use super::metrics::Node;
 use super::queue::Queue;
 use super::row::{Outcome, Rows, evaluate};
 use super::{BATCH, Shared, Stages};
 use crate::plan::Plan;
-use crate::rule::SinkOptions;
 
 /// How long a row that is done waits at most for those behind it.
 const LINGER: Duration = Duration::from_millis(1);
-
-/// The way to one sink.
-pub(super) struct Feed {
-    pub(super) transform: Arc<Node>,
-    pub(super) encode: Arc<Node>,
-    pub(super) queue: Arc<Queue<Bytes>>,
-    pub(super) options: SinkOptions,
-    /// Rows of the batch that have come here.
-    pub(super) came: u64,
-    pub(super) batch: Vec<Bytes>,
-}
 
 /// See the module.
 pub(super) struct Pipeline {
@@ -47,10 +35,8 @@ pub(super) struct Pipeline {
     source: Arc<Node>,
     filter: Option<Arc<Node>>,
     project: Arc<Node>,
-    feeds: Vec<Feed>,
-    tail: broadcast::Sender<Bytes>,
+    feeds: Feeds,
     counts: Counts,
-    buffer: Vec<u8>,
     /// Messages of the batch that have not been processed.
     waiting: usize,
 }
@@ -63,14 +49,6 @@ struct Counts {
     projected: u64,
 }
 
-/// What leaves the projection.
-enum Output<'a> {
-    /// The body as it came.
-    Body(&'a Body),
-    /// A new row.
-    Row(Cow<'a, Row>),
-}
-
 impl Pipeline {
     pub(super) fn new(
         plan: Arc<Plan>,
@@ -78,23 +56,15 @@ impl Pipeline {
         stages: &Stages,
         tail: broadcast::Sender<Bytes>,
     ) -> Self {
-        let feeds = stages
-            .sinks
-            .iter()
-            .zip(&plan.sinks)
-            .map(|(stages, sink)| Feed::new(stages, sink))
-            .collect();
         Self {
+            feeds: Feeds::new(&plan, stages, tail),
             plan,
             shared,
             inbox: stages.inbox.clone(),
             source: stages.source.clone(),
             filter: stages.filter.clone(),
             project: stages.project.clone(),
-            feeds,
-            tail,
             counts: Counts::default(),
-            buffer: Vec::new(),
             waiting: 0,
         }
     }
@@ -109,11 +79,7 @@ impl Pipeline {
         let lost = (self.inbox.clear() + self.waiting) as u64;
         self.source
             .failed_times(lost, format!("rule stopped, {lost} messages not processed"));
-        for feed in &self.feeds {
-            let lost = feed.batch.len() as u64;
-            feed.encode
-                .failed_times(lost, format!("rule stopped, {lost} messages not delivered"));
-        }
+        self.feeds.count_lost();
     }
 
     async fn work(&mut self) {
@@ -139,7 +105,7 @@ impl Pipeline {
                 let outcome = match futures::poll!(evaluating.as_mut()) {
                     Poll::Ready(outcome) => outcome,
                     // The call may be slow, and rows before this one are done.
-                    Poll::Pending if self.has_finished() => {
+                    Poll::Pending if self.feeds.has_some() => {
                         match linger.until(began + LINGER, evaluating.as_mut()).await {
                             Some(outcome) => outcome,
                             None => {
@@ -208,16 +174,11 @@ impl Pipeline {
         }
     }
 
-    /// Whether rows are done that have not been passed on.
-    fn has_finished(&self) -> bool {
-        self.feeds.iter().any(|feed| feed.came > 0)
-    }
-
     /// Writes down what has been done since `began`, and passes it on.
     async fn pass_on(&mut self, began: Instant) {
         let took = began.elapsed();
         self.count(took);
-        self.hand_over(took).await;
+        self.feeds.hand_over(took).await;
     }
 
     /// Takes in what became of a row.
@@ -237,12 +198,12 @@ impl Pipeline {
             Outcome::PassedThrough => {
                 self.counts.kept += 1;
                 self.counts.projected += 1;
-                self.send(&Output::Body(body));
+                self.feeds.send(&Output::Body(body));
             }
             Outcome::Row(row) => {
                 self.counts.kept += 1;
                 self.counts.projected += 1;
-                self.send(&Output::Row(Cow::Owned(row)));
+                self.feeds.send(&Output::Row(Cow::Owned(row)));
             }
             Outcome::Failed(text) => {
                 self.counts.kept += 1;
@@ -256,28 +217,10 @@ impl Pipeline {
         let text = format!("{place}: {text}");
         if self.plan.rule.options.send_error {
             let row = Row::from_iter([("error".into(), Value::from(text.as_str()))]);
-            self.send(&Output::Row(Cow::Owned(row)));
+            self.feeds.send(&Output::Row(Cow::Owned(row)));
         }
         if let Some(node) = node {
             node.failed(text);
-        }
-    }
-
-    /// Encodes for each sink and for whoever watches.
-    fn send(&mut self, output: &Output<'_>) {
-        if self.tail.receiver_count() > 0
-            && let Ok(line) = encode_single(output, &mut self.buffer)
-        {
-            // An error says that the last watcher has just gone.
-            let _ = self.tail.send(line);
-        }
-        for feed in &mut self.feeds {
-            feed.came += 1;
-            match feed.encode(output, &mut self.buffer) {
-                Ok(Some(message)) => feed.batch.push(message),
-                Ok(None) => {}
-                Err(error) => feed.encode.failed(error.to_string()),
-            }
         }
     }
 
@@ -297,98 +240,6 @@ impl Pipeline {
             self.project.came_in(kept);
             self.project.worked(kept, took);
             self.project.went_out(projected);
-        }
-    }
-
-    async fn hand_over(&mut self, took: Duration) {
-        // Where the source can wait, nothing is dropped on the way.
-        let block = self.plan.rule.options.block_when_full || self.plan.source.can_wait();
-        for feed in &mut self.feeds {
-            let came = std::mem::take(&mut feed.came);
-            let count = feed.batch.len() as u64;
-            if came == 0 {
-                continue;
-            }
-            for node in [&feed.transform, &feed.encode] {
-                node.came_in(came);
-                node.worked(came, took);
-                node.went_out(count);
-            }
-            if block {
-                // One leaves the batch only when the queue has it, so that none is lost from sight.
-                feed.batch.reverse();
-                while let Some(message) = feed.batch.last() {
-                    feed.queue.push(message.clone()).await;
-                    feed.batch.pop();
-                }
-            } else {
-                feed.encode.dropped(feed.queue.offer_all(&mut feed.batch));
-            }
-        }
-    }
-}
-
-impl Feed {
-    /// The message for this sink, if there is one.
-    fn encode(&self, output: &Output<'_>, buffer: &mut Vec<u8>) -> Result<Option<Bytes>, TooDeep> {
-        let options = &self.options;
-        let chosen = if options.fields.is_empty() && options.exclude_fields.is_empty() {
-            None
-        } else {
-            Some(Output::Row(Cow::Owned(choose(output, options))))
-        };
-        let output = chosen.as_ref().unwrap_or(output);
-        if options.omit_if_empty && output.is_empty() {
-            return Ok(None);
-        }
-        if options.send_single {
-            return encode_single(output, buffer).map(Some);
-        }
-        buffer.clear();
-        buffer.push(b'[');
-        output.write(buffer)?;
-        buffer.push(b']');
-        Ok(Some(Bytes::copy_from_slice(buffer)))
-    }
-}
-
-fn encode_single(output: &Output<'_>, buffer: &mut Vec<u8>) -> Result<Bytes, TooDeep> {
-    buffer.clear();
-    output.write(buffer)?;
-    Ok(Bytes::copy_from_slice(buffer))
-}
-
-/// The columns a sink wants.
-fn choose(output: &Output<'_>, options: &SinkOptions) -> Row {
-    let wanted = |name: &str| {
-        if options.fields.is_empty() {
-            !options.exclude_fields.iter().any(|field| field == name)
-        } else {
-            options.fields.iter().any(|field| field == name)
-        }
-    };
-    let row = match output {
-        Output::Body(body) => body.row(),
-        Output::Row(row) => Cow::Borrowed(row.as_ref()),
-    };
-    row.iter()
-        .filter(|(name, _)| wanted(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
-}
-
-impl Output<'_> {
-    fn write(&self, buffer: &mut Vec<u8>) -> Result<(), TooDeep> {
-        match self {
-            Self::Body(body) => encode::body(body, buffer),
-            Self::Row(row) => encode::row(row, buffer),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Body(body) => body.row().is_empty(),
-            Self::Row(row) => row.is_empty(),
         }
     }
 }
