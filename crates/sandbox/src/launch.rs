@@ -36,8 +36,13 @@ pub struct Launcher {
     inner: Arc<Inner>,
 }
 
+/// Told of a process before its program is executed.
+type Announce = Box<dyn FnOnce(u32) + Send>;
+
 #[derive(Debug)]
 struct Inner {
+    /// Names the servers that use the run directory, one after the other.
+    instance: String,
     run_dir: PathBuf,
     shim: PathBuf,
     cgroups: Arc<Cgroups>,
@@ -86,9 +91,11 @@ impl Launcher {
             .mode(0o700)
             .create(run_dir)?;
         let run_dir = fs::canonicalize(run_dir)?;
-        let cgroups = Arc::new(cgroups(&leftovers::instance(&run_dir)?));
+        let instance = leftovers::instance(&run_dir)?;
+        let cgroups = Arc::new(cgroups(&instance));
         Ok(Self {
             inner: Arc::new(Inner {
+                instance,
                 run_dir,
                 shim,
                 cgroups,
@@ -105,14 +112,35 @@ impl Launcher {
     ///
     /// [`SpawnError`] says what could not be done; nothing is left of the process then.
     pub async fn spawn(&self, spec: Spec) -> Result<Process, SpawnError> {
+        self.spawn_announced(spec, |_| {}).await
+    }
+
+    /// As [`spawn`](Self::spawn); before the program is executed, `announce` is told the pid of the shim, which
+    /// is what [`crate::shim_of`] says of whatever the program starts.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    pub async fn spawn_announced(
+        &self,
+        spec: Spec,
+        announce: impl FnOnce(u32) + Send + 'static,
+    ) -> Result<Process, SpawnError> {
         let inner = Arc::clone(&self.inner);
+        let announce: Announce = Box::new(announce);
         // A task of its own, so that a caller who stops waiting does not leave a half-made one.
-        match tokio::spawn(async move { inner.start(spec).await }).await {
+        match tokio::spawn(async move { inner.start(spec, announce).await }).await {
             Ok(started) => started,
             Err(error) => Err(SpawnError::ShimLost {
                 source: io::Error::other(error),
             }),
         }
+    }
+
+    /// What the servers that use this run directory one after the other have in common, and no others:
+    /// 16 hexadecimal digits.
+    pub fn instance(&self) -> &str {
+        &self.inner.instance
     }
 
     /// Finds out what this host can enforce.
@@ -145,16 +173,19 @@ impl Launcher {
 }
 
 impl Inner {
-    async fn start(&self, spec: Spec) -> Result<Process, SpawnError> {
+    async fn start(&self, spec: Spec, announce: Announce) -> Result<Process, SpawnError> {
         let name = Self::name(&spec.name);
         let group = self.cgroups.create(&name, &spec.limits);
         let mut record = None;
-        let started = self.start_in(&spec, &name, &group, &mut record).await;
+        let started = self
+            .start_in(&spec, &name, &group, &mut record, announce)
+            .await;
         match started {
             Ok(running) => {
                 let enforcement = enforcement(&spec.limits, &group, &self.cgroups);
                 let watch = watch(&spec, &enforcement);
-                Ok(running.watched(group, record, enforcement, watch))
+                let mark = leftovers::mark(&self.instance, &name);
+                Ok(running.watched(group, record, mark, enforcement, watch))
             }
             Err(error) => {
                 // Whatever was in it is gone; what cannot be removed now, the next server removes.
@@ -173,6 +204,7 @@ impl Inner {
         name: &str,
         group: &Group,
         record: &mut Option<PathBuf>,
+        announce: Announce,
     ) -> Result<Running, SpawnError> {
         let data = spec
             .limits
@@ -182,6 +214,7 @@ impl Inner {
         let dialogue = async {
             let request = Request {
                 groups: group.entrances().map(PathBuf::into_os_string).collect(),
+                mark: leftovers::mark(&self.instance, name),
                 ..request(spec, data)
             };
             shim.send(&ToShim::Request(Box::new(request))).await?;
@@ -203,6 +236,10 @@ impl Inner {
             *record = Some(path);
             // Before it can connect to anything.
             peer::register(pids[0]);
+            if !isolated.pid_namespace {
+                peer::sharing();
+            }
+            announce(pids[0]);
             shim.send(&ToShim::Go).await?;
             loop {
                 match shim.receive().await? {
@@ -237,6 +274,8 @@ impl Inner {
     async fn probe(&self) -> Result<Isolated, SpawnError> {
         let mut spec = Spec::new("probe", "/");
         spec.isolation = Isolation::BestEffort;
+        // A mount that plugins need, and that some hosts refuse although they permit the namespace.
+        spec.private_tmp = Some(self.run_dir.clone());
         let mut shim = self.start_shim().await?;
         let dialogue = async {
             let request = Request {
@@ -438,11 +477,13 @@ fn request(spec: &Spec, data: Option<u64>) -> Request {
         private_tmp: spec.private_tmp.clone().map(PathBuf::into_os_string),
         readable: raw(&spec.readable),
         writable: raw(&spec.writable),
+        socket_dirs: raw(&spec.socket_dirs),
         hidden: raw(&spec.hidden),
         stdin: spec.stdin.clone().map(PathBuf::into_os_string),
         implied: implied.into_iter().map(PathBuf::into_os_string).collect(),
         files: spec.limits.files,
         groups: Vec::new(),
+        mark: String::new(),
         data,
     }
 }

@@ -14,8 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{cgroup, pidfd, proc};
 
+/// The variable in the environment of every process without a pid namespace that says which plugin process
+/// it belongs to, so that what is left of one can be found.
+pub const MARK: &str = "PLUGYARD_PROCESS";
+
 const EXTENSION: &str = "process";
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rounds in which marked processes are looked for until none is there.
+const SWEEPS: usize = 20;
 
 /// One running plugin, as the next server will find it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,6 +72,30 @@ impl Record {
     }
 }
 
+/// The value of [`MARK`] for one process.
+pub(crate) fn mark(instance: &str, name: &str) -> String {
+    format!("{instance}/{name}")
+}
+
+/// Ends what carries that mark.
+pub(crate) fn sweep(mark: &str) {
+    sweep_into(&format!("{mark}\0"), &mut Leftovers::default());
+}
+
+/// Ends what carries a mark that begins like this, again and again, because it may go on starting others.
+fn sweep_into(mark: &str, found: &mut Leftovers) {
+    let wanted = format!("{MARK}={mark}");
+    for _ in 0..SWEEPS {
+        let marked = proc::with_variable(wanted.as_bytes());
+        if marked.is_empty() {
+            return;
+        }
+        for (pid, started) in marked {
+            kill(pid, started, found);
+        }
+    }
+}
+
 /// What [`reap_leftovers`] found and did.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
@@ -98,6 +128,9 @@ pub fn reap_leftovers(run_dir: &Path) -> io::Result<Leftovers> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
         canonical => canonical?,
     };
+    let instance = instance(&run_dir)?;
+    // What has lost the process that it descends from, which only its mark tells.
+    sweep_into(&format!("{instance}/"), &mut found);
     for entry in fs::read_dir(&run_dir)? {
         let path = entry?.path();
         if path
@@ -110,9 +143,7 @@ pub fn reap_leftovers(run_dir: &Path) -> io::Result<Leftovers> {
             }
         }
     }
-    found
-        .cgroups
-        .extend(cgroup::destroy_all(&instance(&run_dir)?));
+    found.cgroups.extend(cgroup::destroy_all(&instance));
     remove_sockets(&run_dir, &mut found);
     Ok(found)
 }

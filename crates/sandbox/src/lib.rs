@@ -12,9 +12,11 @@
 //! [`Process::enforcement`] say it of one process, [`Launcher::host`] of the host.
 //!
 //! What always holds, with namespaces: nothing that a plugin starts outlives the plugin, its shim
-//! or the server, whichever ends first and however it ends. Without them, the kernel ends the main
-//! process with the shim and the shim with the server; children of the main process are found
-//! through the shim or their cgroup, and may outlive a server that was killed where there is none.
+//! or the server, whichever ends first and however it ends. Without them, the shim inherits whatever
+//! loses its parent and ends all of it with the main process, and when the server is gone; the kernel ends
+//! the main process with the shim. A shim that was killed itself leaves children: those are found by
+//! their control group or by [`MARK`] in their environment, at once by a server that lives and at the
+//! next start by another. What leaves both behind may outlive it.
 //!
 //! What it deliberately does not do: it knows no plugin format, restarts nothing, keeps no output,
 //! and leaves the network as it is.
@@ -45,8 +47,8 @@ pub use error::SpawnError;
 pub use exit::{Exit, ExitStatus};
 pub use host::HostReport;
 pub use launch::Launcher;
-pub use leftovers::{Leftovers, reap_leftovers};
+pub use leftovers::{Leftovers, MARK, reap_leftovers};
 pub use limits::{Enforced, Enforcement, How, Limits, PartialLimits, Resource};
-pub use peer::is_plugin_peer;
+pub use peer::{is_plugin_peer, shim_of};
 pub use process::{Process, Usage};
 pub use spec::{Isolated, Isolation, Spec, User};

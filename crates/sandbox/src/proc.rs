@@ -1,13 +1,15 @@
 //! What `/proc` says of processes.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
 /// A tree that is larger than this is not walked to its end: its limit was passed long before.
 const MAX_TREE: usize = 100_000;
+/// More of an environment is not looked at; the kernel takes less than this in all.
+const MAX_ENVIRONMENT: u64 = 8 * 1024 * 1024;
 
 /// What one line of `/proc/<pid>/stat` says.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +88,59 @@ fn children_by_parent(parent: u32) -> Vec<u32> {
         .filter(|pid| stat(*pid).is_ok_and(|stat| stat.parent == parent))
         .collect()
 }
+
+/// Processes whose environment has a variable that begins with `wanted` (`NAME=value`), as far as this process
+/// may look at theirs, with when they started. Such as have ended are left out.
+pub(crate) fn with_variable(wanted: &[u8]) -> Vec<(u32, u64)> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut environment = Vec::new();
+    pids.filter_map(|pid: u32| {
+        environment.clear();
+        File::open(format!("/proc/{pid}/environ"))
+            .and_then(|file| file.take(MAX_ENVIRONMENT).read_to_end(&mut environment))
+            .ok()?;
+        // What follows the last zero byte does not end, as what is looked for may have to.
+        let mut variables = environment.split_inclusive(|byte| *byte == 0);
+        if !variables.any(|variable| variable.starts_with(wanted)) {
+            return None;
+        }
+        let stat = stat(pid).ok().filter(|stat| !stat.zombie)?;
+        Some((pid, stat.started))
+    })
+    .collect()
+}
+
+/// What a process gave up for good, which what it starts cannot have back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Confinement {
+    /// It cannot gain privileges.
+    pub(crate) no_new_privileges: bool,
+    /// Filters of its system calls.
+    pub(crate) filters: u32,
+}
+
+pub(crate) fn confinement(pid: u32) -> io::Result<Confinement> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let number = |key: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(key))?;
+        value.trim().parse::<u32>().ok()
+    };
+    Ok(Confinement {
+        no_new_privileges: number("NoNewPrivs:") == Some(1),
+        // Kernels before 5.9 do not count them.
+        filters: number("Seccomp_filters:")
+            .or_else(|| number("Seccomp:").filter(|mode| *mode == FILTERED))
+            .unwrap_or(0),
+    })
+}
+
+/// How the kernel says that there are filters.
+const FILTERED: u32 = 2;
 
 /// The pid that the process has in its own pid namespace.
 pub(crate) fn pid_inside(pid: u32) -> io::Result<u32> {

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cgroup::Group;
 use crate::exit::{Exit, ExitStatus};
+use crate::leftovers;
 use crate::limits::{Enforcement, Resource};
 use crate::peer;
 use crate::pidfd::Pidfd;
@@ -65,6 +66,8 @@ struct Shared {
     enforcement: Enforcement,
     group: Group,
     record: Option<PathBuf>,
+    /// What its processes carry, where no namespace holds them together.
+    mark: Option<String>,
     watch: Watch,
     disk: AtomicU64,
 }
@@ -200,9 +203,11 @@ impl Running {
         self,
         group: Group,
         record: Option<PathBuf>,
+        mark: String,
         enforcement: Enforcement,
         watch: Watch,
     ) -> Process {
+        let mark = (!self.isolated.pid_namespace).then_some(mark);
         let shared = Arc::new(Shared {
             main: self.main,
             init: self.init,
@@ -210,6 +215,7 @@ impl Running {
             enforcement,
             group,
             record,
+            mark,
             watch,
             disk: AtomicU64::new(UNKNOWN),
         });
@@ -307,6 +313,10 @@ impl Shared {
         peer::unregister(self.init.pid());
         let this = Arc::clone(self);
         let work = move || {
+            // A shim that was killed could not look after what it had started.
+            if let Some(mark) = &this.mark {
+                leftovers::sweep(mark);
+            }
             let memory = (this.group.out_of_memory_kills() > 0).then_some(Resource::Memory);
             if let Err(error) = this.group.remove() {
                 tracing::warn!(%error, "control group of an ended process cannot be removed");

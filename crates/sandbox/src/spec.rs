@@ -42,6 +42,11 @@ pub struct Spec {
     /// What may be read, executed and written. Must exist. [`Limits::disk`] counts what is in here
     /// and in [`Spec::private_tmp`].
     pub writable: Vec<PathBuf>,
+    /// Directories of the host, such as `/tmp`, in which it may make sockets and can do nothing else: neither
+    /// read nor write nor remove. For processes without a private `/tmp` that have to meet others there;
+    /// held by Landlock, so where there is none, they can do what their user can. One that is named here
+    /// loses what every program may otherwise do there.
+    pub socket_dirs: Vec<PathBuf>,
     /// What is covered by something empty. A path that does not exist is passed over, so hide
     /// directories rather than files that may come into being later. Something readable or
     /// writable below a hidden directory stays visible.
@@ -66,6 +71,7 @@ impl Spec {
             private_tmp: None,
             readable: Vec::new(),
             writable: Vec::new(),
+            socket_dirs: Vec::new(),
             hidden: Vec::new(),
             stdin: None,
         }
@@ -87,6 +93,7 @@ impl fmt::Debug for Spec {
             .field("private_tmp", &self.private_tmp)
             .field("readable", &self.readable)
             .field("writable", &self.writable)
+            .field("socket_dirs", &self.socket_dirs)
             .field("hidden", &self.hidden)
             .field("stdin", &self.stdin)
             .finish()
@@ -104,7 +111,8 @@ pub enum Isolation {
     #[default]
     BestEffort,
     /// No namespaces even where they are permitted: the plugin shares the host's `/tmp` and sees
-    /// the host's processes. Rights are dropped and limits kept all the same.
+    /// the host's processes. Rights are dropped and limits kept all the same. Its environment says in
+    /// [`crate::MARK`] which process it belongs to.
     Shared,
 }
 

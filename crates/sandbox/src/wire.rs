@@ -42,11 +42,14 @@ pub(crate) struct Request {
     pub(crate) private_tmp: Option<OsString>,
     pub(crate) readable: Vec<OsString>,
     pub(crate) writable: Vec<OsString>,
+    pub(crate) socket_dirs: Vec<OsString>,
     pub(crate) hidden: Vec<OsString>,
     pub(crate) stdin: Option<OsString>,
     /// Found by ourselves: visible if nothing else says so, and missing without harm.
     pub(crate) implied: Vec<OsString>,
     pub(crate) files: Option<u64>,
+    /// The value of [`crate::MARK`] for a process without a pid namespace.
+    pub(crate) mark: String,
     /// Files to which the main process writes `0` to enter its control groups.
     pub(crate) groups: Vec<OsString>,
     /// Set where no cgroup keeps the memory.

@@ -18,6 +18,7 @@ use rustix::thread::{
 use rustix::thread::{Gid, Uid};
 
 use super::{calls, die_with_parent};
+use crate::leftovers;
 use crate::spec::User;
 use crate::sys;
 use crate::wire::{self, Failure, FromShim, Request, Step};
@@ -73,7 +74,9 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::NET_RAW);
 
 /// Becomes the plugin; returns why not.
-pub(super) fn exec(request: &Request, status: &File) -> Failure {
+///
+/// `mark` is what it carries where no namespace holds its family together.
+pub(super) fn exec(request: &Request, mark: Option<&str>, status: &File) -> Failure {
     match prepare(request, status) {
         Ok(()) => {}
         Err(failure) => return failure,
@@ -89,6 +92,7 @@ pub(super) fn exec(request: &Request, status: &File) -> Failure {
         .args(&request.args)
         .env_clear()
         .envs(request.env.iter().map(|(name, value)| (name, value)))
+        .envs(mark.map(|mark| (leftovers::MARK, mark)))
         .exec();
     Failure::new(Step::Exec, &request.program, &error)
 }
@@ -229,9 +233,16 @@ fn ruleset(request: &Request) -> Result<RulesetCreated, RulesetError> {
     for path in system.chain(readable) {
         rules = allow(rules, &path, read)?;
     }
-    let scratch = SCRATCH.iter().map(PathBuf::from);
+    let for_sockets = |path: &PathBuf| request.socket_dirs.iter().any(|it| Path::new(it) == path);
+    let scratch = SCRATCH
+        .iter()
+        .map(PathBuf::from)
+        .filter(|path| !for_sockets(path));
     for path in scratch.chain(request.writable.iter().map(PathBuf::from)) {
         rules = allow(rules, &path, all)?;
+    }
+    for path in &request.socket_dirs {
+        rules = allow(rules, Path::new(path), AccessFs::MakeSock.into())?;
     }
     for path in DEVICES {
         rules = allow(

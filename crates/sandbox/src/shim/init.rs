@@ -53,7 +53,7 @@ pub(super) fn run(
         Ok(Side::Child) => {
             drop((status_reader, gate_writer));
             let (gate, status) = (File::from(gate_reader), File::from(status_writer));
-            return main_process(request, groups, gate, status);
+            return main_process(request, groups, own_namespace, gate, status);
         }
         Ok(Side::Parent(pid)) => Pid::from_raw(pid).expect("the kernel gives no pid of 0"),
         Err(error) => {
@@ -98,6 +98,11 @@ pub(super) fn run(
         .name("commands".into())
         .stack_size(64 * 1024)
         .spawn(move || obey(&commands, main, own_namespace))?;
+    if !own_namespace {
+        // Killed with the server, this process could end nothing but the main process. It sees the socket
+        // close instead, and ends everything.
+        rustix::process::set_parent_process_death_signal(None)?;
+    }
     reap(channel, main, own_namespace)
 }
 
@@ -183,6 +188,7 @@ fn exit_status(status: WaitStatus) -> Option<ExitStatus> {
 fn main_process(
     request: &Request,
     groups: &[File],
+    own_namespace: bool,
     mut gate: File,
     mut status: File,
 ) -> io::Result<()> {
@@ -199,6 +205,7 @@ fn main_process(
     }
     // Under memory pressure a plugin goes before the server. May be refused; nothing depends on it.
     let _ = fs::write("/proc/self/oom_score_adj", "300");
-    let failure = confine::exec(request, &status);
+    let mark = (!own_namespace).then_some(request.mark.as_str());
+    let failure = confine::exec(request, mark, &status);
     wire::write(&mut status, &FromShim::Failed(failure))
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 
-use plugyard_sandbox::{Isolation, SpawnError, Spec, User, is_plugin_peer};
+use plugyard_sandbox::{Isolation, Launcher, SpawnError, Spec, User, is_plugin_peer, shim_of};
 
 use crate::support::*;
 
@@ -376,6 +377,112 @@ async fn a_plugin_is_known_at_a_socket() {
         is_plugin_peer(person.id()),
         "who has ended is trusted no more"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_of_a_plugin_without_namespaces_is_known_although_it_lost_its_shim() {
+    let place = Place::new();
+    // Where no control group ends it, and it hides its mark.
+    let launcher = Launcher::without_cgroups(&place.make("run")).unwrap();
+    let mut process = launcher
+        .spawn(Spec {
+            isolation: Isolation::Shared,
+            ..sh("(setsid env -i sleep 1000 >/dev/null 2>&1 &) ; echo ready; sleep 1000")
+        })
+        .await
+        .unwrap();
+    assert_eq!(line(&mut process).await, "ready");
+    let shim = process.shim_pid();
+    let is_hidden = |id: &Id| {
+        let command = fs::read(format!("/proc/{}/cmdline", id.pid)).unwrap_or_default();
+        let environment = fs::read(format!("/proc/{}/environ", id.pid)).unwrap_or_default();
+        command.starts_with(b"sleep") && environment.is_empty()
+    };
+    eventually("it is hidden", || family(shim).iter().any(is_hidden));
+    let orphan = family(shim).into_iter().find(is_hidden).unwrap();
+    assert_eq!(shim_of(orphan.pid), Some(shim));
+    signal(shim, rustix::process::Signal::KILL);
+    process.wait().await;
+    assert!(orphan.lives() && shim_of(orphan.pid).is_none());
+    assert!(is_plugin_peer(orphan.pid), "a plugin is never the owner");
+    assert!(!is_plugin_peer(std::process::id()));
+    signal(orphan.pid, rustix::process::Signal::KILL);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_is_known_before_the_program_runs() {
+    let place = Place::new();
+    let (tell, told) = std::sync::mpsc::channel();
+    let announce = move |shim| tell.send(shim).unwrap();
+    let spec = Spec {
+        isolation: Isolation::Shared,
+        ..sh("sleep 1000 & echo ready; wait")
+    };
+    let launcher = place.launcher();
+    let mut process = launcher.spawn_announced(spec, announce).await.unwrap();
+    assert_eq!(told.try_recv(), Ok(process.shim_pid()));
+    assert_eq!(line(&mut process).await, "ready");
+    for id in family(process.shim_pid()) {
+        assert_eq!(shim_of(id.pid), Some(process.shim_pid()), "{id:?}");
+    }
+    assert_eq!(shim_of(std::process::id()), None);
+    process.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_directory_for_sockets_nothing_but_sockets_is_made() {
+    let place = Place::new();
+    let directory = place.make("meeting");
+    let scratch = place.make("meeting/scratch");
+    let other = directory.join("other");
+    fs::write(&other, "somebody's").unwrap();
+    let stale = directory.join("stale");
+    drop(UnixListener::bind(&stale).unwrap());
+    let spec = |args: &[&str]| Spec {
+        isolation: Isolation::Shared,
+        socket_dirs: vec!["/tmp".into()],
+        readable: vec![std::env::current_exe().unwrap()],
+        writable: vec![scratch.clone()],
+        ..misbehaving(args)
+    };
+    let text = |path: &Path| path.display().to_string();
+    let launcher = place.launcher();
+    let socket = directory.join("socket");
+    let mut process = launcher
+        .spawn(spec(&["listen", &text(&socket)]))
+        .await
+        .unwrap();
+    if process.isolation().landlock.is_none() {
+        println!("skipped: there is no Landlock here");
+        return;
+    }
+    assert_eq!(line(&mut process).await, "ready");
+    UnixStream::connect(&socket)
+        .unwrap()
+        .write_all(b"hello")
+        .unwrap();
+    assert_eq!(line(&mut process).await, "hello");
+    for path in [&directory.join("file"), &other] {
+        let (said, _) = run(&launcher, spec(&["write", &text(path), "1"])).await;
+        assert!(said.contains("denied"), "{said}");
+    }
+    let script = format!(
+        "cat {0}; rm {0}; rm {1}; ls {2}; mkdir {2}/d; echo ok > {3}/f && cat {3}/f",
+        text(&other),
+        text(&stale),
+        text(&directory),
+        text(&scratch)
+    );
+    let spec = Spec {
+        isolation: Isolation::Shared,
+        socket_dirs: vec!["/tmp".into()],
+        writable: vec![scratch.clone()],
+        ..sh(&script)
+    };
+    let (said, _) = run(&launcher, spec).await;
+    assert_eq!(said.matches("denied").count(), 5, "{said}");
+    assert!(said.starts_with("ok\n"), "{said}");
+    assert!(other.exists() && stale.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

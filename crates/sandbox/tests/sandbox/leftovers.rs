@@ -108,7 +108,7 @@ async fn host_09_a_pid_that_belongs_to_somebody_else_by_now_is_spared() {
 fn host_09_after_a_killed_server_nothing_of_it_is_left() {
     let place = Place::new();
     let run_dir = place.make("run");
-    let (mut server, shim) = start_server(&run_dir);
+    let (mut server, shim) = start_server(&run_dir, Isolation::BestEffort);
     let groups = fs::read_to_string(format!("/proc/{shim}/task/{shim}/children"))
         .map(|children| children.split_ascii_whitespace().next().unwrap().to_owned())
         .map(|main| fs::read_to_string(format!("/proc/{main}/cgroup")).unwrap())
@@ -127,6 +127,33 @@ fn host_09_after_a_killed_server_nothing_of_it_is_left() {
         reap_leftovers(&run_dir).unwrap(),
         plugyard_sandbox::Leftovers::default()
     );
+}
+
+#[test]
+fn host_09_what_lost_its_shim_without_a_namespace_is_found_by_its_mark() {
+    let place = Place::new();
+    let run_dir = place.make("run");
+    let (mut server, shim) = start_server(&run_dir, Isolation::Shared);
+    eventually("all are started", || family(shim).len() >= 5);
+    let carries = |id: &Id| {
+        let environment = fs::read(format!("/proc/{}/environ", id.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&environment).contains(plugyard_sandbox::MARK)
+    };
+    let marked: Vec<Id> = family(shim).into_iter().filter(carries).collect();
+    assert!(marked.len() >= 3, "{marked:?}");
+    // So that it does not look after what is left, which is what the next one has to do.
+    server.stop();
+    signal(shim, rustix::process::Signal::KILL);
+    eventually("the shim has ended", || Id::of(shim).is_none());
+    server.kill();
+    let left: Vec<Id> = marked.into_iter().filter(|id| id.lives()).collect();
+    assert!(!left.is_empty());
+    let found = reap_leftovers(&run_dir).unwrap();
+    assert!(
+        left.iter().any(|id| found.killed.contains(&id.pid)),
+        "{found:?}"
+    );
+    assert!(!left.iter().any(|id| id.lives()), "{left:?}");
 }
 
 #[test]

@@ -202,32 +202,46 @@ async fn host_09_children_end_with_the_main_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn host_09_everything_ends_with_the_shim() {
     let place = Place::new();
-    let launcher = place.launcher();
-    let mut process = launcher
-        .spawn(sh("setsid sleep 1000 & sleep 1000 & echo ready; wait"))
-        .await
-        .unwrap();
-    assert_eq!(line(&mut process).await, "ready");
-    let family = family(process.shim_pid());
-    assert!(family.len() >= 4, "{family:?}");
-    kill(process.shim_pid());
-    assert_eq!(
-        process.wait().await.status,
-        ExitStatus::Signal(libc::SIGKILL)
-    );
-    eventually("all have ended", || !family.iter().any(|id| id.lives()));
+    // With control groups, and where what is left has to be found otherwise.
+    let bare = Launcher::without_cgroups(&place.make("bare")).unwrap();
+    for (launcher, isolation) in [
+        (place.launcher(), Isolation::BestEffort),
+        (place.launcher(), Isolation::Shared),
+        (bare, Isolation::Shared),
+    ] {
+        let mut process = launcher
+            .spawn(Spec {
+                isolation,
+                ..sh("setsid sleep 1000 & sleep 1000 & (sleep 1000 &); echo ready; wait")
+            })
+            .await
+            .unwrap();
+        assert_eq!(line(&mut process).await, "ready");
+        let shim = process.shim_pid();
+        eventually("all are started", || family(shim).len() >= 5);
+        let family = family(shim);
+        kill(shim);
+        assert_eq!(
+            process.wait().await.status,
+            ExitStatus::Signal(libc::SIGKILL)
+        );
+        eventually("all have ended", || !family.iter().any(|id| id.lives()));
+    }
 }
 
 #[test]
 fn host_09_everything_ends_with_a_killed_server() {
-    let place = Place::new();
-    let run_dir = place.make("run");
-    let (mut server, shim) = start_server(&run_dir);
-    let family = family(shim);
-    assert!(family.len() >= 5, "{family:?}");
-    server.kill();
-    eventually("all have ended", || !family.iter().any(|id| id.lives()));
-    plugyard_sandbox::reap_leftovers(&run_dir).unwrap();
+    for isolation in [Isolation::BestEffort, Isolation::Shared] {
+        let place = Place::new();
+        let run_dir = place.make("run");
+        let (mut server, shim) = start_server(&run_dir, isolation);
+        eventually("all are started", || family(shim).len() >= 5);
+        let family = family(shim);
+        server.kill();
+        // Long before anybody starts a server again.
+        eventually("all have ended", || !family.iter().any(|id| id.lives()));
+        plugyard_sandbox::reap_leftovers(&run_dir).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

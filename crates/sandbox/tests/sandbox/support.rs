@@ -8,7 +8,8 @@ use std::process::{Command, Stdio, exit};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use plugyard_sandbox::{Launcher, Process, Spec};
+use plugyard_sandbox::{Isolation, Launcher, Process, Spec};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
@@ -29,7 +30,7 @@ fn become_another() {
                 exit(1)
             }
         },
-        Some([SERVER, run_dir]) => server(Path::new(run_dir)),
+        Some([SERVER, run_dir, isolation]) => server(Path::new(run_dir), isolation),
         _ => {}
     }
 }
@@ -190,6 +191,18 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Lets it do nothing more.
+    pub(crate) fn stop(&self) {
+        signal(self.0.id(), Signal::STOP);
+    }
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -198,11 +211,16 @@ impl Drop for Server {
 }
 
 /// A server that started a family of processes; the pid of its shim is its first line.
-pub(crate) fn start_server(run_dir: &Path) -> (Server, u32) {
+pub(crate) fn start_server(run_dir: &Path, isolation: Isolation) -> (Server, u32) {
     #[expect(clippy::disallowed_methods, reason = "a server, not a plugin")]
     let mut server = Command::new(std::env::current_exe().unwrap())
         .arg(SERVER)
         .arg(run_dir)
+        .arg(if isolation == Isolation::Shared {
+            "shared"
+        } else {
+            "isolated"
+        })
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -222,11 +240,15 @@ pub(crate) fn start_server(run_dir: &Path) -> (Server, u32) {
     (server, shim)
 }
 
-fn server(run_dir: &Path) -> ! {
+fn server(run_dir: &Path, isolation: &str) -> ! {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let launcher = Launcher::new(run_dir).unwrap();
-        let spec = sh("setsid sleep 1000 & sleep 1000 & (sleep 1000 &) ; echo ready; wait");
+        let mut spec =
+            sh("setsid sleep 1000 & sleep 1000 & (setsid env -i sleep 1000 &) ; echo ready; wait");
+        if isolation == "shared" {
+            spec.isolation = Isolation::Shared;
+        }
         let mut process = launcher.spawn(spec).await.unwrap();
         assert_eq!(line(&mut process).await, "ready");
         println!("{}", process.shim_pid());
