@@ -27,7 +27,7 @@ use crate::wire::{self, Failure, FromShim, Request, Step};
 const LANDLOCK: ABI = ABI::V6;
 
 /// Where the system keeps what any program may need to read and execute. Not `/var`, `/home` and
-/// `/root`: servers and people keep their secrets there.
+/// `/root`: servers and people keep their secrets there. Not `/dev`, where root could read the disks.
 const SYSTEM: &[&str] = &[
     "/bin",
     "/sbin",
@@ -42,7 +42,6 @@ const SYSTEM: &[&str] = &[
     "/gnu",
     "/proc",
     "/sys",
-    "/dev",
     // Where links in /etc point to on systems whose name service is configured at run time.
     "/run/systemd/resolve",
     "/run/resolvconf",
@@ -52,6 +51,7 @@ const SYSTEM: &[&str] = &[
 /// What any program may write to.
 const SCRATCH: &[&str] = &["/tmp", "/dev/shm"];
 
+/// All of `/dev` that a program may use, beside `/dev/shm`.
 const DEVICES: &[&str] = &[
     "/dev/null",
     "/dev/zero",
@@ -62,7 +62,8 @@ const DEVICES: &[&str] = &[
 ];
 
 /// What a plugin that runs as root keeps: what handles files of its own and listens on low ports.
-/// Nothing that mounts, traces, loads, or makes devices.
+/// Nothing that mounts, traces, loads, makes devices, or listens to the network's packets: tokens of
+/// callers on this machine pass over its loopback in clear.
 const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
@@ -70,8 +71,7 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::SETGID)
     .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::NET_RAW);
+    .union(CapabilitySet::NET_BIND_SERVICE);
 
 /// Becomes the plugin; returns why not.
 ///

@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
@@ -32,6 +33,20 @@ const KERNEL_KNOBS: &[&str] = &[
     "/proc/bus",
     "/proc/fs",
 ];
+
+/// Secrets of the machine below what every program may read, which root's plugin could read.
+const SECRETS: &[&str] = &[
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/sudoers",
+    "/etc/krb5.keytab",
+    "/etc/ssl/private",
+    "/etc/pki/tls/private",
+];
+/// Where the keys are by which the machine is known to who signs in over SSH.
+const SSH: &str = "/etc/ssh";
 
 /// Mounts all of it, and notes in `isolated` what came of it.
 pub(super) fn apply(request: &Request, isolated: &mut Isolated) -> Result<(), Failure> {
@@ -111,6 +126,8 @@ impl View {
         let hidden: Vec<PathBuf> = request
             .hidden
             .iter()
+            .map(PathBuf::from)
+            .chain(secrets())
             .filter_map(|path| fs::canonicalize(path).ok())
             .collect();
         // A path that is hidden itself stays hidden.
@@ -217,6 +234,18 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// Files and directories that are there and that nobody but root should read.
+fn secrets() -> impl Iterator<Item = PathBuf> {
+    let is_key = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.as_bytes().starts_with(b"ssh_host_"))
+            && path.extension().is_none()
+    };
+    let keys = fs::read_dir(SSH).into_iter().flatten().flatten();
+    let keys = keys.map(|entry| entry.path()).filter(is_key);
+    SECRETS.iter().map(PathBuf::from).chain(keys)
 }
 
 /// Root's plugin is root to the files of the kernel, its own cgroup among them.
