@@ -389,6 +389,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "Restarts in a row before the plugin counts as failed.",
     ),
     (
+        "portable.isolation",
+        "How plugins are kept apart: `namespaces` (each process has a `/tmp` and processes of its own; nothing starts where the host permits none), `shared` (all share the machine's `/tmp`; for containers without namespaces), or `auto`: the first where the host permits it, else the second.",
+    ),
+    (
         "portable.pass_env",
         "Names of variables passed from the server's environment to plugins, besides `PATH`, `LANG`, `LC_*`, `TZ`, `PYTHONPATH`, `LD_LIBRARY_PATH` and `*_proxy`.",
     ),

@@ -1,18 +1,19 @@
 //! What sources and sinks have in common: how an instance is begun, given up and stopped.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use plugyard_sp::{Listener, PullConnection};
+use plugyard_sp::PullConnection;
 use plugyard_symbol::{SymbolError, SymbolKind};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::command::Order;
+use crate::lobby::ListenError;
 use crate::manifest::word;
+use crate::place::Arrivals;
 use crate::plugin::Plugin;
 use crate::process::{Worker, is_ours};
 
@@ -79,8 +80,8 @@ impl<I: Begun> Drop for Running<I> {
     }
 }
 
-/// The next connection of the process that the listener is for.
-pub(crate) async fn accept(listener: &mut Listener) -> PullConnection {
+/// The next connection of the process that is listened for.
+pub(crate) async fn accept(listener: &mut Arrivals) -> PullConnection {
     loop {
         let Ok(connection) = listener.accept().await else {
             continue;
@@ -128,12 +129,15 @@ pub(crate) async fn stop_until_ended(
     }
 }
 
-pub(crate) fn cannot_listen(symbol: &str, error: &io::Error) -> SymbolError {
-    if error.kind() == io::ErrorKind::AddrInUse {
-        return SymbolError::refused(format!(
+pub(crate) fn cannot_listen(symbol: &str, error: &ListenError) -> SymbolError {
+    match error {
+        ListenError::Twice => SymbolError::refused(format!(
             "{symbol} cannot run here: another instance has a socket of the same name, which rule, \
              stream and instance make up together"
-        ));
+        )),
+        ListenError::Taken { .. } => {
+            SymbolError::refused(format!("{symbol} cannot run here: {error}"))
+        }
+        ListenError::Io(error) => SymbolError::io(format!("{symbol} cannot listen: {error}")),
     }
-    SymbolError::io(format!("{symbol} cannot listen: {error}"))
 }

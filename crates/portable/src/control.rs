@@ -13,6 +13,7 @@ use plugyard_sp::{Backtrace, Connection, Listener, Options, Protocol, RepConnect
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::place::Arrivals;
 use crate::process::{is_ours, is_same_user};
 use crate::token::{Event, Tokens};
 
@@ -59,33 +60,25 @@ pub(crate) enum Silence {
 }
 
 impl Control {
-    /// Listens on `path`; to be done before the process starts, because the Go SDK dials once.
-    ///
-    /// # Errors
-    /// When the path cannot be listened on.
-    pub(crate) fn listen(path: &Path, options: Options) -> io::Result<Self> {
-        Self::new(path, options, Arc::new(|_| {}), is_ours)
+    /// Speaks to whoever comes; to be made before the process starts, because the Go SDK dials once.
+    pub(crate) fn new(arrivals: Arrivals) -> Self {
+        Self::with(arrivals, Arc::new(|_| {}), is_ours)
     }
 
-    /// As [`listen`](Self::listen), for any process of the same user, and somebody looks on.
+    /// As [`new`](Self::new), for any process of the same user that comes to `path`, and somebody looks on.
     ///
     /// # Errors
     /// When the path cannot be listened on.
     pub(crate) fn observed(path: &Path, options: Options, observer: Observer) -> io::Result<Self> {
-        Self::new(path, options, observer, is_same_user)
+        let listener = Listener::bind_with(path, Protocol::Rep, options)?;
+        Ok(Self::with(Arrivals::Own(listener), observer, is_same_user))
     }
 
-    fn new(
-        path: &Path,
-        options: Options,
-        observer: Observer,
-        welcome: fn(&Connection) -> bool,
-    ) -> io::Result<Self> {
-        let listener = Listener::bind_with(path, Protocol::Rep, options)?;
+    fn with(arrivals: Arrivals, observer: Observer, welcome: fn(&Connection) -> bool) -> Self {
         let (commands, orders) = mpsc::channel(WAITING);
         let (tell, ready) = watch::channel(false);
         let dialogue = Dialogue {
-            listener,
+            arrivals,
             peer: None,
             tokens: Tokens::default(),
             current: None,
@@ -93,11 +86,11 @@ impl Control {
             observer,
             welcome,
         };
-        Ok(Self {
+        Self {
             commands,
             ready,
             task: tokio::spawn(dialogue.run(orders)),
-        })
+        }
     }
 
     /// Resolves when the process has sent its first request.
@@ -137,7 +130,7 @@ impl Drop for Control {
 
 /// The task behind a [`Control`].
 struct Dialogue {
-    listener: Listener,
+    arrivals: Arrivals,
     peer: Option<RepConnection>,
     tokens: Tokens,
     /// The command that is waiting for a token, or in flight.
@@ -152,7 +145,7 @@ impl Dialogue {
     async fn run(mut self, mut orders: mpsc::Receiver<Command>) {
         loop {
             tokio::select! {
-                arrival = self.listener.accept() => match arrival {
+                arrival = self.arrivals.accept() => match arrival {
                     Ok(connection) => self.meet(connection),
                     Err(error) => tracing::warn!(%error, "A control listener cannot accept"),
                 },
@@ -178,7 +171,7 @@ impl Dialogue {
         }
     }
 
-    /// Takes a connection. Only processes that see this run directory can dial it, so a second one
+    /// Takes a connection. Only the plugin and what it started gets here, so a second one
     /// is the same process again (the Go SDK reconnects) and presents its last request anew.
     fn meet(&mut self, connection: Connection) {
         if !(self.welcome)(&connection) {

@@ -19,13 +19,14 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use plugyard_archive::digest_file;
 use plugyard_platform::Home;
-use plugyard_sandbox::{Isolation, Launcher, Limits, Spec};
+use plugyard_sandbox::{Limits, Spec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::chore::{self, Log};
 use crate::package::KIND;
+use crate::place::Ground;
 use crate::process::{environment, hidden, python};
 use crate::settings::PortableSettings;
 use crate::versions::{discard, is_built, missing_is_fine, seal, with_cause};
@@ -107,7 +108,7 @@ impl Environment {
 /// # Errors
 /// What pip could not do, its last error first.
 pub(crate) async fn ensure(
-    launcher: &Launcher,
+    ground: &Ground,
     home: &Home,
     settings: &PortableSettings,
     wanted: Wanted<'_>,
@@ -122,7 +123,7 @@ pub(crate) async fn ensure(
         return Ok(());
     }
     let maker = Maker {
-        launcher,
+        ground,
         home,
         settings,
         wanted,
@@ -221,7 +222,7 @@ fn lock(digest: &str) -> Arc<tokio::sync::Mutex<()>> {
 
 /// Everything it takes.
 struct Maker<'a> {
-    launcher: &'a Launcher,
+    ground: &'a Ground,
     home: &'a Home,
     settings: &'a PortableSettings,
     wanted: Wanted<'a>,
@@ -234,7 +235,7 @@ impl Maker<'_> {
         let (spec, _scratch) =
             self.spec(python(self.settings).into(), &["-I", "-c", FACTS], None)?;
         let limit = self.settings.install_timeout.0;
-        let ended = chore::run(self.launcher, spec, limit, &|_| {}, self.cancelled).await?;
+        let ended = chore::run(&self.ground.launcher, spec, limit, &|_| {}, self.cancelled).await?;
         let read = serde_json::from_str(ended.stdout.trim());
         read.map_err(|error| {
             let reason = ended.failure.unwrap_or_else(|| error.to_string());
@@ -343,7 +344,8 @@ impl Maker<'_> {
     ) -> Result<(), String> {
         let (spec, _scratch) = self.spec(program, args, Some(directory))?;
         let limit = self.settings.install_timeout.0;
-        let ended = chore::run(self.launcher, spec, limit, self.log, self.cancelled).await?;
+        let ended =
+            chore::run(&self.ground.launcher, spec, limit, self.log, self.cancelled).await?;
         let Some(failure) = ended.failure else {
             return Ok(());
         };
@@ -369,15 +371,15 @@ impl Maker<'_> {
         let mut spec = Spec::new(format!("environment-{}", self.wanted.name), program);
         spec.args = args.iter().map(|it| it.as_ref().to_owned()).collect();
         self.wanted.directory.clone_into(&mut spec.cwd);
-        spec.env = environment(self.settings, Path::new("/tmp"), self.wanted.name);
+        let own = self.ground.seen(scratch.path());
+        spec.env = environment(self.settings, own, self.wanted.name);
         spec.env.remove(&OsString::from("PLUGYARD_DATA_DIR"));
         spec.env.extend(self.pip_variables());
-        spec.isolation = Isolation::Required;
         spec.limits = self.wanted.limits.clone();
-        spec.private_tmp = Some(scratch.path().to_owned());
         spec.readable = vec![self.wanted.directory.to_owned()];
         spec.writable = writable.map(Path::to_owned).into_iter().collect();
         spec.hidden = hidden(self.home);
+        self.ground.confine(&mut spec, scratch.path());
         Ok((spec, scratch))
     }
 

@@ -1,7 +1,7 @@
 //! The host: all portable plugins of a server.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -17,17 +17,21 @@ use crate::environment;
 use crate::function::PortableFunction;
 use crate::kept::Kept;
 use crate::kind::PortableKind;
+use crate::lobby::Lobby;
 use crate::manifest::Manifest;
 use crate::options::{OptionError, PortableOptions};
 use crate::package::KIND;
+use crate::place::{Ground, run_directories};
 use crate::plugin::Plugin;
-use crate::process::{Launch, run_directories};
+use crate::process::Launch;
 use crate::registry::Registry;
-use crate::settings::PortableSettings;
+use crate::settings::{IsolationMode, PortableSettings};
 use crate::sink::PortableSink;
 use crate::source::PortableSource;
 use crate::versions::{self, missing_is_fine};
 
+/// Where the SDKs look for sockets.
+const TMP: &str = "/tmp";
 /// Changes of health that a follower may be behind before it misses some.
 const EVENTS: usize = 256;
 /// Between two looks at idle function channels, into which the SDKs write every 5 s.
@@ -61,14 +65,14 @@ pub(crate) struct Shared {
     pub(crate) kept: Arc<Kept>,
     /// Gives each process a token of its plugin's; without it they have none.
     pub(crate) access: OnceLock<PluginAccess>,
-    launcher: OnceCell<Launcher>,
+    ground: OnceCell<Ground>,
     shim: Option<PathBuf>,
 }
 
 impl Shared {
-    /// What starts processes. Made on first use, when the platform has prepared the home directory;
-    /// before that, what an earlier server left running is ended (HOST-9).
-    pub(crate) async fn launcher(&self) -> Result<&Launcher, String> {
+    /// What processes stand on. Made on first use, when the platform has prepared the home directory;
+    /// before that, what an earlier server left is ended and removed (HOST-9).
+    pub(crate) async fn ground(&self) -> Result<&Ground, String> {
         let make = || async {
             let (directory, shim) = (self.home.run().join("portable"), self.shim.clone());
             let sockets = run_directories(&self.home);
@@ -80,17 +84,52 @@ impl Shared {
                 }
                 // Its run directories, with sockets on which nobody listens.
                 missing_is_fine(std::fs::remove_dir_all(sockets))?;
-                match shim {
+                let launcher = match shim {
                     Some(shim) => Launcher::with_shim(&directory, shim),
                     None => Launcher::new(&directory),
-                }
+                }?;
+                let lobby = Lobby::new(Path::new(TMP), launcher.instance());
+                lobby.clean();
+                Ok::<_, std::io::Error>((launcher, lobby))
             };
             let done = tokio::task::spawn_blocking(make)
                 .await
                 .map_err(|error| error.to_string())?;
-            done.map_err(|error| format!("no process can be started: {error}"))
+            let (launcher, lobby) =
+                done.map_err(|error| format!("no process can be started: {error}"))?;
+            let shared = self.why_shared(&launcher).await;
+            if let Some(reason) = &shared {
+                tracing::warn!(
+                    reason,
+                    "Plugins share the directory for temporary files and see the machine's processes"
+                );
+            }
+            Ok(Ground {
+                launcher,
+                shared: shared.map(|reason| (Arc::new(lobby), reason)),
+            })
         };
-        self.launcher.get_or_try_init(make).await
+        self.ground.get_or_try_init(make).await
+    }
+
+    /// Why running processes have no `/tmp` of their own; nothing when they have, or none was started yet.
+    pub(crate) fn why_sharing(&self) -> Option<&str> {
+        let (_, reason) = self.ground.get()?.shared.as_ref()?;
+        Some(reason)
+    }
+
+    /// Why processes have no `/tmp` of their own; nothing when they have.
+    async fn why_shared(&self, launcher: &Launcher) -> Option<String> {
+        match self.settings.isolation {
+            IsolationMode::Namespaces => None,
+            IsolationMode::Shared => Some("`portable.isolation` is `shared`".to_owned()),
+            IsolationMode::Auto => match launcher.isolation().await {
+                Ok(isolated) if isolated.pid_namespace && isolated.private_tmp => None,
+                Ok(isolated) => Some(isolated.missing.join("; ")),
+                // Nothing can be started, which the first start will say.
+                Err(_) => None,
+            },
+        }
     }
 }
 
@@ -113,7 +152,7 @@ impl PortableHost {
             settings,
             health: broadcast::Sender::new(EVENTS),
             access: OnceLock::new(),
-            launcher: OnceCell::new(),
+            ground: OnceCell::new(),
             shim,
         };
         let inner = Host {
@@ -172,7 +211,7 @@ impl PortableHost {
     /// # Errors
     /// Why no process can be started at all.
     pub async fn host_report(&self) -> Result<HostReport, String> {
-        Ok(self.inner.shared.launcher().await?.host().await)
+        Ok(self.inner.shared.ground().await?.launcher.host().await)
     }
 
     pub(crate) fn inner(&self) -> &Arc<Host> {
@@ -241,6 +280,10 @@ impl Host {
             loop {
                 tokio::time::sleep(TEND_EVERY).await;
                 let Some(host) = host.upgrade() else { return };
+                if let Some((lobby, _)) = host.shared.ground.get().and_then(|it| it.shared.as_ref())
+                {
+                    lobby.mend();
+                }
                 for plugin in host.all() {
                     plugin.tend();
                 }

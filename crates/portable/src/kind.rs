@@ -133,7 +133,7 @@ impl PortableKind {
         let (launch, _) = self.target(&cx.change)?;
         let shared = &self.host.shared;
         let start_failed = |text| failure(codes::PORTABLE_START_FAILED, text);
-        let launcher = shared.launcher().await.map_err(start_failed)?;
+        let ground = shared.ground().await.map_err(start_failed)?;
         // Also for a version that is there: what is in a cache may be gone.
         if requirements::is_managed(&launch.manifest) {
             let wanted = Wanted {
@@ -143,7 +143,7 @@ impl PortableKind {
                 limits: &launch.limits,
             };
             let (home, settings) = (&shared.home, &shared.settings);
-            environment::ensure(launcher, home, settings, wanted, &*cx.log, &cx.cancelled)
+            environment::ensure(ground, home, settings, wanted, &*cx.log, &cx.cancelled)
                 .await
                 .map_err(|text| failure(codes::PORTABLE_ENVIRONMENT_FAILED, text))?;
         }
@@ -159,7 +159,7 @@ impl PortableKind {
             limits: &launch.limits,
         };
         versions::run_script(
-            launcher,
+            ground,
             &shared.home,
             &shared.settings,
             &build,
@@ -183,10 +183,11 @@ impl PortableKind {
     async fn start(&self, cx: &StepCx) -> Result<StepOutput, StepError> {
         let (launch, _) = self.target(&cx.change)?;
         let plugin = self.host.plugin(&cx.change.plugin);
-        let pid = plugin
-            .stage(launch)
-            .await
-            .map_err(|text| failure(codes::PORTABLE_START_FAILED, text))?;
+        let pid = plugin.stage(launch).await.map_err(|error| StepError {
+            code: error.code,
+            text: error.text,
+            params: error.params,
+        })?;
         Ok(json!({"pid": pid}))
     }
 

@@ -1,8 +1,9 @@
 //! The plugin kind `portable`: processes that serve sources, sinks and functions.
 //!
 //! A plugin is a zip with a manifest and a program made with one of eKuiper's SDKs. It runs as a process
-//! of its own in a sandbox, talks over Unix sockets in a directory that only it sees, is started again
-//! when it ends, and is replaced under running rules without losing a row.
+//! of its own in a sandbox, talks over Unix sockets in a directory that only it sees (or, where the host permits no
+//! mount namespaces, in the `/tmp` of the machine), is started again when it ends, and is replaced under
+//! running rules without losing a row.
 //!
 //! Where to look:
 //!
@@ -34,10 +35,12 @@ mod host;
 mod http;
 mod kept;
 mod kind;
+mod lobby;
 mod logs;
 pub mod manifest;
 mod options;
 pub mod package;
+mod place;
 mod plugin;
 mod pool;
 mod process;
@@ -56,4 +59,4 @@ pub use host::PortableHost;
 pub use http::{Carried, Room, Transfer, rights};
 pub use manifest::Manifest;
 pub use options::PortableOptions;
-pub use settings::{PortableSettings, RestartSettings, Span};
+pub use settings::{IsolationMode, PortableSettings, RestartSettings, Span};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use parking_lot::Mutex;
-use plugyard_sp::{Listener, Protocol, RepConnection, SendError};
+use plugyard_sp::{Protocol, RepConnection, SendError};
 use plugyard_symbol::SymbolError;
 use tokio::sync::{Notify, OnceCell, oneshot};
 use tokio::task::AbortHandle;
@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 use crate::alarm::Alarm;
 use crate::command::Order;
 use crate::manifest::Language;
+use crate::place::Arrivals;
 use crate::process::{Worker, is_ours};
 use crate::settings::PortableSettings;
 use crate::token::{Event, Tokens};
@@ -118,11 +119,11 @@ impl Pool {
     /// Takes a process in.
     pub(crate) async fn join(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<(), SymbolError> {
         let symbol = &self.symbol;
-        let path = worker.socket(&format!("func_{symbol}.ipc"))?;
-        let listener =
-            Listener::bind_with(&path, Protocol::Rep, worker.options()).map_err(|error| {
-                SymbolError::io(format!("function {symbol} cannot listen: {error}"))
-            })?;
+        let listener = worker.listen(
+            &format!("function {symbol}"),
+            &function_socket(symbol),
+            Protocol::Rep,
+        )?;
         let member = Arc::new(Member {
             worker: Arc::clone(worker),
             count: AtomicUsize::new(0),
@@ -345,8 +346,13 @@ impl Member {
     }
 }
 
+/// The name of a function's socket.
+pub(crate) fn function_socket(symbol: &str) -> String {
+    format!("func_{symbol}.ipc")
+}
+
 /// Takes in channels as the process opens them, the first and those after a reconnect.
-async fn accept(mut listener: Listener, member: Arc<Member>, pool: Weak<Pool>) {
+async fn accept(mut listener: Arrivals, member: Arc<Member>, pool: Weak<Pool>) {
     loop {
         let Ok(connection) = listener.accept().await else {
             continue;

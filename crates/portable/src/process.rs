@@ -2,32 +2,37 @@
 //!
 //! Each process has a run directory of its own, which it sees as its `/tmp`. So the socket names that
 //! both SDKs have compiled in mean other sockets for each process, two versions can run beside each
-//! other, and whoever comes through a listener in that directory is that process (HOST-8).
+//! other, and whoever comes through a listener in that directory is that process (HOST-8). On a host without
+//! mount namespaces they share `/tmp`, and a listener hands each process its own peers; see
+//! [`Place`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use plugyard_model::VersionId;
+use plugyard_model::{Code, Params, codes};
 use plugyard_platform::{Home, Pass};
-use plugyard_sandbox::{Isolation, Launcher, Limits, Process, SpawnError, Spec};
-use plugyard_sp::Options;
-use plugyard_symbol::SymbolError;
+use plugyard_sandbox::{Limits, Process, SpawnError, Spec};
+use plugyard_sp::{Options, Protocol};
+use plugyard_symbol::{SymbolError, SymbolKind};
 use tokio::task::JoinHandle;
 
+use crate::attach::cannot_listen;
 use crate::command::read_reply;
 use crate::config::Sections;
 use crate::control::{Control, Silence};
 use crate::environment::Environment;
+use crate::lobby::ListenError;
 use crate::logs::{self, Logs};
 use crate::manifest::{Language, Manifest};
 use crate::options::PortableOptions;
+use crate::place::{Arrivals, Ground, Place, SinkSocket};
+use crate::pool::function_socket;
 use crate::settings::PortableSettings;
 
 /// The one argument of a plugin; neither SDK does anything with it.
@@ -43,8 +48,6 @@ const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 /// Commands without an answer, one after the other, after which a process counts as hung.
 const HUNG_AFTER: u32 = 2;
 
-/// Numbers run directories, so that their paths are short.
-static NUMBER: AtomicU64 = AtomicU64::new(1);
 /// What is said of a process that does not shake hands.
 pub(crate) const NO_HANDSHAKE: &str = "did not answer its handshake within";
 /// Ancestors of a peer that are looked at.
@@ -98,7 +101,7 @@ pub(crate) struct Worker {
     pub(crate) process: Process,
     pub(crate) started_at: i64,
     control: Control,
-    directory: RunDirectory,
+    place: Place,
     sections: BTreeMap<String, Sections>,
     logs: Arc<Logs>,
     command_timeout: Duration,
@@ -109,56 +112,53 @@ pub(crate) struct Worker {
     output: parking_lot::Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A run directory, removed with all that is in it when the process has ended.
-#[derive(Debug)]
-struct RunDirectory(PathBuf);
-
-impl Drop for RunDirectory {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::debug!(%error, path = %self.0.display(), "A run directory stays until the next start");
-        }
-    }
-}
-
 impl Worker {
     /// Starts the process and returns when its program has been executed.
     ///
     /// # Errors
-    /// The text for people, in eKuiper's words where it has some.
+    /// Why not, in eKuiper's words where it has some.
     pub(crate) async fn start(
         home: &Home,
         settings: &PortableSettings,
-        launcher: &Launcher,
+        ground: &Ground,
         logs: &Arc<Logs>,
         pass: Option<Pass>,
         launch: Launch,
         number: usize,
-    ) -> Result<Arc<Self>, String> {
+    ) -> Result<Arc<Self>, StartError> {
         let name = launch.manifest.name.clone();
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             format!("plugin {name} cannot be started: {what}: {error}")
         };
-        let directory = run_directory(home).map_err(|error| failed("its run directory", &error))?;
+        let mut place =
+            Place::new(home, ground).map_err(|error| failed("its run directory", &error))?;
         std::fs::create_dir_all(&launch.data)
             .map_err(|error| failed("its data directory", &error))?;
         let options = Options {
             max_receive: settings.max_message,
             ..Options::default()
         };
-        let control = Control::listen(&directory.0.join(format!("plugin_{name}.ipc")), options)
-            .map_err(|error| failed("its control socket", &error))?;
+        let refused = |error: ListenError| StartError::of_socket(&name, error);
+        let arrivals = place
+            .listen(&format!("plugin_{name}.ipc"), Protocol::Rep, options)
+            .map_err(refused)?;
+        let functions = launch.manifest.symbols(SymbolKind::Function).iter();
+        let names: Vec<_> = functions.map(|it| function_socket(it)).collect();
+        place
+            .claim(names.iter().map(String::as_str))
+            .map_err(refused)?;
+        let control = Control::new(arrivals);
         let sections = sections(&launch);
-        let mut spec = spec(home, settings, &launch, &directory.0);
+        let mut spec = spec(home, settings, &launch);
+        place.confine(&mut spec);
         let worker = OsString::from(number.to_string());
         spec.env.insert("PLUGYARD_WORKER".into(), worker);
         // Last, so that no option puts another token in its place.
         spec.env.extend(pass.iter().flat_map(Pass::environment));
         let program = spec.program.clone();
-        let mut process = launcher
-            .spawn(spec)
+        let mut process = ground
+            .launcher
+            .spawn_announced(spec, place.announce())
             .await
             .map_err(|error| refusal(&launch, &program, &error))?;
         let pid = process.pid();
@@ -193,7 +193,7 @@ impl Worker {
             process,
             started_at: logs::now(),
             control,
-            directory,
+            place,
             sections,
             logs: Arc::clone(logs),
             command_timeout: settings.command_timeout.0,
@@ -284,13 +284,37 @@ impl Worker {
         self.ending.load(Ordering::Acquire)
     }
 
-    /// Where a socket of that name is on this side.
+    /// Listens for this process alone under a name that the SDK dials; `what` for.
     ///
     /// # Errors
-    /// When the plugin could not use the name (HOST-16).
-    pub(crate) fn socket(&self, name: &str) -> Result<PathBuf, SymbolError> {
+    /// When the plugin could not use the name (HOST-16), or somebody else does.
+    pub(crate) fn listen(
+        &self,
+        what: &str,
+        name: &str,
+        protocol: Protocol,
+    ) -> Result<Arrivals, SymbolError> {
         check_socket(name)?;
-        Ok(self.directory.0.join(name))
+        self.place
+            .listen(name, protocol, self.options())
+            .map_err(|error| cannot_listen(what, &error))
+    }
+
+    /// Before a sink is started that will listen under a name.
+    ///
+    /// # Errors
+    /// When the plugin could not use the name (HOST-16), or somebody else does.
+    pub(crate) fn before_sink(&self, symbol: &str, name: &str) -> Result<(), SymbolError> {
+        check_socket(name)?;
+        self.place.before_sink(symbol, name)
+    }
+
+    /// Where a sink that was started listens.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn sink_socket(&self, name: &str) -> io::Result<SinkSocket> {
+        self.place.sink(name)
     }
 
     /// Limits of its connections; `overhead` bytes of each message are the protocol's.
@@ -326,6 +350,49 @@ impl Worker {
                 format!(" Its last output: `{}`\n{}", last.trim(), before.join("\n"))
             }
         }
+    }
+}
+
+/// Why a process does not run.
+#[derive(Debug, Clone)]
+pub(crate) struct StartError {
+    pub(crate) code: Code,
+    /// For people, in eKuiper's words where it has some.
+    pub(crate) text: String,
+    pub(crate) params: Params,
+}
+
+impl StartError {
+    fn new(code: Code, text: String) -> Self {
+        let params = Params::from([("reason".to_owned(), text.clone())]);
+        Self { code, text, params }
+    }
+
+    fn of_socket(plugin: &str, error: ListenError) -> Self {
+        let text = format!("plugin {plugin} cannot be started: its socket: {error}");
+        match error {
+            ListenError::Taken { path, reason } => Self {
+                code: codes::PORTABLE_SOCKET_TAKEN,
+                text,
+                params: Params::from([
+                    ("path".to_owned(), path.display().to_string()),
+                    ("reason".to_owned(), reason),
+                ]),
+            },
+            ListenError::Twice | ListenError::Io(_) => text.into(),
+        }
+    }
+}
+
+impl From<String> for StartError {
+    fn from(text: String) -> Self {
+        Self::new(codes::PORTABLE_START_FAILED, text)
+    }
+}
+
+impl From<StartError> for String {
+    fn from(error: StartError) -> Self {
+        error.text
     }
 }
 
@@ -415,24 +482,6 @@ fn descends_from_us(pid: u32) -> bool {
         .any(|pid| pid == ours)
 }
 
-/// Where the run directories of all processes are; short, because sockets are in them.
-pub(crate) fn run_directories(home: &Home) -> PathBuf {
-    home.run().join("p")
-}
-
-fn run_directory(home: &Home) -> io::Result<RunDirectory> {
-    let parent = run_directories(home);
-    std::fs::create_dir_all(&parent)?;
-    loop {
-        let path = parent.join(format!("{:x}", NUMBER.fetch_add(1, Ordering::Relaxed)));
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => return Ok(RunDirectory(path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 fn sections(launch: &Launch) -> BTreeMap<String, Sections> {
     let read = |source: &String| {
         let path = launch
@@ -457,7 +506,7 @@ fn sections(launch: &Launch) -> BTreeMap<String, Sections> {
         .collect()
 }
 
-fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -> Spec {
+fn spec(home: &Home, settings: &PortableSettings, launch: &Launch) -> Spec {
     let manifest = &launch.manifest;
     let executable = launch.directory.join(&manifest.executable);
     let python = match &launch.environment {
@@ -501,9 +550,7 @@ fn spec(home: &Home, settings: &PortableSettings, launch: &Launch, run: &Path) -
             .iter()
             .map(|(name, value)| (name.into(), value.into())),
     );
-    spec.isolation = Isolation::Required;
     spec.limits = launch.limits.clone();
-    spec.private_tmp = Some(run.to_owned());
     spec.readable = vec![launch.directory.clone()];
     let made = launch.environment.iter();
     spec.readable
@@ -586,9 +633,9 @@ pub(crate) fn python(settings: &PortableSettings) -> String {
 }
 
 /// Why a process did not start, in eKuiper's words where it has some.
-fn refusal(launch: &Launch, program: &Path, error: &SpawnError) -> String {
+fn refusal(launch: &Launch, program: &Path, error: &SpawnError) -> StartError {
     let shown = launch.shown_executable.display();
-    match error {
+    let text = match error {
         SpawnError::Program { source, .. } => {
             let program = if program.starts_with(&launch.directory) {
                 launch.shown_executable.as_path()
@@ -601,11 +648,18 @@ fn refusal(launch: &Launch, program: &Path, error: &SpawnError) -> String {
                 go_words(source)
             )
         }
-        SpawnError::Isolation { reason } => format!(
-            "plugin executable {shown} cannot be isolated on this host: {reason}\n\
-             hint: `plugyard doctor` shows what the host permits; user and mount namespaces are \
-             needed, which containers often forbid"
-        ),
+        SpawnError::Isolation { reason } => {
+            let text = format!(
+                "plugin executable {shown} cannot be isolated on this host: {reason}\n\
+                 hint: `plugyard doctor` shows what the host permits; user and mount namespaces are \
+                 needed, which containers often forbid; with `portable.isolation = \"auto\"` or \
+                 `\"shared\"` plugins run without them, less apart from each other"
+            );
+            return StartError {
+                params: Params::from([("reason".to_owned(), reason.clone())]),
+                ..StartError::new(codes::PORTABLE_ISOLATION_DENIED, text)
+            };
+        }
         other => {
             let cause = std::error::Error::source(other).map(|it| format!(": {it}"));
             format!(
@@ -613,7 +667,8 @@ fn refusal(launch: &Launch, program: &Path, error: &SpawnError) -> String {
                 cause.unwrap_or_default()
             )
         }
-    }
+    };
+    text.into()
 }
 
 /// The kernel's answer as Go programs word it.

@@ -72,6 +72,8 @@ pub struct PortableSettings {
     pub install_timeout: Span,
     /// When an ended process is started again.
     pub restart: RestartSettings,
+    /// How plugins are kept apart from each other and from the machine. Default `auto`.
+    pub isolation: IsolationMode,
     /// Names of variables that are passed from the server's environment to every plugin, beyond
     /// `PATH`, `LANG`, `LC_*`, `TZ`, `PYTHONPATH`, `LD_LIBRARY_PATH` and `*_proxy`.
     pub pass_env: Vec<String>,
@@ -96,12 +98,28 @@ impl Default for PortableSettings {
             stop_grace: Span::secs(2),
             install_timeout: Span::secs(300),
             restart: RestartSettings::default(),
+            isolation: IsolationMode::default(),
             pass_env: Vec::new(),
             limits: plugyard_sandbox::Limits::default(),
             max_message: 64 * 1024 * 1024,
             external_files: true,
         }
     }
+}
+
+/// How plugins are kept apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IsolationMode {
+    /// As with `namespaces` where the host permits them, else as with `shared`.
+    #[default]
+    Auto,
+    /// Each process has a `/tmp`, processes and files of its own. Where the host does not permit that,
+    /// nothing is started.
+    Namespaces,
+    /// All share the machine's `/tmp`, where the sockets of the SDKs are, and see its processes; files are
+    /// kept from them by Landlock alone. For containers that forbid namespaces.
+    Shared,
 }
 
 /// When a process that ended without being asked to is started again (HOST-11).
@@ -155,6 +173,16 @@ mod tests {
         assert_eq!(settings.recv_timeout, Span::millis(250));
         assert_eq!(settings.restart.reset_after, Span::secs(5));
         assert_eq!(settings.restart.attempts, 10);
+        assert_eq!(settings.isolation, IsolationMode::Auto);
+        for (word, mode) in [
+            ("namespaces", IsolationMode::Namespaces),
+            ("shared", IsolationMode::Shared),
+        ] {
+            let text = format!(r#"{{"isolation":"{word}"}}"#);
+            let settings: PortableSettings = serde_json::from_str(&text).unwrap();
+            assert_eq!(settings.isolation, mode);
+        }
+        assert!(serde_json::from_str::<PortableSettings>(r#"{"isolation":"none"}"#).is_err());
         let written = serde_json::to_string(&settings).unwrap();
         assert_eq!(
             serde_json::from_str::<PortableSettings>(&written).unwrap(),

@@ -4,14 +4,13 @@
 //! get rid of one ends its sink (HOST-26).
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use plugyard_sp::{Listener, Protocol, PullConnection, PushSender, SendError, connect_with};
+use plugyard_sp::{Protocol, PullConnection, PushSender, SendError, connect_with};
 use plugyard_symbol::{
     Connection, SinkHandle, SinkObserver, SinkRequest, SinkSymbol, SymbolError, SymbolKind,
 };
@@ -23,10 +22,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::alarm::Alarm;
-use crate::attach::{Begun, Running, accept, cannot_listen, stop_until_ended};
+use crate::attach::{Begun, Running, accept, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
 use crate::config::Sections;
 use crate::manifest::Language;
+use crate::place::{Arrivals, SinkSocket};
 use crate::plugin::{InstanceKey, Plugin};
 use crate::process::{Worker, check_socket, seconds, socket_stem};
 use crate::tally::Tally;
@@ -77,7 +77,7 @@ impl fmt::Debug for SinkInstance {
 pub(crate) struct SinkAttachment {
     pub(crate) worker: Arc<Worker>,
     order: Order,
-    path: PathBuf,
+    socket: SinkSocket,
     line: Option<Line>,
     acks: mpsc::Receiver<Result<(), String>>,
     /// Whether the plugin opened its channel for them.
@@ -185,11 +185,11 @@ impl SinkInstance {
             return Err(never_acknowledges(&self.symbol));
         }
         let node = &self.request.node;
-        let name = socket_stem(node);
-        let path = worker.socket(&format!("{name}.ipc"))?;
-        let ack_path = worker.socket(&format!("{name}_ack.ipc"))?;
-        let mut listener = Listener::bind_with(&ack_path, Protocol::Pull, worker.options())
-            .map_err(|error| cannot_listen(&self.symbol, &error))?;
+        let stem = socket_stem(node);
+        let name = format!("{stem}.ipc");
+        worker.before_sink(&self.symbol, &name)?;
+        let mut listener =
+            worker.listen(&self.symbol, &format!("{stem}_ack.ipc"), Protocol::Pull)?;
         let order = Order::new(
             PluginType::Sink,
             &self.symbol,
@@ -199,6 +199,8 @@ impl SinkInstance {
         );
         self.observer.connection(Connection::Connecting);
         worker.command(order.start()).await?;
+        // At once: where the name is everybody's, it is free for another process again.
+        let socket = worker.sink_socket(&name).map_err(|error| error.to_string());
         // Plugins made with earlier Go SDKs never open it.
         let may_lack_acks = worker.launch.manifest.language == Language::Go;
         let opened = async {
@@ -209,12 +211,14 @@ impl SinkInstance {
                 let missing = |_| "it did not open its acknowledgement channel".to_owned();
                 Some(opened.await.map_err(missing)?)
             };
-            let connection = connect_with(&path, Protocol::Push, worker.options())
+            let socket = socket?;
+            let connection = connect_with(socket.path(), Protocol::Push, worker.options())
                 .await
                 .map_err(|error| chain(&error))?;
-            Ok::<_, String>((acks, connection))
+            socket.check(&connection)?;
+            Ok::<_, String>((acks, connection, socket))
         };
-        let (pull, connection) = match opened.await {
+        let (pull, connection, socket) = match opened.await {
             Ok(opened) => opened,
             Err(error) => {
                 // Whatever it did start is not wanted now.
@@ -244,7 +248,7 @@ impl SinkInstance {
         Ok(SinkAttachment {
             worker: Arc::clone(worker),
             order,
-            path,
+            socket,
             line: Some(line),
             acks,
             acks_open,
@@ -520,9 +524,10 @@ impl SinkAttachment {
 
     /// Takes up a sink again that was left without being stopped.
     pub(crate) async fn redial(&mut self) -> Result<(), SymbolError> {
-        let connection = connect_with(&self.path, Protocol::Push, self.worker.options())
+        let connection = connect_with(self.socket.path(), Protocol::Push, self.worker.options())
             .await
             .map_err(|error| SymbolError::io(chain(&error)))?;
+        self.socket.check(&connection).map_err(SymbolError::io)?;
         self.line = Some(Line::new(connection, &self.stopping, &self.on_end)?);
         Ok(())
     }
@@ -659,7 +664,7 @@ struct AckReading {
 
 impl AckReading {
     /// Without `pull` the channel is waited for as long as the sink lives: there may be none.
-    async fn run(self, mut listener: Listener, pull: Option<PullConnection>) {
+    async fn run(self, mut listener: Arrivals, pull: Option<PullConnection>) {
         let mut pull = match pull {
             Some(pull) => pull,
             None => accept(&mut listener).await,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use plugyard_sp::{Listener, Protocol, PullConnection};
+use plugyard_sp::{Protocol, PullConnection};
 use plugyard_symbol::{
     Body, Connection, JsonText, NodeId, SourceHandle, SourceInbox, SourceRequest, SourceSymbol,
     SymbolError, SymbolKind, Tuple,
@@ -20,12 +20,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::attach::{Begun, Running, accept, cannot_listen, stop_until_ended};
+use crate::attach::{Begun, Running, accept, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
 use crate::config::source_config;
 use crate::kept::Kept;
 use crate::logs::now;
 use crate::manifest::Language;
+use crate::place::Arrivals;
 use crate::plugin::{InstanceKey, Plugin};
 use crate::process::{Worker, check_socket, socket_stem};
 use crate::tally::Tally;
@@ -120,12 +121,8 @@ impl SourceInstance {
         ended: impl FnOnce() + Send + 'static,
     ) -> Result<SourceAttachment, SymbolError> {
         let node = &self.request.node;
-        let path = worker.socket(&format!(
-            "{}_{}_{}.ipc",
-            node.rule_id, node.op_id, node.instance_id
-        ))?;
-        let mut listener = Listener::bind_with(&path, Protocol::Pull, worker.options())
-            .map_err(|error| cannot_listen(&self.symbol, &error))?;
+        let name = format!("{}.ipc", socket_stem(node));
+        let mut listener = worker.listen(&self.symbol, &name, Protocol::Pull)?;
         let config = source_config(
             &self.kept.over(
                 SymbolKind::Source,
@@ -206,7 +203,7 @@ struct Reading {
     symbol: String,
     inbox: Arc<dyn SourceInbox>,
     tally: Arc<Tally>,
-    listener: Listener,
+    listener: Arrivals,
     worker: Arc<Worker>,
     stopping: CancellationToken,
 }

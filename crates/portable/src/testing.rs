@@ -58,6 +58,31 @@ pub fn toolbox_dir(directory: &Path, version: &str) -> io::Result<()> {
     toolbox(directory, version, "FUNCTIONS")
 }
 
+/// [`toolbox_dir`] as `toolbox_{tag}`, its functions as `{name}_{tag}`: names of sockets that nobody else on the
+/// machine has.
+///
+/// # Errors
+/// When the files cannot be written.
+pub fn toolbox_apart_dir(directory: &Path, version: &str, tag: &str) -> io::Result<()> {
+    let functions = format!("{{name + '_{tag}': make for name, make in FUNCTIONS.items()}}");
+    toolbox(directory, version, &functions)?;
+    let name = format!("toolbox_{tag}");
+    let manifest = fs::read(directory.join("toolbox.json"))?;
+    let mut manifest: serde_json::Value = serde_json::from_slice(&manifest)?;
+    for function in manifest["functions"].as_array_mut().into_iter().flatten() {
+        let apart = format!("{}_{tag}", function.as_str().unwrap_or_default());
+        *function = apart.into();
+    }
+    fs::remove_file(directory.join("toolbox.json"))?;
+    fs::write(directory.join(format!("{name}.json")), manifest.to_string())?;
+    let script = directory.join("toolbox.py");
+    let text = fs::read_to_string(&script)?;
+    fs::write(
+        &script,
+        text.replace(r#""toolbox""#, &format!(r#""{name}""#)),
+    )
+}
+
 /// [`toolbox_dir`] whose process does not know the function `version` that its manifest promises.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use plugyard_archive::{Contents, Policy, Zip, unpack};
 use plugyard_model::Key;
 use plugyard_platform::Home;
 use plugyard_platform::kind::Version;
-use plugyard_sandbox::{Isolation, Launcher, Limits, Spec};
+use plugyard_sandbox::{Limits, Spec};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ use crate::chore::{self, Log};
 use crate::host::shown_directory;
 use crate::manifest::{Manifest, folder};
 use crate::options::PortableOptions;
+use crate::place::Ground;
 use crate::process::{environment, hidden};
 use crate::settings::PortableSettings;
 
@@ -70,7 +71,7 @@ pub(crate) fn unpack_package(package: &Path, directory: &Path) -> Result<u64, St
 /// # Errors
 /// eKuiper's text with both streams in it.
 pub(crate) async fn run_script(
-    launcher: &Launcher,
+    ground: &Ground,
     home: &Home,
     settings: &PortableSettings,
     build: &Build<'_>,
@@ -100,13 +101,12 @@ pub(crate) async fn run_script(
             .iter()
             .map(|(name, value)| (name.into(), value.into())),
     );
-    spec.isolation = Isolation::Required;
     spec.limits = build.limits.clone();
-    spec.private_tmp = Some(scratch.path().to_owned());
     spec.writable = vec![build.directory.to_owned(), build.data.to_owned()];
     spec.hidden = hidden(home);
+    ground.confine(&mut spec, scratch.path());
     let limit = settings.install_timeout.0;
-    let ended = chore::run(launcher, spec, limit, log, cancelled)
+    let ended = chore::run(&ground.launcher, spec, limit, log, cancelled)
         .await
         .map_err(|error| format!("err:{error} stdout: stderr:"))?;
     match ended.failure {

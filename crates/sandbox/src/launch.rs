@@ -143,6 +143,21 @@ impl Launcher {
         &self.inner.instance
     }
 
+    /// Finds out what isolation a process gets that asks for all of it.
+    ///
+    /// # Errors
+    ///
+    /// Why none could be started.
+    pub async fn isolation(&self) -> Result<Isolated, String> {
+        self.inner
+            .probe()
+            .await
+            .map_err(|error| match error.os_error() {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            })
+    }
+
     /// Finds out what this host can enforce.
     pub async fn host(&self) -> HostReport {
         let limits = Limits::default();
@@ -150,14 +165,7 @@ impl Launcher {
         let enforcement = enforcement(&limits, &group, &self.inner.cgroups);
         // Empty, so that it goes at once.
         let _ = group.remove();
-        let isolation = self
-            .inner
-            .probe()
-            .await
-            .map_err(|error| match error.os_error() {
-                Some(source) => format!("{error}: {source}"),
-                None => error.to_string(),
-            });
+        let isolation = self.isolation().await;
         HostReport {
             kernel: rustix::system::uname()
                 .release()

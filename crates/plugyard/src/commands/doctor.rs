@@ -2,6 +2,7 @@
 
 use plugyard_model::{ExitCode, Lang, Problem, Severity, codes};
 use plugyard_platform::Home;
+use plugyard_portable::IsolationMode;
 use plugyard_sandbox::{Enforced, HostReport, How, Launcher};
 use plugyard_store::secrets::{KeyId, KeySource, key_needed};
 use plugyard_store::{Database, Objects};
@@ -30,6 +31,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
             .await)
     })?;
     let mut checks = host(&report);
+    checks.extend(portable(context, &report));
     checks.push(python());
     checks.extend(stores(context));
     checks.extend(dropped(context));
@@ -100,7 +102,7 @@ fn host(report: &HostReport) -> Vec<Json> {
             have(
                 "mount namespace",
                 isolated.mount_namespace,
-                "plugins share the host's files and its /tmp: only one server per machine can run them.",
+                "portable plugins share the host's files and its /tmp, and programs of other plugins do not start.",
             );
             have(
                 "Landlock",
@@ -127,6 +129,32 @@ fn host(report: &HostReport) -> Vec<Json> {
     checks
 }
 
+/// What the setting makes of what the host permits.
+fn portable(context: &Context, report: &HostReport) -> Option<Json> {
+    const NAME: &str = "portable plugins";
+    let permitted = report
+        .isolation
+        .as_ref()
+        .is_ok_and(|it| it.pid_namespace && it.private_tmp);
+    // What is wrong with the configuration is told elsewhere.
+    let settings = settings::load(&Home::new(&context.global.home), &serve_defaults()).ok()?;
+    Some(match (settings.portable.isolation, permitted) {
+        (IsolationMode::Namespaces, false) => check(
+            NAME,
+            "missing",
+            "`portable.isolation` is `namespaces`, which this host does not permit: none is started; `auto` or `shared` would",
+        ),
+        (IsolationMode::Auto | IsolationMode::Namespaces, true) => {
+            check(NAME, "ok", "namespaces: each process has a /tmp of its own")
+        }
+        (IsolationMode::Auto, false) | (IsolationMode::Shared, _) => check(
+            NAME,
+            "weak",
+            "shared: one server alone on this machine can run a plugin, function or rule of a name; plugins see its processes",
+        ),
+    })
+}
+
 fn limit(name: &str, enforced: &Enforced) -> Json {
     let result = match enforced.how {
         How::Kernel | How::Unlimited => "ok",
@@ -139,12 +167,7 @@ fn limit(name: &str, enforced: &Enforced) -> Json {
 /// Whether what the configuration names can be used: the store of packages, and the master key.
 fn stores(context: &Context) -> Vec<Json> {
     let home = Home::new(&context.global.home);
-    let serve = Serve {
-        listen: None,
-        auth: Some(Auth::Token),
-        safe_mode: false,
-    };
-    let settings = match settings::load(&home, &serve) {
+    let settings = match settings::load(&home, &serve_defaults()) {
         Ok(settings) => settings,
         Err(problem) => {
             let text = problem.detail(context.lang);
@@ -157,6 +180,15 @@ fn stores(context: &Context) -> Vec<Json> {
         checks.push(master_key(&home, &settings, context.lang).await);
         checks
     })
+}
+
+/// A server as its configuration says.
+fn serve_defaults() -> Serve {
+    Serve {
+        listen: None,
+        auth: Some(Auth::Token),
+        safe_mode: false,
+    }
 }
 
 /// Whether a store that `objects.url` names answers.

@@ -206,7 +206,7 @@ fn detail(out: &mut String, name: &str, value: &Json, depth: usize) {
                 let _ = write!(out, "{indent}  - {}", fields.trim_start());
             }
         }
-        Json::Array(items) if name.ends_with("lines") => {
+        Json::Array(items) if name.ends_with("lines") || name == "weaker" => {
             let _ = writeln!(out, "{indent}{name}:");
             for item in items {
                 let _ = writeln!(out, "{indent}  {}", shown(item));

@@ -13,7 +13,7 @@ use futures::future::join_all;
 use super::{Instance, Plugin};
 use crate::logs::now;
 use crate::pool::Pool;
-use crate::process::{Launch, Worker, describe};
+use crate::process::{Launch, StartError, Worker, describe};
 
 /// Processes by their number. A place is empty while its process is being started.
 #[derive(Debug, Clone, Default)]
@@ -141,7 +141,7 @@ impl Plugin {
     ///
     /// # Errors
     /// Why one of them did not start; the others are ended.
-    pub(super) async fn start_crew(&self, launch: &Launch) -> Result<Crew, String> {
+    pub(super) async fn start_crew(&self, launch: &Launch) -> Result<Crew, StartError> {
         let starting = (0..launch.options.workers.max(1))
             .map(|number| self.start_worker(launch.clone(), number));
         let mut started = Vec::new();

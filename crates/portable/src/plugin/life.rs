@@ -9,7 +9,7 @@ use super::crew::Crew;
 use super::{Instance, Phase, Plugin, Status};
 use crate::host::Shared;
 use crate::logs::now;
-use crate::process::{Launch, Worker, describe, shown};
+use crate::process::{Launch, StartError, Worker, describe, shown};
 
 impl Plugin {
     /// Brings it to life in the background: at the start of the server, and after an exit.
@@ -74,12 +74,12 @@ impl Plugin {
         &self,
         launch: Launch,
         number: usize,
-    ) -> Result<Arc<Worker>, String> {
-        let launcher = self.shared.launcher().await?;
+    ) -> Result<Arc<Worker>, StartError> {
+        let ground = self.shared.ground().await?;
         let Shared { home, settings, .. } = &*self.shared;
         let access = self.shared.access.get();
         let pass = access.and_then(|it| it.admit(&self.name, launch.id));
-        Worker::start(home, settings, launcher, &self.logs, pass, launch, number).await
+        Worker::start(home, settings, ground, &self.logs, pass, launch, number).await
     }
 
     /// Starts everything that is in use in a new process, in the original order (HOST-15).

@@ -110,6 +110,7 @@ impl Plugin {
             "process": crew.first().map(|worker| process(worker)),
             "limits": crew.first().map(|worker| limits(worker)),
             "processes": processes,
+            "isolation": self.isolation(crew.first().map(AsRef::as_ref)),
             "restarts": state.restarts,
             "history": state.history,
             "used_by": self.ref_count(),
@@ -120,6 +121,31 @@ impl Plugin {
                 "functions": symbols(SymbolKind::Function),
             },
         })
+    }
+
+    /// How it is kept apart from others, and what that means where it shares `/tmp` with them.
+    fn isolation(&self, worker: Option<&Worker>) -> Json {
+        let Some(reason) = self.shared.why_sharing() else {
+            return serde_json::json!({ "mode": "namespaces" });
+        };
+        let landlock = worker.map(|it| it.process.isolation().landlock.is_some());
+        let files = match landlock {
+            Some(false) => Some(
+                "without Landlock it can read and write what the server's user can, its keys and database included",
+            ),
+            Some(true) => Some(
+                "in `/tmp` it can make sockets and no files; `TMPDIR` names a directory of its own",
+            ),
+            None => None,
+        };
+        let weaker: Vec<_> = [
+            "sockets have the names that its SDK fixes in the machine's `/tmp`: one server alone can run a plugin, function or rule of a name",
+            "it sees the processes of the machine; a child that it frees from its first process and its control group may outlive it",
+        ]
+        .into_iter()
+        .chain(files)
+        .collect();
+        serde_json::json!({ "mode": "shared", "because": reason, "weaker": weaker })
     }
 
     /// What goes through its symbols: of each in use, how often it is, rows or calls so far, and each second.

@@ -10,7 +10,7 @@ use super::crew::Crew;
 use super::{Instance, Lifecycle, Phase, Plugin, Previous, Status};
 use crate::manifest::Handover;
 use crate::pool::Pool;
-use crate::process::{Launch, Worker};
+use crate::process::{Launch, StartError, Worker};
 use crate::sink::SinkAttachment;
 
 /// What one instance left behind when it moved, so that it can go back.
@@ -26,12 +26,12 @@ impl Plugin {
     ///
     /// # Errors
     /// Why one did not start, for people.
-    pub(crate) async fn stage(&self, launch: Launch) -> Result<u32, String> {
+    pub(crate) async fn stage(&self, launch: Launch) -> Result<u32, StartError> {
         self.unstage().await;
         let crew = match self.start_crew(&launch).await {
             Ok(crew) => crew,
             Err(error) => {
-                self.note(&error).await;
+                self.note(&error.text).await;
                 return Err(error);
             }
         };

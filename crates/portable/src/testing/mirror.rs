@@ -50,13 +50,32 @@ pub fn directory_with(
     program: &Path,
     block: &Json,
 ) -> io::Result<()> {
+    fill(directory, name, program, block, "")
+}
+
+/// [`directory`] with functions `echo_{name}` and `obey_{name}`, whose sockets nobody else has.
+///
+/// # Errors
+/// When the files cannot be written.
+pub fn directory_apart(directory: &Path, name: &str, program: &Path) -> io::Result<()> {
+    fill(directory, name, program, &json!({}), &format!("_{name}"))
+}
+
+fn fill(
+    directory: &Path,
+    name: &str,
+    program: &Path,
+    block: &Json,
+    suffix: &str,
+) -> io::Result<()> {
+    let functions = ["echo", "obey"].map(|function| format!("{function}{suffix}"));
     let manifest = json!({
         "version": "v1.0.0",
         "language": "go",
         "executable": name,
         "sources": ["random"],
         "sinks": ["file_sink"],
-        "functions": ["echo", "obey"],
+        "functions": functions,
         "plugyard": block,
     });
     fs::create_dir_all(directory.join("sources"))?;
@@ -108,6 +127,11 @@ fn end_when_asked() {
             }
         }
     });
+}
+
+/// What a function does, whatever follows in its name.
+fn plain(function: &str) -> &str {
+    function.split('_').next().unwrap_or_default()
 }
 
 /// A path as both SDKs have it compiled in.
@@ -226,8 +250,8 @@ fn command_answer(
     let (symbol, kind) = (text(&arg, "symbolName"), text(&arg, "pluginType"));
     let known = matches!(
         (kind.as_str(), symbol.as_str()),
-        ("source", "random") | ("sink", "file_sink") | ("func", "echo" | "obey")
-    );
+        ("source", "random") | ("sink", "file_sink")
+    ) || (kind == "func" && matches!(plain(&symbol), "echo" | "obey"));
     let (rule, op) = (text(&arg["meta"], "ruleId"), text(&arg["meta"], "opId"));
     let key = format!("{rule}_{op}_0_{symbol}");
     match text(&command, "cmd").as_str() {
@@ -435,7 +459,7 @@ fn function(symbol: &str) -> Result<Running, String> {
 fn exec(symbol: &str, call: &[u8], channel: &mut Request) -> String {
     let call: Json = serde_json::from_slice(call).unwrap_or_default();
     let arguments = call["arg"].as_array().cloned().unwrap_or_default();
-    let answer = match (call["func"].as_str().unwrap_or_default(), symbol) {
+    let answer = match (call["func"].as_str().unwrap_or_default(), plain(symbol)) {
         ("Validate", _) if arguments.len() != 1 => Err(format!(
             "{symbol} function only supports 1 parameter but got {}",
             arguments.len()

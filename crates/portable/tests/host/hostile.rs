@@ -62,7 +62,7 @@ fn lives(pid: i32) -> bool {
 }
 
 /// Waits until that is so.
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let holds = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -23,6 +23,8 @@ mod routes;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod shared;
+#[cfg(test)]
 mod sources;
 #[cfg(test)]
 mod support;
