@@ -16,6 +16,7 @@
 //! and evaluates again. So calls are made in order and only where the statement gets to them (not in a
 //! branch of `CASE` that is not taken), and an expression without plugin functions costs no future.
 
+pub(crate) mod aggregate;
 pub(crate) mod functions;
 mod like;
 mod number;
@@ -25,17 +26,21 @@ mod tests;
 mod text;
 
 use std::cmp::Ordering;
+use std::fmt::Write as _;
+use std::sync::Arc;
 
-use plugyard_symbol::{Row, Tuple, Value};
+use plugyard_symbol::{JsonText, Row, Value};
 
-use crate::sql::expr::{Expr, Operator};
+use crate::sql::expr::{AggregateCall, AggregateFunction, Expr, Operator, WindowTime};
 use number::Number;
 
 /// Why an evaluation did not give a value.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Stop {
     /// The result of this slot's call with these arguments is needed first.
     Call(usize, Vec<Value>),
+    /// For each row of the group, the results of the calls in the arguments of this aggregate are needed first.
+    Members(Box<AggregateCall>),
     /// It cannot be computed.
     Error(String),
 }
@@ -48,14 +53,59 @@ pub(crate) type Slot = Option<Option<Value>>;
 pub(crate) struct Scope<'a> {
     /// The columns.
     pub(crate) row: &'a Row,
-    /// The message they came in.
-    pub(crate) tuple: &'a Tuple,
+    /// What the source says about the message they came in.
+    pub(crate) meta: Option<&'a JsonText>,
     /// The time, in milliseconds since 1970.
     pub(crate) now: i64,
     /// The rule.
     pub(crate) rule_id: &'a str,
     /// Results of plugin calls.
     pub(crate) slots: &'a [Slot],
+    /// The window they are in, in rules with windows.
+    pub(crate) window: Option<Span>,
+    /// The rows that aggregates work on.
+    pub(crate) group: Option<&'a GroupScope<'a>>,
+}
+
+/// When a window begins, ends and was triggered, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) trigger: i64,
+}
+
+/// A row of a window.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// Its columns.
+    pub(crate) row: Row,
+    /// What the source says about it.
+    pub(crate) meta: Option<JsonText>,
+    /// How many bytes it keeps from being freed, roughly.
+    pub(crate) bytes: usize,
+}
+
+/// The rows of a group, and what plugins said about each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupScope<'a> {
+    pub(crate) members: &'a [Arc<Member>],
+    /// Results of plugin calls, for each row; may be shorter.
+    pub(crate) slots: &'a [Vec<Slot>],
+}
+
+impl<'a> GroupScope<'a> {
+    /// What an expression about one of the rows may look at.
+    pub(crate) fn scope(&self, index: usize, outer: &Scope<'a>) -> Scope<'a> {
+        let member = &self.members[index];
+        Scope {
+            row: &member.row,
+            meta: member.meta.as_ref(),
+            slots: self.slots.get(index).map_or(&[], Vec::as_slice),
+            group: None,
+            ..*outer
+        }
+    }
 }
 
 type Outcome = Result<Value, Stop>;
@@ -129,7 +179,7 @@ impl Expr {
                 let is = truth(&value.eval(scope)?, "IS")? == Some(*wanted);
                 Ok(Value::Bool(is != *negated))
             }
-            Self::Meta(key) => Ok(meta(scope.tuple, key.as_deref())),
+            Self::Meta(key) => Ok(meta(scope.meta, key.as_deref())),
             Self::Builtin(function, arguments) => {
                 function.call(&eval_all(arguments, scope)?, scope)
             }
@@ -137,6 +187,15 @@ impl Expr {
                 Some(Some(result)) => Ok(result.clone().unwrap_or(Value::Null)),
                 _ => Err(Stop::Call(*slot, eval_all(arguments, scope)?)),
             },
+            Self::Row => Ok(Value::Object(scope.row.clone())),
+            Self::Aggregate(call) => call.eval(scope),
+            Self::WindowTime(time) => Ok(scope.window.map_or(Value::Null, |span| {
+                Value::Int(match time {
+                    WindowTime::Start => span.start,
+                    WindowTime::End => span.end,
+                    WindowTime::Trigger => span.trigger,
+                })
+            })),
         }
     }
 
@@ -144,6 +203,10 @@ impl Expr {
     pub(crate) fn plugin_slot(&self) -> Option<usize> {
         match self {
             Self::Plugin { slot, .. } => Some(*slot),
+            Self::Aggregate(call) => match call.function {
+                AggregateFunction::Plugin(slot) => Some(slot),
+                AggregateFunction::Builtin(_) => None,
+            },
             _ => None,
         }
     }
@@ -301,6 +364,41 @@ fn same(left: &Value, right: &Value) -> bool {
     }
 }
 
+/// The order of any two values, for ORDER BY: NULL, truth values, numbers, texts, bytes, anything else.
+pub(crate) fn order(left: &Value, right: &Value) -> Ordering {
+    const fn rank(value: &Value) -> u8 {
+        match value {
+            Value::Null => 0,
+            Value::Bool(_) => 1,
+            Value::Int(_) | Value::Number(_) | Value::Float(_) => 2,
+            Value::Text(_) => 3,
+            Value::Bytes(_) => 4,
+            _ => 5,
+        }
+    }
+    let (left, right) = (left.decoded(), right.decoded());
+    compare(&left, &right).unwrap_or_else(|| rank(&left).cmp(&rank(&right)))
+}
+
+/// Writes what makes a value the same as another for GROUP BY: numbers by what they are, not by how they are
+/// written.
+pub(crate) fn write_key(value: &Value, out: &mut String) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let value = value.decoded();
+    // Writing to a text cannot fail.
+    let _ = match (value.as_ref(), Number::of(&value)) {
+        (_, Some(Number::Int(number))) => write!(out, "n{number};"),
+        (_, Some(Number::Float(number))) if number.fract() == 0.0 && number.abs() < EXACT => {
+            write!(out, "n{:.0};", number + 0.0)
+        }
+        (_, Some(Number::Float(number))) => write!(out, "n{number};"),
+        (other, None) => {
+            let text = serde_json::to_string(other).unwrap_or_default();
+            write!(out, "{}:{text};", text.len())
+        }
+    };
+}
+
 fn like(value: &Value, pattern: &Value, negated: bool) -> Outcome {
     match (value.decoded().as_ref(), pattern.decoded().as_ref()) {
         (Value::Null, _) | (_, Value::Null) => Ok(Value::Bool(false)),
@@ -315,8 +413,8 @@ fn like(value: &Value, pattern: &Value, negated: bool) -> Outcome {
     }
 }
 
-fn meta(tuple: &Tuple, key: Option<&str>) -> Value {
-    let Some(meta) = &tuple.meta else {
+fn meta(meta: Option<&JsonText>, key: Option<&str>) -> Value {
+    let Some(meta) = meta else {
         return Value::Null;
     };
     match key {

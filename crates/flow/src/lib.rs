@@ -5,11 +5,13 @@
 //!
 //! | there | not there |
 //! |---|---|
-//! | columns, aliases, `*`, `* EXCEPT(…)`, `->`, `[ ]`, arithmetic, comparison, `AND OR NOT`, `IN`, `BETWEEN`, `LIKE`, `IS`, `CASE`, `CAST` | `GROUP BY`, windows, aggregates, joins, `ORDER BY`, `LIMIT`, `UNION` |
-//! | functions of ours ([`BUILTINS`]), of plugins, `meta(key)` | functions that remember rows (`lag`, …) |
+//! | columns, aliases, `*`, `* EXCEPT(…)`, `->`, `[ ]`, arithmetic, comparison, `AND OR NOT`, `IN`, `BETWEEN`, `LIKE`, `IS`, `CASE`, `CAST` | joins, `UNION`, `DISTINCT` |
+//! | windows by processing time (tumbling, hopping, sliding, session, count), and with them `GROUP BY`, `HAVING`, `ORDER BY`, `LIMIT` | state windows, event time |
+//! | functions of ours ([`BUILTINS`]), of plugins, `meta(key)`; aggregates of ours ([`AGGREGATES`]) and of plugins | functions that remember rows (`lag`, …) |
+//! | graphs: one source, `filter`, `function`, `pick`, `switch`, `window`, `groupby`, `aggfunc`, `orderby`, any number of sinks | several sources, `join`, `script`, `watermark` |
 //! | options `bufferLength`, `disableBufferFullDiscard`, `sendMetaToSink`, `sendNilField`, `sendError` | event time, `qos` > 0, schedules, restart strategies, workers |
 //! | sink properties `sendSingle`, `fields`, `excludeFields`, `omitIfEmpty`, `bufferLength` | templates, batches, caches, other formats than JSON |
-//! | streams with declared or free columns | shared and temporary streams, tables, graph rules |
+//! | streams with declared or free columns | shared and temporary streams, tables |
 //!
 //! Entry points: [`FlowService`] is the whole interface for programs; [`routes`] and [`rights`] put it on HTTP;
 //! [`migrations`] make its tables. Symbols come from a [`plugyard_symbol::Catalog`]: the wiring joins [`Builtins`]
@@ -27,8 +29,10 @@ mod clock;
 mod entity;
 mod error;
 mod eval;
+mod graph;
 mod http;
 mod migration;
+mod operators;
 mod plan;
 mod rule;
 mod run;
@@ -41,6 +45,7 @@ pub use builtin::{Builtins, Subscription, Topics};
 pub use catalog::Combined;
 pub use clock::{Clock, SystemClock};
 pub use error::FlowError;
+pub use eval::aggregate::{AGGREGATES, Aggregate};
 pub use eval::functions::{BUILTINS, Builtin};
 pub use http::{rights, routes};
 pub use migration::migrations;

@@ -9,9 +9,11 @@ use plugyard_symbol::{
 use serde_json::{Map, Value as Json, json};
 
 use crate::FlowError;
+use crate::graph::{Graph, Reads};
+use crate::operators::{Operators, Target};
 use crate::rule::{RuleDefinition, SinkOptions};
 use crate::sql::SqlError;
-use crate::sql::expr::PluginCall;
+use crate::sql::expr::{Place, PluginCall};
 use crate::sql::select::Select;
 use crate::sql::stream::StreamDefinition;
 use crate::sql::translate::aggregate_refused;
@@ -19,55 +21,170 @@ use crate::suggest::suggest;
 
 /// A sink of a plan.
 pub(crate) struct SinkPlan {
-    /// `{sink}_{index}`.
+    /// `{sink}_{index}`, or the name of its node.
     pub(crate) op_id: String,
     pub(crate) symbol: Arc<dyn SinkSymbol>,
     pub(crate) properties: Map<String, Json>,
     pub(crate) options: SinkOptions,
 }
 
+/// A function bound to its place.
+pub(crate) struct Call {
+    /// Its name.
+    pub(crate) name: String,
+    pub(crate) function: Arc<dyn BoundFunction>,
+}
+
 /// A rule that can be started.
 pub(crate) struct Plan {
     pub(crate) rule: Arc<RuleDefinition>,
     pub(crate) stream: Arc<StreamDefinition>,
+    /// The source's name in topology and metrics.
+    pub(crate) source_name: String,
+    /// What becomes of a row, where the rule works on one row at a time.
     pub(crate) select: Select,
+    /// What becomes of rows where it does not: with a window, or a graph.
+    pub(crate) operators: Option<Arc<Operators>>,
     pub(crate) source: Arc<dyn SourceSymbol>,
     /// Bound functions, by slot.
-    pub(crate) calls: Vec<Arc<dyn BoundFunction>>,
+    pub(crate) calls: Vec<Call>,
     pub(crate) sinks: Vec<SinkPlan>,
 }
 
-/// The names of a rule's nodes: a source consumes index 1, each operator takes the next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Names {
-    /// The stream's name.
-    pub(crate) source: String,
-    /// `2_filter`, with WHERE.
-    pub(crate) filter: Option<String>,
-    /// `2_project` or `3_project`.
-    pub(crate) project: String,
+/// What a rule says to do, read.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    /// The source's name in topology and metrics.
+    pub(crate) source_name: String,
+    /// Where its rows come from.
+    pub(crate) reads: Reads,
+    /// The source symbol that a graph says the stream has.
+    source_type: Option<String>,
+    select: Select,
+    operators: Option<Operators>,
 }
 
-impl Names {
-    pub(crate) fn of(select: &Select) -> Self {
-        let filtered = select.filter.is_some();
-        Self {
-            source: select.stream.clone(),
-            filter: filtered.then(|| "2_filter".to_owned()),
-            project: if filtered { "3_project" } else { "2_project" }.to_owned(),
+impl Program {
+    /// Reads a rule's statement or graph.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleSql`], those of a graph, [`FlowError::RuleOptions`] for options that do not go with it.
+    pub(crate) fn read(rule: &RuleDefinition) -> Result<Self, FlowError> {
+        let program = match &rule.graph {
+            Some(graph) => {
+                let graph = Graph::read(rule, graph)?;
+                Self {
+                    source_name: graph.source,
+                    reads: graph.reads,
+                    source_type: Some(graph.source_type),
+                    select: Select::nothing(),
+                    operators: Some(graph.operators),
+                }
+            }
+            None => {
+                let select = parse_sql(&rule.sql)?;
+                let windowed = select.windowed.as_deref();
+                Self {
+                    source_name: select.stream.clone(),
+                    reads: Reads::Stream(select.stream.clone()),
+                    source_type: None,
+                    operators: windowed.map(|it| Operators::of(&select, it, rule.actions.len())),
+                    select,
+                }
+            }
+        };
+        let refused = |reason: &str| FlowError::RuleOptions {
+            id: rule.id.clone(),
+            reason: reason.to_owned(),
+        };
+        if let Some(operators) = &program.operators {
+            if rule.options.concurrency > 1 {
+                return Err(refused(
+                    "concurrency greater than 1 is not supported with a window or a graph",
+                ));
+            }
+            if rule.options.send_meta && operators.has_window() {
+                return Err(refused("sendMetaToSink cannot be applied to a window"));
+            }
+        }
+        Ok(program)
+    }
+
+    /// The stream it reads, if it reads one.
+    pub(crate) fn stream(&self) -> Option<&str> {
+        match &self.reads {
+            Reads::Stream(name) => Some(name),
+            Reads::Own(_) => None,
         }
     }
 
-    fn operator(&self, call: &PluginCall) -> &str {
-        match &self.filter {
-            Some(filter) if call.in_filter => filter,
-            _ => &self.project,
+    /// Its plugin calls, by slot.
+    pub(crate) fn calls(&self) -> &[PluginCall] {
+        match &self.operators {
+            Some(operators) => &operators.calls,
+            None => &self.select.calls,
+        }
+    }
+
+    /// The operators' names, in the order of the topology.
+    fn operator_names(&self) -> Vec<&str> {
+        match &self.operators {
+            Some(operators) => names(operators),
+            None => Names::of(&self.select).all(),
+        }
+    }
+
+    /// The operator that a call stands in.
+    fn site(&self, call: &PluginCall) -> &str {
+        match &self.operators {
+            Some(operators) => operators.site(call),
+            None => Names::of(&self.select).operator(call),
+        }
+    }
+}
+
+fn names(operators: &Operators) -> Vec<&str> {
+    let list = operators.list.iter();
+    list.map(|operator| operator.name.as_str()).collect()
+}
+
+/// The names of the operators of a rule that works on one row at a time: a source consumes index 1, each operator
+/// takes the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Names {
+    /// With WHERE.
+    filter: Option<&'static str>,
+    project: &'static str,
+}
+
+impl Names {
+    fn of(select: &Select) -> Self {
+        match select.filter {
+            Some(_) => Self {
+                filter: Some("2_filter"),
+                project: "3_project",
+            },
+            None => Self {
+                filter: None,
+                project: "2_project",
+            },
+        }
+    }
+
+    fn all(self) -> Vec<&'static str> {
+        self.filter.into_iter().chain([self.project]).collect()
+    }
+
+    fn operator(self, call: &PluginCall) -> &'static str {
+        match self.filter {
+            Some(filter) if call.place == Place::Filter => filter,
+            _ => self.project,
         }
     }
 }
 
 /// Reads a rule's statement.
-pub(crate) fn parse_sql(sql: &str) -> Result<Select, FlowError> {
+fn parse_sql(sql: &str) -> Result<Select, FlowError> {
     Select::parse(sql).map_err(|error| FlowError::RuleSql {
         sql: sql.to_owned(),
         error,
@@ -78,37 +195,60 @@ pub(crate) fn parse_sql(sql: &str) -> Result<Select, FlowError> {
 /// which may start plugins; what they need for that bounds the time this takes.
 pub(crate) async fn plan(
     rule: Arc<RuleDefinition>,
-    select: Select,
+    program: &Program,
     stream: Arc<StreamDefinition>,
     catalog: &dyn Catalog,
 ) -> Result<Plan, FlowError> {
-    check_columns(&rule, &select, &stream)?;
-    let names = Names::of(&select);
+    if let Some(wanted) = &program.source_type
+        && wanted != stream.source_type()
+    {
+        return Err(FlowError::Plan(format!(
+            "parse source {} error: source type {wanted} does not match the stream type {}",
+            program.source_name,
+            stream.source_type()
+        )));
+    }
+    if program.source_type.is_none() {
+        check_columns(&rule, &program.select, &stream)?;
+    }
     // Existence of everything first: it costs nothing and is the likelier mistake.
-    let functions = find_functions(&rule, &select, catalog)?;
+    let functions = find_functions(&rule, program.calls(), catalog)?;
     let source = find_source(stream.source_type(), catalog)?;
-    let node = node(&rule, &names.source);
+    let node = node(&rule, &program.source_name);
     let checked = source.check(&node);
     checked.map_err(|error| refused("source", &node.op_id, &error))?;
     let sinks = find_sinks(&rule, catalog)?;
-    for (call, function) in select.calls.iter().zip(&functions) {
-        check_function(&rule, call, function.as_ref()).await?;
+    let mut aggregates = Vec::with_capacity(functions.len());
+    for (call, function) in program.calls().iter().zip(&functions) {
+        let aggregate = check_function(&rule, call, function.as_ref()).await?;
+        if aggregate && program.operators.is_none() {
+            return Err(invalid(&rule, aggregate_refused(&call.name)));
+        }
+        aggregates.push(aggregate);
     }
-    let calls = select
-        .calls
+    let mut operators = program.operators.clone();
+    if let Some(operators) = &mut operators {
+        let settled = operators.settle(&aggregates);
+        settled.map_err(|error| invalid(&rule, error))?;
+    }
+    let calls = program
+        .calls()
         .iter()
         .zip(&functions)
-        .map(|(call, function)| {
-            function.bind(CallSite {
-                node: self::node(&rule, names.operator(call)),
+        .map(|(call, function)| Call {
+            name: call.name.clone(),
+            function: function.bind(CallSite {
+                node: self::node(&rule, program.site(call)),
                 func_id: call.func_id,
-            })
+            }),
         })
         .collect();
     Ok(Plan {
         rule,
         stream,
-        select,
+        source_name: program.source_name.clone(),
+        select: program.select.clone(),
+        operators: operators.map(Arc::new),
         source,
         calls,
         sinks,
@@ -116,31 +256,45 @@ pub(crate) async fn plan(
 }
 
 /// The document of `GET /rules/{id}/topo`.
-pub(crate) fn topology(rule: &RuleDefinition, select: &Select) -> Json {
-    let names = Names::of(select);
-    let source = format!("source_{}", names.source);
-    let project = format!("op_{}", names.project);
+pub(crate) fn topology(rule: &RuleDefinition, program: &Program) -> Json {
+    let source = format!("source_{}", program.source_name);
+    let sinks: Vec<_> = rule
+        .actions
+        .iter()
+        .enumerate()
+        .map(|(index, action)| action.op_id(index))
+        .collect();
+    let transform = |sink: &String| format!("op_{sink}_0_transform");
     let mut edges = Map::new();
-    match &names.filter {
-        Some(filter) => {
-            let filter = format!("op_{filter}");
-            edges.insert(source.clone(), json!([filter]));
-            edges.insert(filter, json!([project]));
+    match &program.operators {
+        Some(operators) => {
+            let to = |target: &Target| match target {
+                Target::Operator(index) => format!("op_{}", operators.list[*index].name),
+                Target::Sink(index) => transform(&sinks[*index]),
+            };
+            let all = |targets: &[Target]| targets.iter().map(to).collect::<Vec<_>>();
+            edges.insert(source.clone(), json!(all(&operators.entry)));
+            for operator in &operators.list {
+                let targets: Vec<_> = operator.outputs.concat();
+                edges.insert(format!("op_{}", operator.name), json!(all(&targets)));
+            }
         }
         None => {
-            edges.insert(source.clone(), json!([project]));
+            let mut from = source.clone();
+            for name in program.operator_names() {
+                let name = format!("op_{name}");
+                edges.insert(from, json!([name]));
+                from = name;
+            }
+            let transforms: Vec<_> = sinks.iter().map(transform).collect();
+            edges.insert(from, json!(transforms));
         }
     }
-    let mut transforms = Vec::new();
-    for (index, action) in rule.actions.iter().enumerate() {
-        let sink = format!("{}_{index}", action.sink);
-        let transform = format!("op_{sink}_0_transform");
+    for sink in &sinks {
         let encode = format!("op_{sink}_1_encode");
-        edges.insert(transform.clone(), json!([encode]));
+        edges.insert(transform(sink), json!([encode]));
         edges.insert(encode, json!([format!("sink_{sink}")]));
-        transforms.push(transform);
     }
-    edges.insert(project, json!(transforms));
     json!({ "sources": [source], "edges": edges })
 }
 
@@ -160,23 +314,20 @@ fn check_columns(
         .find(|column| !declared().any(|name| name == &***column))
     {
         None => Ok(()),
-        Some(column) => Err(FlowError::RuleSql {
-            sql: rule.sql.clone(),
-            error: SqlError::new(format!(
-                "unknown field {column}{}",
-                suggest(column, declared())
-            )),
-        }),
+        Some(column) => {
+            let near = suggest(column, declared());
+            let error = SqlError::new(format!("unknown field {column}{near}"));
+            Err(invalid(rule, error))
+        }
     }
 }
 
 fn find_functions(
     rule: &RuleDefinition,
-    select: &Select,
+    calls: &[PluginCall],
     catalog: &dyn Catalog,
 ) -> Result<Vec<Arc<dyn FunctionSymbol>>, FlowError> {
-    select
-        .calls
+    calls
         .iter()
         .map(|call| {
             catalog.function(&call.name).ok_or_else(|| {
@@ -184,45 +335,43 @@ fn find_functions(
                 let known = plugins
                     .iter()
                     .map(String::as_str)
-                    .chain(crate::BUILTINS.iter().map(|builtin| builtin.name));
-                FlowError::RuleSql {
-                    sql: rule.sql.clone(),
-                    error: SqlError::new(format!(
-                        "function {} not found{}",
-                        call.name,
-                        suggest(&call.name, known)
-                    )),
-                }
+                    .chain(crate::BUILTINS.iter().map(|builtin| builtin.name))
+                    .chain(crate::AGGREGATES.iter().map(|aggregate| aggregate.name));
+                let near = suggest(&call.name, known);
+                let text = format!("function {} not found{near}", call.name);
+                invalid(rule, SqlError::new(text))
             })
         })
         .collect()
 }
 
+/// Whether a function is an aggregate, if it takes its arguments.
 async fn check_function(
     rule: &RuleDefinition,
     call: &PluginCall,
     function: &dyn FunctionSymbol,
-) -> Result<(), FlowError> {
-    let refused = |error: SqlError| FlowError::RuleSql {
+) -> Result<bool, FlowError> {
+    let refused = |error: String| invalid(rule, SqlError::new(error));
+    let name = &call.name;
+    let valid = function.validate(call.arguments).await;
+    valid.map_err(|error| refused(format!("validate function {name} error: {error}")))?;
+    let aggregate = function.is_aggregate().await;
+    aggregate.map_err(|error| {
+        refused(format!(
+            "function {name} does not say whether it is an aggregate: {error}"
+        ))
+    })
+}
+
+/// What is wrong with a rule's statement or graph.
+fn invalid(rule: &RuleDefinition, error: SqlError) -> FlowError {
+    if rule.graph.is_some() {
+        return FlowError::Plan(format!("parse graph error: {error}"));
+    }
+    FlowError::RuleSql {
         sql: rule.sql.clone(),
         error,
-    };
-    function.validate(call.arguments).await.map_err(|error| {
-        refused(SqlError::new(format!(
-            "validate function {} error: {error}",
-            call.name
-        )))
-    })?;
-    let aggregate = function.is_aggregate().await.map_err(|error| {
-        refused(SqlError::new(format!(
-            "function {} does not say whether it is an aggregate: {error}",
-            call.name
-        )))
-    })?;
-    if aggregate {
-        return Err(refused(aggregate_refused(&call.name)));
     }
-    Ok(())
 }
 
 fn find_source(name: &str, catalog: &dyn Catalog) -> Result<Arc<dyn SourceSymbol>, FlowError> {
@@ -240,7 +389,7 @@ fn find_sinks(rule: &RuleDefinition, catalog: &dyn Catalog) -> Result<Vec<SinkPl
         .iter()
         .enumerate()
         .map(|(index, action)| {
-            let op_id = format!("{}_{index}", action.sink);
+            let op_id = action.op_id(index);
             let symbol = catalog.sink(&action.sink).ok_or_else(|| {
                 let known = catalog.names(SymbolKind::Sink);
                 FlowError::Topology(format!(
@@ -283,22 +432,34 @@ fn refused(what: &str, op_id: &str, error: &SymbolError) -> FlowError {
 /// The functions, source and sinks a rule names, whether they exist or not.
 pub(crate) fn symbols<'a>(
     rule: &'a RuleDefinition,
-    select: &'a Select,
+    program: &'a Program,
 ) -> impl Iterator<Item = (SymbolKind, &'a str)> {
-    let functions = select
-        .calls
+    let functions = program
+        .calls()
         .iter()
         .map(|call| (SymbolKind::Function, call.name.as_str()));
     let sinks = rule
         .actions
         .iter()
         .map(|action| (SymbolKind::Sink, action.sink.as_str()));
-    functions.chain(sinks)
+    let source = program
+        .source_type
+        .iter()
+        .map(|source| (SymbolKind::Source, source.as_str()));
+    functions.chain(sinks).chain(source)
 }
 
 impl Plan {
     /// Whether a row needs the world outside before it can go on.
     pub(crate) fn awaits(&self) -> bool {
         !self.calls.is_empty()
+    }
+
+    /// The operators' names, in the order of the topology.
+    pub(crate) fn operator_names(&self) -> Vec<&str> {
+        match &self.operators {
+            Some(operators) => names(operators),
+            None => Names::of(&self.select).all(),
+        }
     }
 }

@@ -7,7 +7,7 @@ pub(crate) use options::SinkOptions;
 
 use serde_json::{Map, Value as Json};
 
-use crate::FlowError;
+use crate::{FlowError, graph};
 
 /// Largest rule that is read, in bytes.
 const MAX_RULE: usize = 1024 * 1024;
@@ -16,13 +16,25 @@ const RESERVED: &str = "validate";
 /// Longest id.
 const MAX_ID: usize = 128;
 
-/// One entry of `actions`.
+/// One entry of `actions`, or a sink of a graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
+    /// The name of its node, in a graph.
+    pub name: Option<String>,
     /// The sink symbol.
     pub sink: String,
     /// What the rule says about it.
     pub properties: Map<String, Json>,
+}
+
+impl Action {
+    /// What it is called in topology and metrics: its node's name, or its sink and place.
+    pub fn op_id(&self, index: usize) -> String {
+        match &self.name {
+            Some(name) => name.clone(),
+            None => format!("{}_{index}", self.sink),
+        }
+    }
 }
 
 /// A rule.
@@ -34,9 +46,11 @@ pub struct RuleDefinition {
     pub name: String,
     /// Its version; may be empty.
     pub version: String,
-    /// The statement.
+    /// The statement; empty where there is a graph.
     pub sql: String,
-    /// Where its rows go.
+    /// The graph, where there is no statement.
+    pub graph: Option<Map<String, Json>>,
+    /// Where its rows go: the entries of `actions`, or the sinks of the graph.
     pub actions: Vec<Action>,
     /// How it runs.
     pub options: RuleOptions,
@@ -72,21 +86,44 @@ impl RuleDefinition {
             Some(_) => Err(malformed(format!("`{key}` must be true or false"))),
         };
         let id = rule_id(&text("id")?, id)?;
-        if rule.get("graph").is_some_and(|graph| !is_neutral(graph)) {
-            return Err(malformed("`graph` is not supported; use `sql`".to_owned()));
-        }
+        let graph = match rule.get("graph") {
+            None | Some(Json::Null) => None,
+            Some(Json::Object(graph)) if graph.is_empty() => None,
+            Some(Json::Object(graph)) => Some(graph.clone()),
+            Some(_) => return Err(malformed("`graph` must be an object".to_owned())),
+        };
         if flag("temp", false)? {
             return Err(malformed("`temp` is not supported".to_owned()));
         }
         let sql = text("sql")?;
-        if sql.trim().is_empty() {
-            return Err(malformed("Missing rule SQL".to_owned()));
-        }
+        let actions = match &graph {
+            Some(_) if !sql.trim().is_empty() => {
+                return Err(malformed(
+                    "`sql` and `graph` cannot be used together".to_owned(),
+                ));
+            }
+            Some(_)
+                if rule
+                    .get("actions")
+                    .is_some_and(|actions| !is_neutral(actions)) =>
+            {
+                return Err(malformed(
+                    "`actions` and `graph` cannot be used together: the sinks of a graph are nodes"
+                        .to_owned(),
+                ));
+            }
+            Some(graph) => graph::sinks(graph)?,
+            None if sql.trim().is_empty() => {
+                return Err(malformed("Missing rule SQL".to_owned()));
+            }
+            None => actions(rule.get("actions"))?,
+        };
         Ok(Self {
             name: text("name")?,
             version: text("version")?,
             sql,
-            actions: actions(rule.get("actions"))?,
+            graph,
+            actions,
             options: RuleOptions::parse(rule.get("options")).map_err(|reason| {
                 FlowError::RuleOptions {
                     id: id.clone(),
@@ -160,6 +197,7 @@ fn actions(json: Option<&Json>) -> Result<Vec<Action>, FlowError> {
                 }
             };
             Ok(Action {
+                name: None,
                 sink: sink.clone(),
                 properties,
             })

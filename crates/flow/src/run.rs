@@ -16,6 +16,7 @@ mod feed;
 mod inbox;
 mod linger;
 pub(crate) mod metrics;
+mod operators;
 mod pipeline;
 mod queue;
 mod row;
@@ -23,6 +24,7 @@ mod schema;
 mod sink;
 mod source;
 pub(crate) mod status;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,9 +37,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::plan::{Names, Plan};
+use crate::plan::Plan;
+use feed::Feeds;
 use inbox::Inbox;
 use metrics::{Node, NodeKind};
+use operators::Flow;
 use pipeline::Pipeline;
 use queue::Queue;
 pub use status::RuleState;
@@ -150,8 +154,8 @@ impl Shared {
 /// The nodes and queues of a run.
 struct Stages {
     source: Arc<Node>,
-    filter: Option<Arc<Node>>,
-    project: Arc<Node>,
+    /// Filter and projection, or those of the plan.
+    operators: Vec<Arc<Node>>,
     sinks: Vec<SinkStages>,
     inbox: Arc<Queue<plugyard_symbol::Tuple>>,
 }
@@ -166,18 +170,18 @@ struct SinkStages {
 
 impl Stages {
     fn new(plan: &Plan, clock: &Arc<dyn Clock>) -> Self {
-        let names = Names::of(&plan.select);
         let inbox = Arc::new(Queue::new(plan.rule.options.buffer_length));
-        let first = names.filter.as_ref().unwrap_or(&names.project).clone();
         let node = |kind, name: &str| Arc::new(Node::new(kind, name, clock.clone()));
-        let source = node(NodeKind::Source, &names.source);
-        source.feeds(&first);
-        let filter = names
-            .filter
-            .as_ref()
-            .map(|filter| node(NodeKind::Operator, filter));
-        let project = node(NodeKind::Operator, &names.project);
-        filter.as_ref().unwrap_or(&project).reads(inbox.length());
+        let source = node(NodeKind::Source, &plan.source_name);
+        let operators: Vec<_> = plan
+            .operator_names()
+            .into_iter()
+            .map(|name| node(NodeKind::Operator, name))
+            .collect();
+        if let Some(first) = operators.first() {
+            source.feeds(first.name());
+            first.reads(inbox.length());
+        }
         let sinks = plan
             .sinks
             .iter()
@@ -196,8 +200,7 @@ impl Stages {
             .collect();
         Self {
             source,
-            filter,
-            project,
+            operators,
             sinks,
             inbox,
         }
@@ -205,8 +208,7 @@ impl Stages {
 
     fn in_order(&self) -> Vec<Arc<Node>> {
         let mut nodes = vec![self.source.clone()];
-        nodes.extend(self.filter.clone());
-        nodes.push(self.project.clone());
+        nodes.extend(self.operators.iter().cloned());
         for sink in &self.sinks {
             nodes.extend([
                 sink.transform.clone(),
@@ -271,15 +273,7 @@ impl Supervisor {
                 }))
             })
             .collect();
-        let pipeline = tokio::spawn(
-            Pipeline::new(
-                self.plan.clone(),
-                self.shared.clone(),
-                &self.stages,
-                self.tail.clone(),
-            )
-            .run(cut.clone()),
-        );
+        let pipeline = self.spawn_pipeline(cut.clone());
         let inbox = Arc::new(Inbox::new(
             self.stages.inbox.clone(),
             self.stages.source.clone(),
@@ -314,6 +308,21 @@ impl Supervisor {
             Err(_) => join(source).await,
         };
         failure.or_else(|| panicked.then(|| "a fault in the rule's own tasks".to_owned()))
+    }
+}
+
+impl Supervisor {
+    /// The task between source and sinks.
+    fn spawn_pipeline(&self, cut: CancellationToken) -> JoinHandle<()> {
+        let (plan, shared) = (self.plan.clone(), self.shared.clone());
+        let feeds = Feeds::new(&plan, &self.stages, self.tail.clone());
+        match plan.operators.clone() {
+            Some(operators) => {
+                let flow = Flow::new(plan, operators, shared, &self.stages, feeds);
+                tokio::spawn(flow.run(cut))
+            }
+            None => tokio::spawn(Pipeline::new(plan, shared, &self.stages, feeds).run(cut)),
+        }
     }
 }
 

@@ -152,8 +152,9 @@ impl FlowService {
             .values()
             .filter(|slot| {
                 slot.parsed().is_some_and(|parsed| {
-                    streams.contains(&parsed.select.stream)
-                        || plan::symbols(&parsed.rule, &parsed.select)
+                    let stream = parsed.program.stream();
+                    stream.is_some_and(|stream| streams.iter().any(|it| it == stream))
+                        || plan::symbols(&parsed.rule, &parsed.program)
                             .any(|symbol| symbol == (kind, name))
                 })
             })

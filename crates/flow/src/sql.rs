@@ -12,6 +12,7 @@ pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 pub(crate) mod translate;
+pub(crate) mod window;
 
 use std::fmt;
 
@@ -86,6 +87,10 @@ impl Dialect for RuleDialect {
     }
 
     fn supports_select_wildcard_except(&self) -> bool {
+        true
+    }
+
+    fn supports_filter_during_aggregation(&self) -> bool {
         true
     }
 
@@ -213,6 +218,9 @@ fn demote_keywords(tokens: &mut [TokenWithSpan]) {
     for index in 0..tokens.len() {
         let call = matches!(tokens.get(index + 1), Some(next) if next.token == Token::LParen);
         let sql_cast = call && is_sql_cast(&tokens[index + 1..]);
+        // The parser takes no notice of a FILTER that has no WHERE.
+        let sql_filter = call
+            && matches!(tokens.get(index + 2).map(|it| &it.token), Some(Token::Word(word)) if word.keyword == Keyword::WHERE);
         let Token::Word(word) = &mut tokens[index].token else {
             continue;
         };
@@ -220,7 +228,9 @@ fn demote_keywords(tokens: &mut [TokenWithSpan]) {
             && (!call
                 || BEFORE_BRACKET.contains(&word.keyword)
                 || (word.keyword == Keyword::CAST && sql_cast));
-        let keep = keep && (call || word.keyword != Keyword::CAST);
+        let keep = keep
+            && (call || word.keyword != Keyword::CAST)
+            && (sql_filter || word.keyword != Keyword::FILTER);
         if !keep {
             word.keyword = Keyword::NoKeyword;
         }

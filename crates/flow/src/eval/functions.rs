@@ -223,35 +223,6 @@ pub static BUILTINS: &[Builtin] = &[
     }),
 ];
 
-const AGGREGATES: &[&str] = &[
-    "avg",
-    "collect",
-    "count",
-    "deduplicate",
-    "last_value",
-    "max",
-    "median",
-    "merge_agg",
-    "min",
-    "percentile",
-    "percentile_cont",
-    "percentile_disc",
-    "stddev",
-    "stddevs",
-    "sum",
-    "var",
-    "vars",
-];
-
-const WINDOWS: &[&str] = &[
-    "countwindow",
-    "hoppingwindow",
-    "sessionwindow",
-    "slidingwindow",
-    "statewindow",
-    "tumblingwindow",
-];
-
 const STATEFUL: &[&str] = &[
     "acc_avg",
     "acc_count",
@@ -263,18 +234,10 @@ const STATEFUL: &[&str] = &[
     "had_changed",
     "lag",
     "latest",
+    "row_number",
+    "statewindow",
     "unnest",
 ];
-
-/// Whether eKuiper has an aggregate of that name.
-pub(crate) fn is_aggregate(name: &str) -> bool {
-    AGGREGATES.iter().any(|it| it.eq_ignore_ascii_case(name))
-}
-
-/// Whether it is a window.
-pub(crate) fn is_window(name: &str) -> bool {
-    WINDOWS.iter().any(|it| it.eq_ignore_ascii_case(name))
-}
 
 /// Whether eKuiper has a function of that name that remembers rows or makes several of one.
 pub(crate) fn is_stateful(name: &str) -> bool {
@@ -441,13 +404,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_sorted_and_unique_and_no_aggregates() {
+    fn names_are_sorted_and_unique() {
         for pair in BUILTINS.windows(2) {
             assert!(pair[0].name < pair[1].name, "{}", pair[1].name);
         }
         for builtin in BUILTINS {
             assert!(builtin.min <= builtin.max && !builtin.doc.is_empty());
-            assert!(!is_aggregate(builtin.name) && !is_stateful(builtin.name));
+            assert!(!is_stateful(builtin.name));
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn project(items: &[Item], keep: Keep, scope: &Scope<'_>) -> Result<R
         }
     }
     if keep.meta
-        && let Some(meta) = &scope.tuple.meta
+        && let Some(meta) = scope.meta
     {
         row.set("__meta", Value::Json(meta.clone()));
     }

@@ -81,14 +81,17 @@ fn complete<T>(
     loop {
         let scope = Scope {
             row,
-            tuple,
+            meta: tuple.meta.as_ref(),
             now: NOW,
             rule_id: "rule1",
             slots,
+            window: None,
+            group: None,
         };
         match evaluate(&scope) {
             Ok(value) => return Ok(value),
             Err(Stop::Error(text)) => return Err(text),
+            Err(Stop::Members(_)) => return Err("members".to_owned()),
             Err(Stop::Call(slot, arguments)) => {
                 let call = &select.calls[slot];
                 slots[slot] = Some(match call.name.as_str() {
@@ -418,22 +421,18 @@ fn host_30_an_aggregate_without_a_window_is_refused() {
 fn what_rules_cannot_do_is_refused_by_name() {
     for (sql, expect) in [
         (
-            "SELECT a FROM s GROUP BY TUMBLINGWINDOW(ss, 10)",
-            expect![
-                "refused: GROUP BY and windows are not supported: a rule works on one row at a time"
-            ],
+            "SELECT a FROM s GROUP BY TUMBLINGWINDOW(ss, 10), COUNTWINDOW(3)",
+            expect!["refused: Expected: one window in GROUP BY, found two"],
         ),
         (
             "SELECT a FROM s GROUP BY a",
             expect![
-                "refused: GROUP BY and windows are not supported: a rule works on one row at a time"
+                "refused: GROUP BY needs a window: without one a rule works on one row at a time"
             ],
         ),
         (
             "SELECT tumblingwindow(ss, 1) FROM s",
-            expect![
-                "refused: window tumblingwindow is not supported: a rule works on one row at a time"
-            ],
+            expect!["refused: window tumblingwindow belongs after GROUP BY"],
         ),
         (
             "SELECT a FROM s INNER JOIN t ON s.a = t.a",
@@ -449,11 +448,13 @@ fn what_rules_cannot_do_is_refused_by_name() {
         ),
         (
             "SELECT a FROM s ORDER BY a",
-            expect!["refused: ORDER BY is not supported"],
+            expect![
+                "refused: ORDER BY needs a window: without one a rule works on one row at a time"
+            ],
         ),
         (
             "SELECT a FROM s LIMIT 3",
-            expect!["refused: LIMIT is not supported"],
+            expect!["refused: LIMIT needs a window: without one a rule works on one row at a time"],
         ),
         (
             "SELECT DISTINCT a FROM s",

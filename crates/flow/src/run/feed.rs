@@ -76,6 +76,43 @@ impl Feeds {
         }
     }
 
+    /// Encodes rows for whoever watches.
+    pub(super) fn watch(&mut self, rows: &[&Row]) {
+        if self.tail.receiver_count() == 0 {
+            return;
+        }
+        for row in rows {
+            if let Ok(line) = encode_single(&Output::Row(Cow::Borrowed(row)), &mut self.buffer) {
+                let _ = self.tail.send(line);
+            }
+        }
+    }
+
+    /// Encodes for one sink: one row alone, or the rows of a window, which are one message unless the sink
+    /// wants them one by one.
+    pub(super) fn send_to(&mut self, sink: usize, rows: &[&Row], alone: bool) {
+        let Some(feed) = self.list.get_mut(sink) else {
+            return;
+        };
+        feed.came += 1;
+        if alone || feed.options.send_single {
+            for row in rows {
+                let output = Output::Row(Cow::Borrowed(row));
+                match feed.encode(&output, &mut self.buffer) {
+                    Ok(Some(message)) => feed.batch.push(message),
+                    Ok(None) => {}
+                    Err(error) => feed.encode.failed(error.to_string()),
+                }
+            }
+            return;
+        }
+        match feed.encode_list(rows, &mut self.buffer) {
+            Ok(Some(message)) => feed.batch.push(message),
+            Ok(None) => {}
+            Err(error) => feed.encode.failed(error.to_string()),
+        }
+    }
+
     /// Whether messages have come that have not been handed over.
     pub(super) fn has_some(&self) -> bool {
         self.list.iter().any(|feed| feed.came > 0)
@@ -148,6 +185,35 @@ impl Feed {
         buffer.push(b'[');
         output.write(buffer)?;
         buffer.push(b']');
+        Ok(Some(Bytes::copy_from_slice(buffer)))
+    }
+}
+
+impl Feed {
+    /// The rows as one list; nothing where none has columns and empty ones are not wanted.
+    fn encode_list(&self, rows: &[&Row], buffer: &mut Vec<u8>) -> Result<Option<Bytes>, TooDeep> {
+        let options = &self.options;
+        let all = options.fields.is_empty() && options.exclude_fields.is_empty();
+        let mut empty = true;
+        buffer.clear();
+        buffer.push(b'[');
+        for (index, row) in rows.iter().enumerate() {
+            let row = Output::Row(Cow::Borrowed(row));
+            let row = if all {
+                row
+            } else {
+                Output::Row(Cow::Owned(choose(&row, options)))
+            };
+            empty &= row.is_empty();
+            if index > 0 {
+                buffer.push(b',');
+            }
+            row.write(buffer)?;
+        }
+        buffer.push(b']');
+        if empty && options.omit_if_empty {
+            return Ok(None);
+        }
         Ok(Some(Bytes::copy_from_slice(buffer)))
     }
 }

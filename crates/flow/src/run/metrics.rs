@@ -101,6 +101,11 @@ impl Node {
         }
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Says whose queue this node fills.
     pub(crate) fn feeds(&self, next: &str) {
         let _ = self.next.set(next.to_owned());

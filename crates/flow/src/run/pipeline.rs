@@ -11,9 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use plugyard_symbol::{Body, Row, Tuple, Value};
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feeds, Output};
@@ -50,20 +48,19 @@ struct Counts {
 }
 
 impl Pipeline {
-    pub(super) fn new(
-        plan: Arc<Plan>,
-        shared: Arc<Shared>,
-        stages: &Stages,
-        tail: broadcast::Sender<Bytes>,
-    ) -> Self {
+    pub(super) fn new(plan: Arc<Plan>, shared: Arc<Shared>, stages: &Stages, feeds: Feeds) -> Self {
+        let (filter, project) = match &stages.operators[..] {
+            [filter, project] => (Some(filter.clone()), project.clone()),
+            operators => (None, operators[0].clone()),
+        };
         Self {
-            feeds: Feeds::new(&plan, stages, tail),
+            feeds,
             plan,
             shared,
             inbox: stages.inbox.clone(),
             source: stages.source.clone(),
-            filter: stages.filter.clone(),
-            project: stages.project.clone(),
+            filter,
+            project,
             counts: Counts::default(),
             waiting: 0,
         }

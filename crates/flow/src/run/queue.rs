@@ -274,13 +274,15 @@ impl Weigh for Tuple {
     }
 }
 
-fn row_bytes(row: &Row) -> usize {
+/// How many bytes the columns of a row hold, roughly.
+pub(super) fn row_bytes(row: &Row) -> usize {
     row.iter()
         .map(|(name, value)| name.len() + value_bytes(value))
         .sum()
 }
 
-fn value_bytes(value: &Value) -> usize {
+/// How many bytes a value holds, roughly.
+pub(super) fn value_bytes(value: &Value) -> usize {
     size_of::<Value>()
         + match value {
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,

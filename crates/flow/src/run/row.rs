@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
-use plugyard_symbol::{Row, Tuple};
+use plugyard_symbol::{Row, Tuple, Value};
 
 use super::schema::conform;
 use crate::eval::project::{Keep, project};
@@ -94,24 +94,33 @@ impl Evaluation<'_> {
         loop {
             let scope = Scope {
                 row: self.row,
-                tuple: self.tuple,
+                meta: self.tuple.meta.as_ref(),
                 now: self.now,
                 rule_id: &self.plan.rule.id,
                 slots: self.slots,
+                window: None,
+                group: None,
             };
             let (slot, arguments) = match evaluate(&scope) {
                 Ok(value) => return Ok(value),
                 Err(Stop::Error(text)) => return Err(text),
                 Err(Stop::Call(slot, arguments)) => (slot, arguments),
+                Err(Stop::Members(_)) => return Err("an aggregate has no rows here".to_owned()),
             };
-            let result = self.plan.calls[slot].call(&arguments).await;
-            let result = result.map_err(|error| {
-                let name = &self.plan.select.calls[slot].name;
-                format!("call func {name} error: {}", error.text)
-            })?;
-            self.slots[slot] = Some(result);
+            self.slots[slot] = Some(call(self.plan, slot, &arguments).await?);
         }
     }
+}
+
+/// Calls a plugin's function.
+pub(super) async fn call(
+    plan: &Plan,
+    slot: usize,
+    arguments: &[Value],
+) -> Result<Option<Value>, String> {
+    let bound = &plan.calls[slot];
+    let result = bound.function.call(arguments).await;
+    result.map_err(|error| format!("call func {} error: {}", bound.name, error.text))
 }
 
 /// The columns the statement looks at, and no more.

@@ -67,7 +67,7 @@ impl SourceTask {
         SourceRequest {
             node: NodeId {
                 rule_id: self.plan.rule.id.clone(),
-                op_id: self.plan.stream.name.clone(),
+                op_id: self.plan.source_name.clone(),
                 instance_id: 0,
             },
             datasource: options.datasource.clone(),

@@ -7,8 +7,10 @@ use serde_json::{Map, Value as Json};
 use super::slot::{Parsed, Slot};
 use super::{FlowService, Tail};
 use crate::FlowError;
-use crate::plan::{self, Plan};
+use crate::graph::Reads;
+use crate::plan::{self, Plan, Program};
 use crate::run::{Predecessor, RuleState};
+use crate::sql::stream::StreamDefinition;
 use crate::suggest::suggest;
 
 /// A rule in a list.
@@ -160,7 +162,12 @@ impl FlowService {
     pub async fn validate_rule(&self, json: &str) -> Result<Vec<String>, FlowError> {
         let parsed = Parsed::read(json, None)?;
         self.plan(&parsed).await?;
-        Ok(vec![parsed.select.stream.clone()])
+        Ok(parsed
+            .program
+            .stream()
+            .into_iter()
+            .map(str::to_owned)
+            .collect())
     }
 
     /// All rules, sorted by id.
@@ -200,20 +207,18 @@ impl FlowService {
         let slot = self.slot(id);
         let slot = slot.ok_or_else(|| missing(id, format!("Rule {id} is not found."), true))?;
         let parsed = slot.parsed().ok_or_else(|| slot.unreadable())?;
-        let stream = parsed.select.stream.clone();
-        let entry = self.stream(&stream);
-        let source = entry.map(|entry| {
-            let options = &entry.definition.options;
-            let source = entry.definition.source_type().to_owned();
-            (source, options.conf_key.clone())
+        let stream = parsed.program.stream().map(str::to_owned);
+        let source = self.definition(&parsed.program).map(|definition| {
+            let source = definition.source_type().to_owned();
+            (source, definition.options.conf_key.clone())
         });
         let sinks = parsed.rule.actions.iter().map(|action| {
             let key = action.properties.get("resourceId").and_then(Json::as_str);
             (action.sink.clone(), key.unwrap_or_default().to_owned())
         });
-        let calls = parsed.select.calls.iter();
+        let calls = parsed.program.calls().iter();
         Ok(RuleNeeds {
-            streams: vec![stream],
+            streams: stream.into_iter().collect(),
             sources: source.into_iter().collect(),
             sinks: sinks.collect(),
             functions: calls.map(|call| call.name.clone()).collect(),
@@ -251,7 +256,7 @@ impl FlowService {
     pub fn rule_topology(&self, id: &str) -> Result<Json, FlowError> {
         let slot = self.known(id)?;
         let parsed = slot.parsed().ok_or_else(|| slot.unreadable())?;
-        Ok(plan::topology(&parsed.rule, &parsed.select))
+        Ok(plan::topology(&parsed.rule, &parsed.program))
     }
 
     /// The rows a rule gives to its sinks, from now on.
@@ -284,8 +289,10 @@ impl FlowService {
             if registry.rules.contains_key(&id) {
                 return Err(FlowError::RuleExists(id));
             }
-            if !registry.streams.contains_key(&parsed.select.stream) {
-                return Err(no_stream(&parsed.select.stream, ""));
+            if let Some(stream) = parsed.program.stream()
+                && !registry.streams.contains_key(stream)
+            {
+                return Err(no_stream(stream, ""));
             }
             registry.rules.insert(id.clone(), slot.clone());
         }
@@ -324,19 +331,22 @@ impl FlowService {
     }
 
     async fn plan(&self, parsed: &Parsed) -> Result<Plan, FlowError> {
-        let name = &parsed.select.stream;
-        let Some(stream) = self.stream(name) else {
+        let stream = self.definition(&parsed.program).ok_or_else(|| {
+            let name = parsed.program.stream().unwrap_or_default();
             let known = self.streams();
             let near = suggest(name, known.iter().map(|stream| stream.name.as_str()));
-            return Err(no_stream(name, &near));
-        };
-        plan::plan(
-            parsed.rule.clone(),
-            parsed.select.clone(),
-            stream.definition,
-            self.0.catalog.as_ref(),
-        )
-        .await
+            no_stream(name, &near)
+        })?;
+        let catalog = self.0.catalog.as_ref();
+        plan::plan(parsed.rule.clone(), &parsed.program, stream, catalog).await
+    }
+
+    /// Where a rule's rows come from, if it is there.
+    fn definition(&self, program: &Program) -> Option<Arc<StreamDefinition>> {
+        match &program.reads {
+            Reads::Stream(name) => self.stream(name).map(|entry| entry.definition),
+            Reads::Own(definition) => Some(definition.clone()),
+        }
     }
 
     fn ending(&self, id: &str) -> Predecessor {

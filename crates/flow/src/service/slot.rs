@@ -11,30 +11,29 @@ use tokio::time::timeout;
 
 use crate::FlowError;
 use crate::clock::Clock;
-use crate::plan::{Plan, parse_sql};
+use crate::plan::{Plan, Program};
 use crate::rule::RuleDefinition;
 use crate::run::status::{State, document, summary};
 use crate::run::{Predecessor, RuleState, Run};
-use crate::sql::select::Select;
 
 /// How long a request waits for a rule to end; it ends by itself afterwards.
 const STOP_WAIT: Duration = Duration::from_millis(2500);
 /// Rows a watcher may be behind before it misses some.
 const TAIL_CAPACITY: usize = 256;
 
-/// A rule and its statement, read.
+/// A rule and what it says to do, read.
 pub(super) struct Parsed {
     pub(super) rule: Arc<RuleDefinition>,
-    pub(super) select: Select,
+    pub(super) program: Program,
 }
 
 impl Parsed {
     pub(super) fn read(json: &str, id: Option<&str>) -> Result<Arc<Self>, FlowError> {
         let rule = RuleDefinition::parse(json, id)?;
-        let select = parse_sql(&rule.sql)?;
+        let program = Program::read(&rule)?;
         Ok(Arc::new(Self {
             rule: Arc::new(rule),
-            select,
+            program,
         }))
     }
 }

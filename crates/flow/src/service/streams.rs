@@ -78,7 +78,7 @@ impl FlowService {
             let mut registry = self.0.registry.lock();
             let referenced = registry.rules.values().any(|slot| {
                 slot.parsed()
-                    .is_some_and(|parsed| parsed.select.stream == name)
+                    .is_some_and(|parsed| parsed.program.stream() == Some(name))
             });
             if referenced && !force {
                 return Err(FlowError::StreamReferenced(name.to_owned()));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use plugyard_symbol::Value;
 
+use crate::eval::aggregate::Aggregate;
 use crate::eval::functions::Builtin;
 
 /// An operator between two values.
@@ -101,6 +102,102 @@ pub(crate) enum Expr {
     Builtin(&'static Builtin, Vec<Expr>),
     /// A function of a plugin: its result comes from outside, see [`crate::eval`].
     Plugin { slot: usize, arguments: Vec<Expr> },
+    /// The whole row: the `*` of an aggregate.
+    Row,
+    /// A function of the rows of a group.
+    Aggregate(Box<AggregateCall>),
+    /// `window_start()` and the like.
+    WindowTime(WindowTime),
+}
+
+/// A call of a function whose arguments are lists, one value for each row of the group.
+#[derive(Debug, Clone)]
+pub(crate) struct AggregateCall {
+    pub(crate) function: AggregateFunction,
+    pub(crate) arguments: Vec<Expr>,
+    /// `FILTER (WHERE …)`: which rows take part.
+    pub(crate) filter: Option<Expr>,
+}
+
+/// Whose aggregate it is.
+#[derive(Debug, Clone)]
+pub(crate) enum AggregateFunction {
+    Builtin(&'static Aggregate),
+    /// A plugin's, by slot.
+    Plugin(usize),
+}
+
+/// A time of the window that a row or group is in, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WindowTime {
+    Start,
+    End,
+    Trigger,
+}
+
+impl WindowTime {
+    /// Looks a name up, whatever its case.
+    pub(crate) fn find(name: &str) -> Option<Self> {
+        [
+            ("window_start", Self::Start),
+            ("window_end", Self::End),
+            ("window_trigger", Self::Trigger),
+        ]
+        .into_iter()
+        .find_map(|(known, time)| known.eq_ignore_ascii_case(name).then_some(time))
+    }
+}
+
+impl Expr {
+    /// How many expressions it is made of, itself included.
+    pub(crate) fn parts(&mut self) -> usize {
+        1 + self.parts_mut().into_iter().map(Self::parts).sum::<usize>()
+    }
+
+    /// The expressions it is made of.
+    pub(crate) fn parts_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::Literal(_)
+            | Self::Column(_)
+            | Self::Meta(_)
+            | Self::Row
+            | Self::WindowTime(_) => Vec::new(),
+            Self::Member(value, _)
+            | Self::Not(value)
+            | Self::Negate(value)
+            | Self::IsNull { value, .. }
+            | Self::IsTruth { value, .. } => vec![value.as_mut()],
+            Self::Index(left, right) | Self::Binary(_, left, right) => {
+                vec![left.as_mut(), right.as_mut()]
+            }
+            Self::Like { value, pattern, .. } => vec![value.as_mut(), pattern.as_mut()],
+            Self::Between {
+                value, low, high, ..
+            } => vec![value.as_mut(), low.as_mut(), high.as_mut()],
+            Self::Case {
+                operand,
+                branches,
+                otherwise,
+            } => {
+                let mut parts: Vec<&mut Self> = Vec::new();
+                parts.extend(operand.as_deref_mut());
+                for (condition, result) in branches {
+                    parts.extend([condition, result]);
+                }
+                parts.extend(otherwise.as_deref_mut());
+                parts
+            }
+            Self::In { value, list, .. } => {
+                let mut parts = vec![value.as_mut()];
+                parts.extend(list);
+                parts
+            }
+            Self::Builtin(_, arguments) | Self::Plugin { arguments, .. } => {
+                arguments.iter_mut().collect()
+            }
+            Self::Aggregate(call) => call.arguments.iter_mut().chain(&mut call.filter).collect(),
+        }
+    }
 }
 
 /// A call of a plugin's function in a statement.
@@ -112,6 +209,25 @@ pub(crate) struct PluginCall {
     pub(crate) arguments: usize,
     /// Zero-based index among all calls of the statement, inner ones first.
     pub(crate) func_id: u32,
-    /// Whether it stands in WHERE.
-    pub(crate) in_filter: bool,
+    /// Where it stands.
+    pub(crate) place: Place,
+}
+
+/// Which part of a statement, or which node of a graph, an expression stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// What is selected.
+    Project,
+    /// WHERE.
+    Filter,
+    /// The window's own FILTER or WHEN.
+    Window,
+    /// GROUP BY.
+    Group,
+    /// HAVING.
+    Having,
+    /// ORDER BY.
+    Order,
+    /// The operator of a graph with this index.
+    Node(usize),
 }

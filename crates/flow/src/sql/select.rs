@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    self, GroupByExpr, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
+    self, GroupByExpr, LimitClause, OrderBy, OrderByExpr, OrderByKind, OrderBySort, Query,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::expr::{Expr, PluginCall};
-use super::translate::{Scope, Translator};
+use super::expr::{Expr, Place, PluginCall};
+use super::translate::{Rows, Scope, Translator};
+use super::window::{self, Window};
 use super::{RuleDialect, SqlError, check_operators, demote_keywords, tokenize};
 
 /// One thing to select.
@@ -35,6 +37,26 @@ pub(crate) struct Select {
     pub(crate) columns: Vec<Arc<str>>,
     /// The plugin calls, by slot.
     pub(crate) calls: Vec<PluginCall>,
+    /// The window and what works on its rows; without one the statement works on one row at a time.
+    pub(crate) windowed: Option<Box<Windowed>>,
+}
+
+/// What a statement does with the rows of a window.
+#[derive(Debug, Clone)]
+pub(crate) struct Windowed {
+    pub(crate) window: Window,
+    /// The window's FILTER: which rows go in.
+    pub(crate) filter: Option<Expr>,
+    /// `OVER (WHEN …)`: which rows trigger a sliding window.
+    pub(crate) trigger: Option<Expr>,
+    /// GROUP BY besides the window.
+    pub(crate) keys: Vec<Expr>,
+    pub(crate) having: Option<Expr>,
+    /// ORDER BY: the keys, and whether each goes down.
+    pub(crate) order: Vec<(Expr, bool)>,
+    pub(crate) limit: Option<usize>,
+    /// Whether an aggregate needs whole rows.
+    pub(crate) needs_rows: bool,
 }
 
 impl Select {
@@ -47,22 +69,33 @@ impl Select {
         demote_keywords(&mut tokens);
         check_operators(&tokens)?;
         check_selection(&tokens)?;
+        let trigger = window::take_trigger(&mut tokens)?
+            .map(parse_expression)
+            .transpose()?;
         let mut parser = Parser::new(&RuleDialect).with_tokens_with_locations(tokens);
         let query = parser.parse_query().map_err(parser_error)?;
         while parser.consume_token(&Token::SemiColon) {}
-        let rest = parser.peek_token();
-        if rest.token != Token::EOF {
-            return Err(SqlError::at(
-                format!("Expected: end of statement, found: {}", rest.token),
-                rest.span.start,
-            ));
+        at_end(&parser, "end of statement")?;
+        from_query(*query, trigger.as_ref())
+    }
+
+    /// A statement that says nothing: what a graph has in its place.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            stream: String::new(),
+            items: Vec::new(),
+            filter: None,
+            columns: Vec::new(),
+            calls: Vec::new(),
+            windowed: None,
         }
-        from_query(*query)
     }
 
     /// Whether all columns are needed.
     pub(crate) fn needs_all(&self) -> bool {
-        self.items
+        let rows = self.windowed.as_ref().is_some_and(|it| it.needs_rows);
+        rows || self
+            .items
             .iter()
             .any(|item| matches!(item, Item::All { .. }))
     }
@@ -71,6 +104,47 @@ impl Select {
     pub(crate) fn passes_through(&self) -> bool {
         matches!(&self.items[..], [Item::All { except }] if except.is_empty())
     }
+}
+
+/// Reads a text that is one expression, or `AS` and a name after it: what a node of a graph says.
+pub(crate) fn parse_item(text: &str) -> Result<SelectItem, SqlError> {
+    let mut parser = parser_of(text)?;
+    let item = parser.parse_select_item().map_err(parser_error)?;
+    at_end(&parser, "end of the expression")?;
+    Ok(item)
+}
+
+/// Reads a text that is one expression.
+pub(crate) fn parse_text(text: &str) -> Result<ast::Expr, SqlError> {
+    let mut parser = parser_of(text)?;
+    let expr = parser.parse_expr().map_err(parser_error)?;
+    at_end(&parser, "end of the expression")?;
+    Ok(expr)
+}
+
+fn parser_of(text: &str) -> Result<Parser<'static>, SqlError> {
+    let mut tokens = tokenize(text)?;
+    demote_keywords(&mut tokens);
+    check_operators(&tokens)?;
+    Ok(Parser::new(&RuleDialect).with_tokens_with_locations(tokens))
+}
+
+fn parse_expression(tokens: Vec<TokenWithSpan>) -> Result<ast::Expr, SqlError> {
+    let mut parser = Parser::new(&RuleDialect).with_tokens_with_locations(tokens);
+    let expr = parser.parse_expr().map_err(parser_error)?;
+    at_end(&parser, ") after the condition of WHEN")?;
+    Ok(expr)
+}
+
+fn at_end(parser: &Parser<'_>, expected: &str) -> Result<(), SqlError> {
+    let rest = parser.peek_token();
+    if rest.token == Token::EOF {
+        return Ok(());
+    }
+    Err(SqlError::at(
+        format!("Expected: {expected}, found: {}", rest.token),
+        rest.span.start,
+    ))
 }
 
 fn parser_error(error: ParserError) -> SqlError {
@@ -97,61 +171,214 @@ fn refuse(what: &str) -> SqlError {
     SqlError::new(format!("{what} is not supported"))
 }
 
-fn from_query(query: Query) -> Result<Select, SqlError> {
+fn from_query(query: Query, trigger: Option<&ast::Expr>) -> Result<Select, SqlError> {
     if query.with.is_some() {
         return Err(refuse("WITH"));
     }
-    if query.order_by.is_some() {
-        return Err(refuse("ORDER BY"));
+    if query.fetch.is_some() {
+        return Err(refuse("FETCH"));
     }
-    if query.limit_clause.is_some() || query.fetch.is_some() {
-        return Err(refuse("LIMIT"));
-    }
+    let order = query.order_by.map_or_else(|| Ok(Vec::new()), order)?;
+    let limit = query.limit_clause.map(limit).transpose()?;
     match *query.body {
-        SetExpr::Select(select) => from_select(*select),
+        SetExpr::Select(select) => from_select(*select, &order, limit, trigger),
         SetExpr::SetOperation { op, .. } => Err(refuse(&op.to_string())),
         other => Err(SqlError::new(format!("Expected: SELECT, found: {other}"))),
     }
 }
 
-fn from_select(select: ast::Select) -> Result<Select, SqlError> {
+fn order(order: OrderBy) -> Result<Vec<OrderByExpr>, SqlError> {
+    match order {
+        OrderBy {
+            kind: OrderByKind::Expressions(keys),
+            interpolate: None,
+        } => {
+            for key in &keys {
+                if key.options.nulls_first.is_some() || key.with_fill.is_some() {
+                    return Err(refuse("an option after ORDER BY other than ASC and DESC"));
+                }
+            }
+            Ok(keys)
+        }
+        _ => Err(refuse("ORDER BY ALL")),
+    }
+}
+
+fn limit(clause: LimitClause) -> Result<usize, SqlError> {
+    let LimitClause::LimitOffset {
+        limit: Some(limit),
+        offset: None,
+        limit_by,
+    } = clause
+    else {
+        return Err(refuse("OFFSET"));
+    };
+    let number = match &limit {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::Number(text, _) => text.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    match number {
+        Some(number) if limit_by.is_empty() => Ok(number),
+        _ => Err(SqlError::new(format!(
+            "Expected: a number after LIMIT, found: {limit}"
+        ))),
+    }
+}
+
+fn from_select(
+    select: ast::Select,
+    order: &[OrderByExpr],
+    limit: Option<usize>,
+    trigger: Option<&ast::Expr>,
+) -> Result<Select, SqlError> {
     if select.distinct.is_some() {
         return Err(refuse("SELECT DISTINCT"));
     }
-    let grouped = match &select.group_by {
-        GroupByExpr::All(_) => true,
-        GroupByExpr::Expressions(expressions, _) => !expressions.is_empty(),
+    let group_by = match &select.group_by {
+        GroupByExpr::All(_) => return Err(refuse("GROUP BY ALL")),
+        GroupByExpr::Expressions(expressions, modifiers) if modifiers.is_empty() => expressions,
+        GroupByExpr::Expressions(..) => return Err(refuse("an option after GROUP BY")),
     };
-    if grouped {
-        return Err(SqlError::new(
-            "GROUP BY and windows are not supported: a rule works on one row at a time",
-        ));
+    let mut window = None;
+    let mut keys = Vec::new();
+    for expr in group_by {
+        match window::read(expr)? {
+            Some(_) if window.is_some() => {
+                return Err(SqlError::new("Expected: one window in GROUP BY, found two"));
+            }
+            Some(found) => window = Some(found),
+            None => keys.push(expr),
+        }
     }
-    if select.having.is_some() {
-        return Err(refuse("HAVING"));
+    let needs_window = [
+        (!keys.is_empty(), "GROUP BY"),
+        (select.having.is_some(), "HAVING"),
+        (!order.is_empty(), "ORDER BY"),
+        (limit.is_some(), "LIMIT"),
+    ];
+    if window.is_none()
+        && let Some((_, clause)) = needs_window.iter().find(|(there, _)| *there)
+    {
+        return Err(SqlError::new(format!(
+            "{clause} needs a window: without one a rule works on one row at a time"
+        )));
     }
     let (stream, alias) = source(&select.from)?;
     let mut translator = Translator::new(Scope {
         stream: stream.clone(),
         alias,
     });
-    let items = select
+    let (one, several) = match window {
+        Some(_) => (Rows::OneOfWindow, Rows::Group),
+        None => (Rows::One, Rows::One),
+    };
+    translator.enter(Place::Project, several);
+    let items: Vec<Item> = select
         .projection
         .into_iter()
         .map(|item| translate_item(&mut translator, item))
         .collect::<Result<_, _>>()?;
-    translator.enter_filter();
+    translator.enter(Place::Filter, one);
     let filter = select
         .selection
         .map(|filter| translator.expr(&filter))
         .transpose()?;
+    let windowed = match window {
+        None => None,
+        Some((window, filter)) => {
+            let having = select.having.as_ref();
+            let clauses = Clauses {
+                filter,
+                trigger,
+                keys: &keys,
+                having,
+                order,
+            };
+            let mut windowed = clauses.translate(window, &items, &mut translator)?;
+            windowed.limit = limit;
+            Some(Box::new(windowed))
+        }
+    };
     Ok(Select {
         stream,
         items,
         filter,
         columns: translator.columns,
         calls: translator.calls,
+        windowed,
     })
+}
+
+/// The parts of a statement that need a window.
+struct Clauses<'a> {
+    filter: Option<&'a ast::Expr>,
+    trigger: Option<&'a ast::Expr>,
+    keys: &'a [&'a ast::Expr],
+    having: Option<&'a ast::Expr>,
+    order: &'a [OrderByExpr],
+}
+
+impl Clauses<'_> {
+    fn translate(
+        &self,
+        window: Window,
+        items: &[Item],
+        translator: &mut Translator,
+    ) -> Result<Windowed, SqlError> {
+        translator.enter(Place::Window, Rows::OneOfWindow);
+        let mut one = |expr: Option<&ast::Expr>| expr.map(|it| translator.expr(it)).transpose();
+        let (filter, trigger) = (one(self.filter)?, one(self.trigger)?);
+        // Names of what is selected stand for it, except where an expression decides what the groups are made of.
+        let named = items.iter().filter_map(|item| match item {
+            Item::Column { name, expr } if !matches!(expr, Expr::Column(_)) => {
+                Some((name.clone(), expr.clone()))
+            }
+            Item::Column { name, expr } => match expr {
+                Expr::Column(column) if column != name => Some((name.clone(), expr.clone())),
+                _ => None,
+            },
+            Item::All { .. } => None,
+        });
+        let named: Vec<_> = named.collect();
+        let mut plain = named.clone();
+        plain.retain_mut(|(_, expr)| !expr.has_aggregate());
+        translator.know(plain);
+        translator.enter(Place::Group, Rows::OneOfWindow);
+        let keys = self
+            .keys
+            .iter()
+            .map(|key| translator.expr(key))
+            .collect::<Result<_, _>>()?;
+        translator.know(named);
+        translator.enter(Place::Having, Rows::Group);
+        let having = self.having.map(|it| translator.expr(it)).transpose()?;
+        translator.enter(Place::Order, Rows::Group);
+        let order = self
+            .order
+            .iter()
+            .map(|key| {
+                let descending = match &key.options.sort {
+                    None | Some(OrderBySort::Asc) => false,
+                    Some(OrderBySort::Desc) => true,
+                    Some(OrderBySort::Using(_)) => return Err(refuse("ORDER BY … USING")),
+                };
+                Ok((translator.expr(&key.expr)?, descending))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Windowed {
+            window,
+            filter,
+            trigger,
+            keys,
+            having,
+            order,
+            limit: None,
+            needs_rows: translator.needs_rows,
+        })
+    }
 }
 
 /// The one stream of FROM and its alias.
@@ -189,7 +416,10 @@ fn source(from: &[ast::TableWithJoins]) -> Result<(String, Option<String>), SqlE
     }
 }
 
-fn translate_item(translator: &mut Translator, item: SelectItem) -> Result<Item, SqlError> {
+pub(crate) fn translate_item(
+    translator: &mut Translator,
+    item: SelectItem,
+) -> Result<Item, SqlError> {
     match item {
         SelectItem::UnnamedExpr(expr) => {
             let name = translator.name_of(&expr);

@@ -9,53 +9,102 @@ use sqlparser::ast::{
 };
 
 use super::SqlError;
-use super::expr::{Expr, Operator, PluginCall};
+use super::expr::{
+    AggregateCall, AggregateFunction, Expr, Operator, Place, PluginCall, WindowTime,
+};
+use super::window;
+use crate::eval::aggregate::{self, Aggregate};
 use crate::eval::functions::{self, Builtin};
 
 /// Deepest nesting of an expression; evaluation and cleaning up recurse as deep.
 const MAX_DEPTH: usize = 128;
+/// Most parts of expressions that names in a statement may stand for, all together.
+const MAX_NAMED: usize = 10_000;
 
 /// Which names stand before a column's dot.
-pub(super) struct Scope {
-    pub(super) stream: String,
-    pub(super) alias: Option<String>,
+pub(crate) struct Scope {
+    pub(crate) stream: String,
+    pub(crate) alias: Option<String>,
+}
+
+/// Whether aggregates are possible where an expression stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// There is one row.
+    One,
+    /// There is a window, but the expression is about one of its rows.
+    OneOfWindow,
+    /// The rows of a window, or of a group of them.
+    Group,
 }
 
 /// Translates the expressions of one statement and collects what they look at.
-pub(super) struct Translator {
+pub(crate) struct Translator {
     scope: Scope,
-    pub(super) columns: Vec<Arc<str>>,
-    pub(super) calls: Vec<PluginCall>,
+    pub(crate) columns: Vec<Arc<str>>,
+    pub(crate) calls: Vec<PluginCall>,
+    /// Whether an aggregate needs whole rows.
+    pub(crate) needs_rows: bool,
+    /// Names of what is selected, where they stand for it.
+    aliases: Vec<(Arc<str>, Expr)>,
+    /// Parts that names have stood for.
+    named: usize,
     next_func_id: u32,
     unnamed: usize,
-    in_filter: bool,
+    place: Place,
+    rows: Rows,
+    in_aggregate: bool,
     depth: usize,
 }
 
 impl Translator {
-    pub(super) fn new(scope: Scope) -> Self {
+    pub(crate) fn new(scope: Scope) -> Self {
         Self {
             scope,
             columns: Vec::new(),
             calls: Vec::new(),
+            needs_rows: false,
+            aliases: Vec::new(),
+            named: 0,
             next_func_id: 0,
             unnamed: 0,
-            in_filter: false,
+            place: Place::Project,
+            rows: Rows::One,
+            in_aggregate: false,
             depth: 0,
         }
     }
 
-    /// From here on expressions belong to WHERE.
-    pub(super) fn enter_filter(&mut self) {
-        self.in_filter = true;
+    /// From here on expressions stand in that place.
+    pub(crate) fn enter(&mut self, place: Place, rows: Rows) {
+        self.place = place;
+        self.rows = rows;
+        if let Place::Node(_) = place {
+            // Each node of a graph counts its calls for itself.
+            self.next_func_id = 0;
+            self.unnamed = 0;
+        }
+    }
+
+    /// From here on these names stand for these expressions.
+    pub(super) fn know(&mut self, aliases: Vec<(Arc<str>, Expr)>) {
+        self.aliases = aliases;
     }
 
     /// The column an expression without alias becomes: its own name, or the function's, or a numbered one.
-    pub(super) fn name_of(&mut self, expr: &Ast) -> Arc<str> {
+    pub(crate) fn name_of(&mut self, expr: &Ast) -> Arc<str> {
         match expr {
             Ast::Identifier(ident) => ident.value.as_str().into(),
             Ast::CompoundIdentifier(parts) => parts.last().map_or("", |part| &part.value).into(),
-            Ast::Function(function) => function.name.to_string().trim_matches('`').into(),
+            Ast::Function(function) => {
+                let name = function.name.to_string();
+                let own = Aggregate::find(&name).is_some() || WindowTime::find(&name).is_some();
+                if own {
+                    name.to_lowercase().into()
+                } else {
+                    name.trim_matches('`').into()
+                }
+            }
             Ast::Cast { .. } => "cast".into(),
             Ast::Nested(inner) => self.name_of(inner),
             Ast::BinaryOp {
@@ -82,7 +131,7 @@ impl Translator {
     }
 
     /// Translates one expression.
-    pub(super) fn expr(&mut self, expr: &Ast) -> Result<Expr, SqlError> {
+    pub(crate) fn expr(&mut self, expr: &Ast) -> Result<Expr, SqlError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(SqlError::new(format!(
@@ -100,7 +149,7 @@ impl Translator {
 
     fn expr_inner(&mut self, expr: &Ast) -> Result<Expr, SqlError> {
         match expr {
-            Ast::Identifier(ident) => Ok(self.column(&ident.value)),
+            Ast::Identifier(ident) => self.column(&ident.value),
             Ast::CompoundIdentifier(parts) => self.compound(parts),
             Ast::Nested(inner) => self.expr(inner),
             Ast::Value(value) => literal(&value.value).map(Expr::Literal),
@@ -222,7 +271,22 @@ impl Translator {
         })
     }
 
-    fn column(&mut self, name: &str) -> Expr {
+    /// What a name stands for: something selected, or a column.
+    fn column(&mut self, name: &str) -> Result<Expr, SqlError> {
+        let meant = self.aliases.iter_mut().find(|(alias, _)| &**alias == name);
+        let Some((_, meant)) = meant else {
+            return Ok(self.stream_column(name));
+        };
+        self.named += meant.parts();
+        if self.named > MAX_NAMED {
+            return Err(SqlError::new(
+                "the statement uses names of long expressions too often",
+            ));
+        }
+        Ok(meant.clone())
+    }
+
+    fn stream_column(&mut self, name: &str) -> Expr {
         match self.columns.iter().find(|column| &***column == name) {
             Some(column) => Expr::Column(column.clone()),
             None => {
@@ -241,7 +305,7 @@ impl Translator {
             ));
         };
         self.check_qualifier(&qualifier.value)?;
-        Ok(self.column(&column.value))
+        Ok(self.stream_column(&column.value))
     }
 
     /// The right side of `->`.
@@ -295,19 +359,17 @@ impl Translator {
             },
             _ => return Err(unsupported(format!("function {}", function.name))),
         };
-        if function.over.is_some() || function.filter.is_some() || !function.within_group.is_empty()
-        {
+        let aggregate = Aggregate::find(&name);
+        let filtered = function.filter.is_some() && aggregate.is_none();
+        if function.over.is_some() || filtered || !function.within_group.is_empty() {
             return Err(unsupported(format!("OVER or FILTER after {name}(…)")));
         }
-        if functions::is_window(&name) {
+        if window::is_window(&name) {
             return Err(SqlError::new(format!(
-                "window {name} is not supported: a rule works on one row at a time"
+                "window {name} belongs after GROUP BY"
             )));
         }
-        if functions::is_aggregate(&name) {
-            return Err(aggregate_refused(&name));
-        }
-        if functions::is_stateful(&name) {
+        if functions::is_stateful(&name) || aggregate::is_refused(&name) {
             return Err(unsupported(format!("function {name}")));
         }
         let arguments = match &function.args {
@@ -322,6 +384,17 @@ impl Translator {
         if name.eq_ignore_ascii_case("meta") || name.eq_ignore_ascii_case("mqtt") {
             return self.meta(&name, arguments);
         }
+        if let Some(time) = WindowTime::find(&name) {
+            return self.window_time(&name, time, arguments);
+        }
+        if let Some(aggregate) = aggregate {
+            return self.aggregate(&name, aggregate, arguments, function.filter.as_deref());
+        }
+        self.arguments(&name, arguments)
+            .and_then(|arguments| self.call(&name, arguments))
+    }
+
+    fn arguments(&mut self, name: &str, arguments: &[FunctionArg]) -> Result<Vec<Expr>, SqlError> {
         let mut translated = Vec::with_capacity(arguments.len());
         for argument in arguments {
             match argument {
@@ -331,7 +404,93 @@ impl Translator {
                 _ => return Err(unsupported(format!("`*` or a named argument in {name}(…)"))),
             }
         }
-        self.call(&name, translated)
+        Ok(translated)
+    }
+
+    /// `window_start()` and the like.
+    fn window_time(
+        &mut self,
+        name: &str,
+        time: WindowTime,
+        arguments: &[FunctionArg],
+    ) -> Result<Expr, SqlError> {
+        self.next_func_id += 1;
+        if !arguments.is_empty() {
+            return Err(SqlError::new(format!(
+                "Expect 0 arguments but found {} in function {name}",
+                arguments.len()
+            )));
+        }
+        match (self.rows, self.place) {
+            (Rows::One, _) => Err(SqlError::new(format!("{name}() needs a window"))),
+            (_, Place::Filter | Place::Window | Place::Group) => Err(SqlError::new(format!(
+                "{name}() cannot stand in {}",
+                self.clause()
+            ))),
+            _ => Ok(Expr::WindowTime(time)),
+        }
+    }
+
+    /// A function of the rows of a group.
+    fn aggregate(
+        &mut self,
+        name: &str,
+        aggregate: &'static Aggregate,
+        arguments: &[FunctionArg],
+        filter: Option<&Ast>,
+    ) -> Result<Expr, SqlError> {
+        match self.rows {
+            Rows::One => return Err(aggregate_refused(name)),
+            Rows::OneOfWindow => {
+                return Err(SqlError::new(format!(
+                    "aggregate function {name} cannot stand in {}",
+                    self.clause()
+                )));
+            }
+            Rows::Group if self.in_aggregate => {
+                return Err(SqlError::new(format!(
+                    "aggregate function {name} cannot stand inside another"
+                )));
+            }
+            Rows::Group => {}
+        }
+        self.next_func_id += 1;
+        self.in_aggregate = true;
+        // What is selected may have the name of a column that it aggregates.
+        let aliases = std::mem::take(&mut self.aliases);
+        let mut translated = match arguments {
+            [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] if aggregate.star => {
+                self.needs_rows = true;
+                vec![Expr::Row]
+            }
+            arguments => self.arguments(name, arguments)?,
+        };
+        aggregate.check(translated.len()).map_err(SqlError::new)?;
+        if aggregate.rows {
+            self.needs_rows = true;
+            translated.insert(0, Expr::Row);
+        }
+        let filter = filter.map(|filter| self.expr(filter)).transpose()?;
+        self.aliases = aliases;
+        self.in_aggregate = false;
+        Ok(Expr::Aggregate(Box::new(AggregateCall {
+            function: AggregateFunction::Builtin(aggregate),
+            arguments: translated,
+            filter,
+        })))
+    }
+
+    /// Where an expression stands, in words.
+    const fn clause(&self) -> &'static str {
+        match self.place {
+            Place::Project => "SELECT",
+            Place::Filter => "WHERE",
+            Place::Window => "the FILTER or WHEN of a window",
+            Place::Group => "GROUP BY",
+            Place::Having => "HAVING",
+            Place::Order => "ORDER BY",
+            Place::Node(_) => "this node",
+        }
     }
 
     /// `meta(key)`: the key may be written as a name or as a text, with the stream before it or not.
@@ -388,13 +547,13 @@ impl Translator {
             name: name.to_owned(),
             arguments: arguments.len(),
             func_id,
-            in_filter: self.in_filter,
+            place: self.place,
         });
         Ok(Expr::Plugin { slot, arguments })
     }
 }
 
-/// There are no windows, so nothing to aggregate over (HOST-30).
+/// Without a window there is nothing to aggregate over (HOST-30).
 pub(crate) fn aggregate_refused(name: &str) -> SqlError {
     SqlError::new(format!(
         "aggregate function {name} needs a window: an aggregate without a window is refused"

@@ -4,8 +4,10 @@
 mod builtins;
 mod calls;
 mod delivery;
+mod graphs;
 mod push;
 mod recovery;
 mod routes;
 mod status;
 mod support;
+mod windows;

@@ -246,9 +246,9 @@ async fn mistakes_with_rules_are_answered_all_by_name() {
     )
     .await;
     refused(
-        json!({"id":"r","graph":{"nodes":{"a":{"type":"source"}}}}),
+        json!({"id":"r","graph":{"nodes":{"a":{"type":"sink","nodeType":"print"}}},"sql":"SELECT * FROM demo","actions":[{"print":{}}]}),
         1000,
-        "invalid rule json: `graph` is not supported; use `sql`",
+        "invalid rule json: `sql` and `graph` cannot be used together",
     )
     .await;
     refused(

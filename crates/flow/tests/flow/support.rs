@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body as HttpBody;
 use axum::http::{Method, Request, StatusCode};
 use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt as _};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use plugyard_flow::{Builtins, Clock, Combined, FlowService, RuleState, migrations, routes};
@@ -26,11 +27,30 @@ use tower::ServiceExt;
 /// A time that stands still.
 pub(crate) const NOW: i64 = 1_795_248_000_000;
 
-pub(crate) struct TestClock(AtomicI64);
+pub(crate) struct TestClock(watch::Sender<i64>);
+
+impl TestClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(NOW)))
+    }
+
+    /// Lets so many milliseconds pass.
+    pub(crate) fn pass(&self, milliseconds: i64) {
+        self.0.send_modify(|now| *now += milliseconds);
+    }
+}
 
 impl Clock for TestClock {
     fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+        *self.0.borrow()
+    }
+
+    fn sleep_until(&self, at: i64) -> BoxFuture<'_, ()> {
+        async move {
+            let mut time = self.0.subscribe();
+            let _ = time.wait_for(|now| *now >= at).await;
+        }
+        .boxed()
     }
 }
 
@@ -40,6 +60,7 @@ pub(crate) struct App {
     pub(crate) plugins: Arc<Plugins>,
     pub(crate) builtins: Builtins,
     pub(crate) database: TestDatabase,
+    pub(crate) clock: Arc<TestClock>,
     router: Router,
 }
 
@@ -64,10 +85,11 @@ impl App {
             Arc::new(builtins.clone()),
             Arc::new(PluginsCatalog(plugins.clone())),
         );
+        let clock = TestClock::new();
         let service = FlowService::with_clock(
             database.database.conn().clone(),
             Arc::new(catalog),
-            Arc::new(TestClock(AtomicI64::new(NOW))),
+            clock.clone(),
         );
         let (router, _) = routes(service.clone()).split_for_parts();
         Self {
@@ -75,6 +97,7 @@ impl App {
             plugins,
             builtins,
             database,
+            clock,
             router,
         }
     }
@@ -502,6 +525,16 @@ impl BoundFunction for Symbol {
                 let reverted: String = text.chars().rev().collect();
                 Ok(Some(reverted.as_str().into()))
             }
+            // An aggregate: its argument is the list of the group's values.
+            ("total", Value::List(values)) => Ok(Some(Value::Int(
+                values
+                    .iter()
+                    .map(|value| match value.decoded().as_ref() {
+                        Value::Int(number) => *number,
+                        _ => 0,
+                    })
+                    .sum(),
+            ))),
             (name, other) => Err(SymbolError::refused(format!("{name} cannot do {other:?}"))),
         }
     }

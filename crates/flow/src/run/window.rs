@@ -1,0 +1,349 @@
+//! What a window holds, and when it gives it away. No clock and no tasks in here: whoever runs it says what
+//! time it is, first [`Buffer::tick`] until nothing is due, then [`Buffer::push`].
+//!
+//! Time is processing time: when a row comes to the window. As in eKuiper,
+//!
+//! * tumbling and hopping windows end at natural times: ten seconds at :00, :10, :20; days at midnight, local time. A
+//!   row belongs to the window from its start on and before its end. What ends while nobody was
+//!   there is not made up for, where it would be empty;
+//! * a sliding window is over the rows that came after `now - length`, the row at `now` included;
+//! * a session ends `timeout` after its last row, or, when it is older than `length`, at a natural time for
+//!   windows of that length;
+//! * a count window is over the last rows, every so many rows, once there are enough.
+//!
+//! A window holds [`MAX_ROWS`] rows and [`MAX_BYTES`] bytes at most. When there is no room, its oldest rows
+//! are dropped, and it says how many.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{RoundMode, Span as Period, Timestamp, Unit as TimeUnit, ZonedRound};
+
+use crate::eval::{Member, Span};
+use crate::sql::window::{MAX_ROWS, Unit, Window};
+
+/// Most bytes that the rows of one window hold together. One row is always taken, however large.
+pub(super) const MAX_BYTES: usize = 128 * 1024 * 1024;
+/// What a row costs besides its columns.
+const OVERHEAD: usize = 128;
+
+/// Rows that a window gives away.
+#[derive(Debug)]
+pub(super) struct Fired {
+    pub(super) rows: Vec<Arc<Member>>,
+    pub(super) span: Span,
+}
+
+/// A window with its rows.
+pub(super) struct Buffer {
+    window: Window,
+    zone: TimeZone,
+    rows: VecDeque<Entry>,
+    bytes: usize,
+    limits: (usize, usize),
+    /// The natural time that comes next, for windows that have such times.
+    next: i64,
+    /// When the session began, and when it ends if no row comes.
+    session: Option<(i64, i64)>,
+    /// When sliding windows with a delay are due.
+    delayed: VecDeque<i64>,
+    /// Rows since a count window was last due.
+    counted: usize,
+}
+
+struct Entry {
+    at: i64,
+    row: Arc<Member>,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// An empty window of a rule that starts `now`.
+    pub(super) fn new(window: Window, now: i64, zone: TimeZone) -> Self {
+        Self::bounded(window, now, zone, (MAX_ROWS, MAX_BYTES))
+    }
+
+    fn bounded(window: Window, now: i64, zone: TimeZone, limits: (usize, usize)) -> Self {
+        let next = match period(&window) {
+            Some((unit, length)) => aligned_after(now, unit, length, &zone),
+            None => 0,
+        };
+        Self {
+            window,
+            zone,
+            rows: VecDeque::new(),
+            bytes: 0,
+            limits,
+            next,
+            session: None,
+            delayed: VecDeque::new(),
+            counted: 0,
+        }
+    }
+
+    /// When something is due next, without another row.
+    pub(super) fn due(&self) -> Option<i64> {
+        match self.window {
+            Window::Tumbling { .. } | Window::Hopping { .. } => Some(self.next),
+            Window::Sliding { .. } => self.delayed.front().copied(),
+            Window::Session { .. } => self.session.map(|(_, end)| end.min(self.next)),
+            Window::Count { .. } => None,
+        }
+    }
+
+    /// Gives away what is due; to be called until nothing is.
+    pub(super) fn tick(&mut self, now: i64) -> Option<Fired> {
+        match self.window {
+            Window::Tumbling { unit, length } => self.end_of_period(now, unit, length, length),
+            Window::Hopping { unit, length, hop } => self.end_of_period(now, unit, length, hop),
+            Window::Sliding {
+                unit,
+                length,
+                delay,
+            } => {
+                let end = *self.delayed.front().filter(|end| **end <= now)?;
+                self.delayed.pop_front();
+                let start = end - (length + delay) * unit.milliseconds();
+                let fired = self.between(start + 1, end + 1, Span::of(start, end));
+                Some(fired)
+            }
+            Window::Session { unit, length, .. } => self.end_of_session(now, unit, length),
+            Window::Count { .. } => None,
+        }
+    }
+
+    /// Takes a row that comes `now`; one that triggers may make it give rows away. The number is of rows
+    /// that were dropped for want of room.
+    pub(super) fn push(
+        &mut self,
+        row: Arc<Member>,
+        now: i64,
+        triggers: bool,
+    ) -> (Option<Fired>, u64) {
+        if let Window::Sliding {
+            unit,
+            length,
+            delay,
+        } = self.window
+        {
+            let kept = (length + delay) * unit.milliseconds();
+            self.forget_before(now - kept + 1);
+        }
+        let dropped = self.put(row, now);
+        let fired = match self.window {
+            Window::Tumbling { .. } | Window::Hopping { .. } => None,
+            Window::Sliding {
+                unit,
+                length,
+                delay: 0,
+            } => triggers.then(|| {
+                let start = now - length * unit.milliseconds();
+                self.between(start + 1, now + 1, Span::of(start, now))
+            }),
+            Window::Sliding { unit, delay, .. } => {
+                if triggers {
+                    self.delayed.push_back(now + delay * unit.milliseconds());
+                    if self.delayed.len() > self.limits.0 {
+                        self.delayed.pop_front();
+                    }
+                }
+                None
+            }
+            Window::Session {
+                unit,
+                length,
+                timeout,
+            } => {
+                let end = now + timeout * unit.milliseconds();
+                self.session = match self.session {
+                    Some((start, _)) => Some((start, end)),
+                    None => {
+                        self.next = aligned_after(now, unit, length, &self.zone);
+                        Some((now, end))
+                    }
+                };
+                None
+            }
+            Window::Count { length, interval } => self.count(length, interval),
+        };
+        (fired, dropped)
+    }
+
+    fn end_of_period(&mut self, now: i64, unit: Unit, length: i64, hop: i64) -> Option<Fired> {
+        if now < self.next {
+            return None;
+        }
+        let end = self.next;
+        let start = self.before(end, unit, length);
+        let fired = self.between(start, end, Span::of(start, end));
+        self.next = later(end, unit, hop, &self.zone);
+        let kept = self.before(self.next, unit, length);
+        self.forget_before(kept);
+        if self.rows.is_empty() {
+            // Where nobody was there, no window for each period that has gone by.
+            let behind = (now - self.next).max(0) / (hop * unit.milliseconds());
+            self.next = later(self.next, unit, hop * behind, &self.zone);
+            while self.next <= now {
+                self.next = later(self.next, unit, hop, &self.zone);
+            }
+        }
+        Some(fired)
+    }
+
+    fn end_of_session(&mut self, now: i64, unit: Unit, length: i64) -> Option<Fired> {
+        loop {
+            let (start, timeout) = self.session?;
+            if timeout <= now && timeout <= self.next {
+                self.session = None;
+                return Some(self.everything(Span::of(start, timeout)));
+            }
+            if self.next > now {
+                return None;
+            }
+            let end = self.next;
+            self.next = later(end, unit, length, &self.zone);
+            if start <= end - length * unit.milliseconds() {
+                self.session = None;
+                return Some(self.everything(Span::of(start, end)));
+            }
+        }
+    }
+
+    fn count(&mut self, length: usize, interval: usize) -> Option<Fired> {
+        self.counted += 1;
+        while self.rows.len() > length {
+            self.drop_oldest();
+        }
+        if self.counted % interval != 0 || self.rows.len() < length {
+            return None;
+        }
+        self.counted = 0;
+        let (first, last) = (self.rows.front()?.at, self.rows.back()?.at);
+        let fired = Fired {
+            rows: self.rows.iter().map(|entry| entry.row.clone()).collect(),
+            span: Span::of(first, last),
+        };
+        if interval == length {
+            self.rows.clear();
+            self.bytes = 0;
+        }
+        Some(fired)
+    }
+
+    fn put(&mut self, row: Arc<Member>, at: i64) -> u64 {
+        let bytes = row.bytes.saturating_add(OVERHEAD);
+        let mut dropped = 0;
+        let (most_rows, most_bytes) = self.limits;
+        while !self.rows.is_empty()
+            && (self.rows.len() >= most_rows || self.bytes.saturating_add(bytes) > most_bytes)
+        {
+            self.drop_oldest();
+            dropped += 1;
+        }
+        self.bytes += bytes;
+        self.rows.push_back(Entry { at, row, bytes });
+        dropped
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(entry) = self.rows.pop_front() {
+            self.bytes -= entry.bytes;
+        }
+    }
+
+    fn forget_before(&mut self, start: i64) {
+        while self.rows.front().is_some_and(|entry| entry.at < start) {
+            self.drop_oldest();
+        }
+    }
+
+    /// The rows that came from `start` on and before `end`.
+    fn between(&self, start: i64, end: i64, span: Span) -> Fired {
+        let rows = self
+            .rows
+            .iter()
+            .filter(|entry| (start..end).contains(&entry.at))
+            .map(|entry| entry.row.clone())
+            .collect();
+        Fired { rows, span }
+    }
+
+    fn everything(&mut self, span: Span) -> Fired {
+        self.bytes = 0;
+        let rows = self.rows.drain(..).map(|entry| entry.row).collect();
+        Fired { rows, span }
+    }
+
+    /// So long before a natural time.
+    fn before(&self, end: i64, unit: Unit, length: i64) -> i64 {
+        later(end, unit, -length, &self.zone)
+    }
+}
+
+impl Span {
+    fn of(start: i64, end: i64) -> Self {
+        Self {
+            start,
+            end,
+            trigger: end,
+        }
+    }
+}
+
+/// The natural times that a window goes by.
+fn period(window: &Window) -> Option<(Unit, i64)> {
+    match *window {
+        Window::Tumbling { unit, length } | Window::Session { unit, length, .. } => {
+            Some((unit, length))
+        }
+        Window::Hopping { unit, hop, .. } => Some((unit, hop)),
+        Window::Sliding { .. } | Window::Count { .. } => None,
+    }
+}
+
+/// So many units later; days are those of the calendar.
+fn later(time: i64, unit: Unit, count: i64, zone: &TimeZone) -> i64 {
+    let plain = time + count * unit.milliseconds();
+    if unit != Unit::Day {
+        return plain;
+    }
+    let day = Timestamp::from_millisecond(time).ok().and_then(|time| {
+        let period = Period::new().try_days(count).ok()?;
+        time.to_zoned(zone.clone()).checked_add(period).ok()
+    });
+    day.map_or(plain, |day| day.timestamp().as_millisecond())
+}
+
+/// The first natural time after `now`: counted in steps of `length` from the beginning of the next larger unit (the
+/// second for milliseconds, the minute for seconds, the hour for minutes, the day for hours and days).
+fn aligned_after(now: i64, unit: Unit, length: i64, zone: &TimeZone) -> i64 {
+    let base = base(now, unit, zone).unwrap_or(now);
+    if unit == Unit::Day {
+        return later(base, unit, length, zone);
+    }
+    let step = length * unit.milliseconds();
+    base + ((now - base) / step + 1) * step
+}
+
+/// The beginning of the next larger unit, in local time.
+fn base(now: i64, unit: Unit, zone: &TimeZone) -> Option<i64> {
+    let zoned = Timestamp::from_millisecond(now)
+        .ok()?
+        .to_zoned(zone.clone());
+    let larger = match unit {
+        Unit::Millisecond => TimeUnit::Second,
+        Unit::Second => TimeUnit::Minute,
+        Unit::Minute => TimeUnit::Hour,
+        Unit::Hour | Unit::Day => {
+            let midnight = zoned.with().time(Time::midnight()).build().ok()?;
+            return Some(midnight.timestamp().as_millisecond());
+        }
+    };
+    let round = ZonedRound::new().smallest(larger).mode(RoundMode::Trunc);
+    Some(zoned.round(round).ok()?.timestamp().as_millisecond())
+}
+
+#[cfg(test)]
+mod tests;
