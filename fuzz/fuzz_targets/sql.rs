@@ -48,11 +48,35 @@ fuzz_target!(|sql: &str| {
             assert!(error.at.is_none_or(|(line, column)| line <= lines && column >= 1), "{error}");
         }
     }
-    let rule = serde_json::json!({ "id": "r", "sql": sql, "actions": [{ "log": {} }] }).to_string();
+    let select = |sql: &str| serde_json::json!({ "id": "r", "sql": sql, "actions": [{ "log": {} }] });
+    // The text as a whole, as a part of a statement with a window, and as what nodes of a graph say.
+    let windowed = format!("SELECT count(*) AS n, {sql} FROM s GROUP BY b, TUMBLINGWINDOW(ss, 10) HAVING n > 1 ORDER BY b LIMIT 3");
+    let grouped = format!("SELECT a FROM s GROUP BY {sql}");
+    let rules = [select(sql), select(&windowed), select(&grouped), graph(sql)];
     WORLD.with(|world| {
         let world = world.get_or_init(World::new);
-        if let Err(error) = world.runtime.block_on(world.flow.validate_rule(&rule)) {
-            assert!(!error.to_string().is_empty());
+        for rule in rules {
+            if let Err(error) = world.runtime.block_on(world.flow.validate_rule(&rule.to_string())) {
+                assert!(!error.to_string().is_empty());
+            }
         }
     });
 });
+
+/// A graph in which each kind of operator says `text`.
+fn graph(text: &str) -> serde_json::Value {
+    let node = |kind: &str, props: serde_json::Value| serde_json::json!({ "type": "operator", "nodeType": kind, "props": props });
+    serde_json::json!({ "id": "g", "graph": {
+        "nodes": {
+            "s": { "type": "source", "nodeType": "memory", "props": { "sourceType": "stream", "sourceName": "s" } },
+            "f": node("function", serde_json::json!({ "expr": text })),
+            "w": node("window", serde_json::json!({ "type": "countwindow", "size": 2 })),
+            "g": node("groupby", serde_json::json!({ "dimensions": [text] })),
+            "a": node("aggfunc", serde_json::json!({ "expr": text })),
+            "h": node("filter", serde_json::json!({ "expr": text })),
+            "p": node("pick", serde_json::json!({ "fields": [text] })),
+            "out": { "type": "sink", "nodeType": "log" },
+        },
+        "topo": { "sources": ["s"], "edges": { "s": ["f"], "f": ["w"], "w": ["g"], "g": ["a"], "a": ["h"], "h": ["p"], "p": ["out"] } },
+    } })
+}

@@ -76,6 +76,16 @@ type Failure = (&'static str, String);
 
 static NO_COLUMNS: Row = Row::new();
 
+/// Rows after which others have their turn.
+const STRETCH: usize = 1024;
+
+/// Lets others have their turn between many rows.
+async fn breathe(index: usize) {
+    if index % STRETCH == STRETCH - 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
 impl Flow {
     pub(super) fn new(
         plan: Arc<Plan>,
@@ -441,7 +451,10 @@ impl Evaluation<'_> {
             Data::Rows(mut rows) => {
                 for group in &mut rows.groups {
                     let mut kept = Vec::with_capacity(group.members.len());
-                    for member in std::mem::take(&mut group.members) {
+                    for (index, member) in
+                        std::mem::take(&mut group.members).into_iter().enumerate()
+                    {
+                        breathe(index).await;
                         let keeps = self.on_row(&member, Some(rows.span), &condition).await;
                         if keeps.map_err(failed)? {
                             kept.push(member);
@@ -461,7 +474,8 @@ impl Evaluation<'_> {
         condition: impl Fn(&Scope<'_>) -> Result<bool, Stop>,
     ) -> Result<Option<Rows>, Failure> {
         let mut kept = Vec::with_capacity(rows.groups.len());
-        for group in std::mem::take(&mut rows.groups) {
+        for (index, group) in std::mem::take(&mut rows.groups).into_iter().enumerate() {
+            breathe(index).await;
             let keeps = self.on_group(&group, rows.span, &condition).await;
             if keeps.map_err(|text| ("run Having error", text))? {
                 kept.push(group);
@@ -475,7 +489,9 @@ impl Evaluation<'_> {
     async fn group(&self, rows: Rows, keys: &[Expr]) -> Result<Rows, Failure> {
         let mut groups: Vec<Group> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
-        for member in rows.groups.into_iter().flat_map(|group| group.members) {
+        let members = rows.groups.into_iter().flat_map(|group| group.members);
+        for (index, member) in members.enumerate() {
+            breathe(index).await;
             let key = self
                 .on_row(&member, Some(rows.span), |scope| {
                     let mut text = String::new();
@@ -550,7 +566,8 @@ impl Evaluation<'_> {
         let failed = |text| ("run Order By error", text);
         if rows.grouped {
             let mut sorted = Vec::with_capacity(rows.groups.len());
-            for group in rows.groups {
+            for (index, group) in rows.groups.into_iter().enumerate() {
+                breathe(index).await;
                 let values = self.on_group(&group, rows.span, values).await;
                 sorted.push((values.map_err(failed)?, group));
             }
@@ -561,7 +578,8 @@ impl Evaluation<'_> {
         for group in &mut rows.groups {
             let all = group.clone();
             let mut sorted = Vec::with_capacity(all.members.len());
-            for member in std::mem::take(&mut group.members) {
+            for (index, member) in std::mem::take(&mut group.members).into_iter().enumerate() {
+                breathe(index).await;
                 let values = self.on_member(&member, &all, rows.span, values).await;
                 sorted.push((values.map_err(failed)?, member));
             }
@@ -593,7 +611,8 @@ impl Evaluation<'_> {
             }
             Data::Rows(mut rows) if rows.grouped || together => {
                 rows.groups.truncate(limit);
-                for group in &mut rows.groups {
+                for (index, group) in rows.groups.iter_mut().enumerate() {
+                    breathe(index).await;
                     let row = self.on_group(group, rows.span, row).await;
                     group.head = Some(row.map_err(failed)?);
                 }
@@ -603,7 +622,8 @@ impl Evaluation<'_> {
             Data::Rows(mut rows) => {
                 for group in &mut rows.groups {
                     group.members.truncate(limit);
-                    for member in &mut group.members {
+                    for (index, member) in group.members.iter_mut().enumerate() {
+                        breathe(index).await;
                         let row = self.on_row(member, Some(rows.span), row).await;
                         *member = projected(row.map_err(failed)?, member);
                     }

@@ -154,6 +154,12 @@ impl Expr {
         1 + self.parts_mut().into_iter().map(Self::parts).sum::<usize>()
     }
 
+    /// How deep it is nested: 1 for one without parts.
+    pub(crate) fn depth(&mut self) -> usize {
+        let parts = self.parts_mut().into_iter();
+        1 + parts.map(Self::depth).max().unwrap_or(0)
+    }
+
     /// The expressions it is made of.
     pub(crate) fn parts_mut(&mut self) -> Vec<&mut Self> {
         match self {

@@ -172,10 +172,31 @@ fn refuse_deep_statements() {
         ),
         format!("SELECT meta(a{}) FROM s", "->b".repeat(4000)),
         format!("SELECT {} END FROM s", "CASE WHEN a THEN ".repeat(2000)),
+        // Names that stand for deep or long expressions, and conditions of windows.
+        format!(
+            "SELECT {}1 AS b FROM s GROUP BY COUNTWINDOW(2) HAVING {}b{} > 1",
+            "a+".repeat(100),
+            "a+(".repeat(35),
+            ")".repeat(35)
+        ),
+        format!(
+            "SELECT a IN ({}1) AS b FROM s GROUP BY COUNTWINDOW(2) ORDER BY {}b",
+            "a,".repeat(3000),
+            "b,".repeat(2000)
+        ),
+        format!(
+            "SELECT a FROM s GROUP BY SLIDINGWINDOW(ss, 1) OVER (WHEN {}a",
+            "(".repeat(4000)
+        ),
     ] {
         let error = Select::parse(&deep).unwrap_err().to_string();
         assert!(error.len() < 300, "{error}");
     }
+    let deepest = format!(
+        "SELECT {}1 AS b FROM s GROUP BY COUNTWINDOW(2) HAVING b > 1",
+        "a+".repeat(100)
+    );
+    Select::parse(&deepest).unwrap();
     let deep = format!("CREATE STREAM s (a {}", "array(".repeat(5000));
     assert!(StreamDefinition::parse(&deep).is_err());
 }

@@ -134,9 +134,7 @@ impl Translator {
     pub(crate) fn expr(&mut self, expr: &Ast) -> Result<Expr, SqlError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(SqlError::new(format!(
-                "an expression is nested more than {MAX_DEPTH} levels deep; use IN for long lists"
-            )));
+            return Err(too_deep());
         }
         let result = self.expr_inner(expr);
         self.depth -= 1;
@@ -277,6 +275,9 @@ impl Translator {
         let Some((_, meant)) = meant else {
             return Ok(self.stream_column(name));
         };
+        if self.depth + meant.depth() > MAX_DEPTH {
+            return Err(too_deep());
+        }
         self.named += meant.parts();
         if self.named > MAX_NAMED {
             return Err(SqlError::new(
@@ -557,6 +558,12 @@ impl Translator {
 pub(crate) fn aggregate_refused(name: &str) -> SqlError {
     SqlError::new(format!(
         "aggregate function {name} needs a window: an aggregate without a window is refused"
+    ))
+}
+
+fn too_deep() -> SqlError {
+    SqlError::new(format!(
+        "an expression is nested more than {MAX_DEPTH} levels deep; use IN for long lists"
     ))
 }
 
