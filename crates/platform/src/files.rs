@@ -144,7 +144,10 @@ pub fn place(package: &dyn PackageReader, directory: &Path) -> Result<bool, Stri
         format!("{error}{}", cause.unwrap_or_default())
     })?;
     let place = || -> io::Result<()> {
-        seal(&part)?;
+        make_read_only(&part)?;
+        // A directory must be its owner's to be renamed.
+        let mode = fs::metadata(&part)?.permissions().mode();
+        fs::set_permissions(&part, Permissions::from_mode(mode | 0o200))?;
         if there {
             renameat_with(CWD, &part, CWD, directory, RenameFlags::EXCHANGE)?;
             discard(&part)?;
@@ -157,13 +160,13 @@ pub fn place(package: &dyn PackageReader, directory: &Path) -> Result<bool, Stri
     Ok(true)
 }
 
-/// Makes a version read-only.
-fn seal(directory: &Path) -> io::Result<()> {
+/// Makes a directory and all that is in it read-only.
+///
+/// # Errors
+/// When the permissions of something cannot be changed.
+pub fn make_read_only(directory: &Path) -> io::Result<()> {
     walk(directory, &|path, permissions| {
-        let mode = permissions.mode() & !0o222;
-        // A directory must stay its owner's to be renamed.
-        let keep = if path == directory { 0o200 } else { 0 };
-        fs::set_permissions(path, Permissions::from_mode(mode | keep))
+        fs::set_permissions(path, Permissions::from_mode(permissions.mode() & !0o222))
     })
 }
 
@@ -248,11 +251,7 @@ pub fn unlink(home: &Home, shown: &Path, name: &str) -> io::Result<()> {
     if !fs::symlink_metadata(shown).is_ok_and(|it| it.is_symlink()) {
         return Ok(());
     }
-    let latest = adopted(home, name)
-        .into_iter()
-        .filter(|path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir()))
-        .max();
-    match latest {
+    match adopted(home, name).pop() {
         Some(kept) => {
             renameat_with(CWD, &kept, CWD, shown, RenameFlags::EXCHANGE)?;
             missing_is_fine(fs::remove_file(&kept))?;
@@ -262,11 +261,30 @@ pub fn unlink(home: &Home, shown: &Path, name: &str) -> io::Result<()> {
     sync_parent(shown)
 }
 
+/// Keeps a directory that somebody put in the way, under `name` in `backups/adopted/`.
+///
+/// # Errors
+/// When it cannot be moved; then it is where it was.
+pub fn adopt(home: &Home, directory: &Path, name: &str) -> io::Result<()> {
+    let kept = free_place(home, name)?;
+    fs::rename(directory, &kept)?;
+    tracing::info!(name, kept = %kept.display(), "Adopted a directory");
+    Ok(())
+}
+
+/// The directories kept under `name`, oldest first.
+pub fn adopted(home: &Home, name: &str) -> Vec<PathBuf> {
+    let mut kept = entries(home, name);
+    kept.retain(|path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir()));
+    kept.sort();
+    kept
+}
+
 /// A free name among the adopted. Links there are what a crash left of an exchange.
 fn free_place(home: &Home, key: &str) -> io::Result<PathBuf> {
     let directory = home.backups().join("adopted");
     fs::create_dir_all(&directory)?;
-    for left in adopted(home, key) {
+    for left in entries(home, key) {
         if fs::symlink_metadata(&left).is_ok_and(|it| it.is_symlink()) {
             missing_is_fine(fs::remove_file(left))?;
         }
@@ -282,7 +300,7 @@ fn free_place(home: &Home, key: &str) -> io::Result<PathBuf> {
 }
 
 /// Everything kept under this name: `{key}-{milliseconds}`.
-fn adopted(home: &Home, key: &str) -> Vec<PathBuf> {
+fn entries(home: &Home, key: &str) -> Vec<PathBuf> {
     let of_key = |path: &PathBuf| {
         path.file_name()
             .and_then(|name| name.to_str()?.strip_prefix(key)?.strip_prefix('-'))
@@ -310,7 +328,10 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 /// Counts what was not there as done.
-pub(crate) fn missing_is_fine(outcome: io::Result<()>) -> io::Result<()> {
+///
+/// # Errors
+/// Each other one that `outcome` is.
+pub fn missing_is_fine(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,
@@ -413,5 +434,27 @@ mod tests {
             assert!(shown.join("by-hand").exists());
         }
         assert!(adopted(&world.home, "Demo").is_empty());
+    }
+    #[test]
+    fn an_exchange_that_was_cut_off_is_done_again() {
+        let world = World::new();
+        let home = &world.home;
+        let shown = home.plugins().join("demo");
+        fs::create_dir_all(&shown).unwrap();
+        fs::write(shown.join("by-hand"), "").unwrap();
+        // A crash before the exchange leaves its link; another plugin's is not ours to remove.
+        let kept = home.backups().join("adopted");
+        fs::create_dir_all(&kept).unwrap();
+        symlink("x", kept.join("demo-1")).unwrap();
+        symlink("x", kept.join("demo-2-1")).unwrap();
+
+        let target = Path::new("../versions/x");
+        link_to(home, &shown, target, "demo").unwrap();
+        assert_eq!(fs::read_link(&shown).unwrap(), target);
+        let found = adopted(home, "demo");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].join("by-hand").is_file());
+        assert!(fs::symlink_metadata(kept.join("demo-1")).is_err());
+        assert!(fs::symlink_metadata(kept.join("demo-2-1")).is_ok());
     }
 }

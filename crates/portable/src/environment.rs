@@ -19,6 +19,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use plugyard_archive::digest_file;
 use plugyard_platform::Home;
+use plugyard_platform::files::missing_is_fine;
 use plugyard_sandbox::{Limits, Spec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -29,7 +30,7 @@ use crate::package::KIND;
 use crate::place::Ground;
 use crate::process::{environment, hidden, python};
 use crate::settings::PortableSettings;
-use crate::versions::{discard, is_built, missing_is_fine, seal, with_cause};
+use crate::versions::{discard, is_built, seal, with_cause};
 
 pub(crate) mod requirements;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use plugyard_model::{Key, PluginName};
+use plugyard_platform::files::missing_is_fine;
 use plugyard_platform::kind::{HealthEvent, Version};
 use plugyard_platform::{Home, PluginAccess};
 use plugyard_sandbox::{HostReport, Launcher, reap_leftovers};
@@ -28,7 +29,7 @@ use crate::registry::Registry;
 use crate::settings::{IsolationMode, PortableSettings};
 use crate::sink::PortableSink;
 use crate::source::PortableSource;
-use crate::versions::{self, missing_is_fine};
+use crate::versions;
 
 /// Where the SDKs look for sockets.
 const TMP: &str = "/tmp";

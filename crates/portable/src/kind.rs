@@ -16,7 +16,7 @@ use plugyard_platform::kind::{
     Action, Change, Dropped, HealthEvent, Installation, KindError, Likeness, LogLine, Plan, StepCx,
     StepError, StepOutput, StepSpec, Version,
 };
-use plugyard_platform::{Home, Kind};
+use plugyard_platform::{Home, Kind, files};
 use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -518,7 +518,7 @@ impl Kind for PortableKind {
             None => Json::Object(serde_json::Map::new()),
         };
         let home = self.host.shared.home.clone();
-        let adopted: Vec<_> = adopt::kept(&home, key)
+        let adopted: Vec<_> = files::adopted(&home, key.as_str())
             .iter()
             .map(|path| {
                 path.strip_prefix(home.root())

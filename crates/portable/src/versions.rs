@@ -6,14 +6,15 @@
 //! Links are made from what is installed and never read as truth.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use plugyard_archive::{Contents, Policy, Zip, unpack};
+use plugyard_archive::unpack;
 use plugyard_model::Key;
 use plugyard_platform::Home;
+use plugyard_platform::files::{self, missing_is_fine};
 use plugyard_platform::kind::Version;
 use plugyard_sandbox::{Limits, Spec};
 use sha2::{Digest as _, Sha256};
@@ -54,12 +55,7 @@ fn marker(directory: &Path) -> PathBuf {
 /// Unpacks a package; what half a run left is replaced.
 pub(crate) fn unpack_package(package: &Path, directory: &Path) -> Result<u64, String> {
     discard(directory).map_err(|error| format!("cannot clear {}: {error}", directory.display()))?;
-    // Inspected when it was taken in, and known by its digest since.
-    let policy = Policy {
-        contents: Contents::WhenRead,
-        ..Policy::default()
-    };
-    let zip = Zip::open_path(package, &policy).map_err(|error| error.to_string())?;
+    let zip = files::open_package(package).map_err(|error| error.to_string())?;
     let report = unpack(&zip, directory, |entry| vec![entry.path.clone()])
         .map_err(|error| with_cause(&error))?;
     Ok(report.files)
@@ -130,10 +126,7 @@ pub(crate) struct Build<'a> {
 
 /// Makes a version read-only and says that it is complete.
 pub(crate) fn seal(directory: &Path) -> io::Result<()> {
-    walk(directory, &|path, permissions| {
-        let mode = permissions.mode() & !0o222;
-        fs::set_permissions(path, Permissions::from_mode(mode))
-    })?;
+    files::make_read_only(directory)?;
     let marker = marker(directory);
     fs::write(&marker, b"")?;
     fs::File::open(&marker)?.sync_all()?;
@@ -152,32 +145,7 @@ pub(crate) fn is_shown(home: &Home, key: &Key, id: &str) -> bool {
 pub(crate) fn discard(directory: &Path) -> io::Result<()> {
     // First the sign that it is complete.
     missing_is_fine(fs::remove_file(marker(directory)))?;
-    if !directory.exists() {
-        return Ok(());
-    }
-    walk(directory, &|path, permissions| {
-        if permissions.mode() & 0o200 == 0 {
-            fs::set_permissions(path, Permissions::from_mode(permissions.mode() | 0o700))?;
-        }
-        Ok(())
-    })?;
-    missing_is_fine(fs::remove_dir_all(directory))
-}
-
-/// Does something with a directory and all that is in it, directories before what is in them; links are
-/// left alone.
-fn walk(path: &Path, act: &dyn Fn(&Path, &Permissions) -> io::Result<()>) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(path)?;
-    if metadata.is_symlink() {
-        return Ok(());
-    }
-    act(path, &metadata.permissions())?;
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path)? {
-            walk(&entry?.path(), act)?;
-        }
-    }
-    Ok(())
+    files::discard(directory)
 }
 
 /// Lets people and rules see this version: links for the files of its symbols, which lead through the one
@@ -217,7 +185,7 @@ pub(crate) fn link(home: &Home, manifest: &Manifest, key: &Key, id: &str) -> io:
     }
     // Last, so that what was put there by hand stays where it is when anything before fails.
     if is_directory(&shown) {
-        adopt::exchange(home, key, &target, &shown)?;
+        files::link_to(home, &shown, &target, key.as_str())?;
     } else {
         place_link(&target, &shown)?;
     }
@@ -290,13 +258,6 @@ pub(crate) fn is_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|it| it.is_dir())
 }
 
-pub(crate) fn missing_is_fine(outcome: io::Result<()>) -> io::Result<()> {
-    match outcome {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
-    }
-}
-
 /// An error with its causes.
 pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -336,6 +297,8 @@ pub(crate) fn remove_installation(
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use plugyard_model::{Digest, VersionId};
     use serde_json::{Value as Json, json};
 
