@@ -130,9 +130,9 @@ impl Operators {
         };
         chain.add("project", project, &[Place::Project]);
         let mut list = chain.list;
-        let last = list.len() - 1;
+        let end = list.len() - 1;
         for (index, operator) in list.iter_mut().enumerate() {
-            operator.outputs = vec![if index < last {
+            operator.outputs = vec![if index < end {
                 vec![Target::Operator(index + 1)]
             } else {
                 (0..sinks).map(Target::Sink).collect()
@@ -141,7 +141,7 @@ impl Operators {
         let mut calls = select.calls.clone();
         for call in &mut calls {
             let place = chain.places.iter().find(|(place, _)| *place == call.place);
-            call.place = Place::Node(place.map_or(last, |(_, index)| *index));
+            call.place = Place::Node(place.map_or(end, |(_, index)| *index));
         }
         Self {
             list,
@@ -191,9 +191,8 @@ impl Operators {
                 })
             };
             match &mut operator.work {
-                Work::Filter(expr) => settle(expr, false)?,
+                Work::Filter(expr) | Work::Column { expr, .. } => settle(expr, false)?,
                 Work::Having(expr) | Work::Aggregate { expr, .. } => settle(expr, true)?,
-                Work::Column { expr, .. } => settle(expr, false)?,
                 Work::Window { trigger, .. } => {
                     if let Some(expr) = trigger {
                         settle(expr, false)?;

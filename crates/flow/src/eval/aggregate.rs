@@ -59,7 +59,7 @@ pub static AGGREGATES: &[Aggregate] = &[
         doc: "with `true` the first row for each value of the first argument, as a list; with `false` the last row if its value has not been there before",
         star: false,
         rows: true,
-        run: |a| deduplicate(&a[0], &a[1], flag("deduplicate", &a[2])?),
+        run: |a| Ok(deduplicate(&a[0], &a[1], flag("deduplicate", &a[2])?)),
     },
     Aggregate {
         name: "last_value",
@@ -407,13 +407,13 @@ fn variance(function: &str, values: &[Value], fewer: usize, finish: fn(f64) -> f
     )))
 }
 
-fn deduplicate(rows: &[Value], keys: &[Value], all: bool) -> Outcome {
+fn deduplicate(rows: &[Value], keys: &[Value], all: bool) -> Value {
     if !all {
         let Some((last, earlier)) = keys.split_last() else {
-            return Ok(Value::Null);
+            return Value::Null;
         };
         let new = !earlier.iter().any(|key| same(key, last));
-        return Ok(rows.last().filter(|_| new).cloned().unwrap_or(Value::Null));
+        return rows.last().filter(|_| new).cloned().unwrap_or(Value::Null);
     }
     let mut seen = std::collections::HashSet::new();
     let mut first = Vec::new();
@@ -424,7 +424,7 @@ fn deduplicate(rows: &[Value], keys: &[Value], all: bool) -> Outcome {
             first.push(row.clone());
         }
     }
-    Ok(Value::List(first))
+    Value::List(first)
 }
 
 #[cfg(test)]

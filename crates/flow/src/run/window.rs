@@ -216,7 +216,7 @@ impl Buffer {
         while self.rows.len() > length {
             self.drop_oldest();
         }
-        if self.counted % interval != 0 || self.rows.len() < length {
+        if !self.counted.is_multiple_of(interval) || self.rows.len() < length {
             return None;
         }
         self.counted = 0;

@@ -241,6 +241,19 @@ async fn what_a_graph_cannot_be_is_refused_with_the_node() {
             2101,
             "parse window n error: tumblingwindow needs a length",
         ),
+    ] {
+        let answer = app.post("/rules", &rule.to_string()).await;
+        answer.fails(400, code, error);
+    }
+    assert!(app.service.rules().is_empty());
+}
+
+#[tokio::test]
+async fn ways_that_a_graph_cannot_go_are_refused_with_the_node() {
+    let app = App::with_stream().await;
+    let through = json!({"src":["n"],"n":["out"]});
+    let one = |node: Json| graph(json!({"n":node,"out":print()}), through.clone());
+    for (rule, code, error) in [
         (
             graph(
                 json!({"n":operator("filter", json!({"expr":"a"})),"out":print()}),
