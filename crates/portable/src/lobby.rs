@@ -53,14 +53,21 @@ pub(crate) struct Visitor(AtomicU32);
 struct Desk {
     file: SocketFile,
     protocol: Protocol,
-    /// Who is waited for; nobody in particular where a name is only kept.
-    entries: HashMap<u64, Option<Waiting>>,
+    entries: HashMap<u64, Present>,
     router: AbortHandle,
+}
+
+/// Why a name is listened on.
+#[derive(Debug)]
+struct Present {
+    /// Whose it is.
+    visitor: Arc<Visitor>,
+    /// Where its peers go; nowhere while the name is only kept.
+    waiting: Option<Waiting>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    visitor: Arc<Visitor>,
     options: Options,
     found: mpsc::Sender<Connection>,
 }
@@ -182,9 +189,25 @@ impl Lobby {
         self: &Arc<Self>,
         name: &str,
         protocol: Protocol,
+        visitor: &Arc<Visitor>,
     ) -> Result<Claim, ListenError> {
-        let _entry = self.enter(name, protocol, None)?;
+        let present = Present {
+            visitor: Arc::clone(visitor),
+            waiting: None,
+        };
+        let _entry = self.enter(name, protocol, present)?;
         Ok(Claim { _entry })
+    }
+
+    /// Listens on nothing more for a process, which has ended: its names are free when this returns.
+    pub(crate) fn forget(&self, visitor: &Arc<Visitor>) {
+        let mut desks = self.desks.lock();
+        desks.retain(|_, desk| {
+            desk.entries
+                .retain(|_, present| !Arc::ptr_eq(&present.visitor, visitor));
+            !desk.entries.is_empty()
+        });
+        self.leave_empty();
     }
 
     /// Listens on a name for one process.
@@ -199,12 +222,14 @@ impl Lobby {
         visitor: &Arc<Visitor>,
     ) -> Result<Door, ListenError> {
         let (sender, found) = mpsc::channel(WAITING);
-        let waiting = Waiting {
+        let present = Present {
             visitor: Arc::clone(visitor),
-            options,
-            found: sender,
+            waiting: Some(Waiting {
+                options,
+                found: sender,
+            }),
         };
-        let _entry = self.enter(name, protocol, Some(waiting))?;
+        let _entry = self.enter(name, protocol, present)?;
         Ok(Door { found, _entry })
     }
 
@@ -301,15 +326,14 @@ impl Lobby {
         self: &Arc<Self>,
         name: &str,
         protocol: Protocol,
-        waiting: Option<Waiting>,
+        present: Present,
     ) -> Result<Entry, ListenError> {
         let mut desks = self.desks.lock();
         if let Some(desk) = desks.get(name) {
-            let of = |other: &Waiting| {
-                let wanted = waiting.as_ref();
-                wanted.is_some_and(|it| Arc::ptr_eq(&it.visitor, &other.visitor))
+            let twice = |other: &Present| {
+                other.waiting.is_some() && Arc::ptr_eq(&present.visitor, &other.visitor)
             };
-            if desk.entries.values().flatten().any(of) {
+            if present.waiting.is_some() && desk.entries.values().any(twice) {
                 return Err(ListenError::Twice);
             }
             if desk.protocol != protocol {
@@ -327,7 +351,7 @@ impl Lobby {
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         if let Some(desk) = desks.get_mut(name) {
-            desk.entries.insert(number, waiting);
+            desk.entries.insert(number, present);
         }
         Ok(Entry {
             lobby: Arc::downgrade(self),
@@ -370,11 +394,11 @@ impl Lobby {
         let (peer, same) = (connection.peer(), is_same_user(&connection));
         let shim = peer.and_then(|peer| peer.pid).and_then(shim_of);
         let desks = self.desks.lock();
-        let entries = desks.get(name).map(|desk| &desk.entries);
-        let of = |it: &&Waiting| Some(it.visitor.0.load(Ordering::Acquire)) == shim;
-        let waiting = entries
-            .filter(|_| same)
-            .and_then(|entries| entries.values().flatten().find(of));
+        let of = |it: &&Present| Some(it.visitor.0.load(Ordering::Acquire)) == shim;
+        let waiting = desks.get(name).filter(|_| same).and_then(|desk| {
+            let mut present = desk.entries.values().filter(of);
+            present.find_map(|it| it.waiting.as_ref())
+        });
         let turned_away = match waiting {
             Some(waiting) => {
                 let Options {

@@ -105,9 +105,15 @@ impl Place {
         &mut self,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), ListenError> {
-        if let Self::Shared { lobby, claims, .. } = self {
+        if let Self::Shared {
+            lobby,
+            visitor,
+            claims,
+            ..
+        } = self
+        {
             for name in names {
-                claims.push(lobby.claim(name, Protocol::Rep)?);
+                claims.push(lobby.claim(name, Protocol::Rep, visitor)?);
             }
         }
         Ok(())
@@ -134,6 +140,13 @@ impl Place {
             if let Some(visitor) = visitor {
                 visitor.announce(shim);
             }
+        }
+    }
+
+    /// Frees the names that others wait for, when the process has ended.
+    pub(crate) fn leave(&self) {
+        if let Self::Shared { lobby, visitor, .. } = self {
+            lobby.forget(visitor);
         }
     }
 

@@ -272,11 +272,23 @@ impl Worker {
     pub(crate) async fn stop(&self, grace: Duration) {
         self.ending.store(true, Ordering::Release);
         let exit = self.process.stop(grace).await;
+        self.place.leave();
         self.logs.host(format!(
             "process {} stopped ({})",
             self.process.pid(),
             describe(&exit)
         ));
+    }
+
+    /// Ends it at once with everything it started.
+    pub(crate) async fn kill(&self) {
+        self.process.kill().await;
+        self.place.leave();
+    }
+
+    /// It has ended: others may have its names.
+    pub(crate) fn left(&self) {
+        self.place.leave();
     }
 
     /// Whether it was told to end.

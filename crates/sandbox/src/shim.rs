@@ -98,18 +98,10 @@ fn run() -> io::Result<()> {
                 isolated.user_namespace = user_namespace;
             }
             Err(reason) if request.isolation == Isolation::Required => {
-                let failure = Failure::new(
-                    Step::Isolate(format!("pid and mount namespaces: {reason}")),
-                    "",
-                    &reason,
-                );
+                let failure = Failure::new(Step::Isolate(why_none(&reason)), "", &reason);
                 return wire::write(&channel, &FromShim::Failed(failure));
             }
-            Err(reason) => {
-                isolated
-                    .missing
-                    .push(format!("pid and mount namespaces: {reason}"));
-            }
+            Err(reason) => isolated.missing.push(why_none(&reason)),
         }
     }
 
@@ -130,6 +122,14 @@ fn run() -> io::Result<()> {
             wire::write(&channel, &FromShim::Failed(failure))
         }
     }
+}
+
+/// Why there are no namespaces, in words of this matter: the kernel says of too many that a disk is full.
+fn why_none(error: &io::Error) -> String {
+    if error.raw_os_error() == Some(libc::ENOSPC) {
+        return "pid and mount namespaces: user.max_user_namespaces permits no more".to_owned();
+    }
+    format!("pid and mount namespaces: {error}")
 }
 
 /// Leaves the server's pid and mount namespaces, and says whether a user namespace was needed.

@@ -97,7 +97,7 @@ fn host(report: &HostReport) -> Vec<Json> {
             have(
                 "pid namespace",
                 isolated.pid_namespace,
-                "children of a plugin may outlive a server that is killed.",
+                "a child that frees itself from its plugin's first process and control group may outlive it.",
             );
             have(
                 "mount namespace",

@@ -27,6 +27,7 @@ mod processes;
 mod readme;
 mod rehearsal;
 mod secrets;
+mod shared_tmp;
 mod stores;
 mod support;
 mod surroundings;

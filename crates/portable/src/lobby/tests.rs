@@ -55,6 +55,18 @@ async fn a_name_is_there_as_long_as_somebody_waits_under_it() {
     assert_eq!(place.names(), [".plugyard-0", "a.ipc"]);
     drop(second);
     assert_eq!(place.names(), [""; 0], "with the last its directory goes");
+    let ended = Arc::default();
+    let door = place.door("a.ipc", &ended).unwrap();
+    place.lobby.forget(&ended);
+    assert_eq!(
+        place.names(),
+        [""; 0],
+        "nor is the door of one that has ended"
+    );
+    let other = place.door("a.ipc", &one).unwrap();
+    drop(door);
+    assert_eq!(place.names(), [".plugyard-0", "a.ipc"]);
+    drop(other);
     // At once again, although the end of the first may still be under way.
     let again = place.door("a.ipc", &one).unwrap();
     UnixStream::connect(place.path("a.ipc")).unwrap();
@@ -65,18 +77,34 @@ async fn a_name_is_there_as_long_as_somebody_waits_under_it() {
 async fn another_server_and_another_use_of_a_name_are_refused() {
     let place = place();
     let other = Arc::new(Lobby::new(place.directory.path(), "1"));
-    let claim = place.lobby.claim("a.ipc", Protocol::Rep).unwrap();
-    let told = reason(other.claim("a.ipc", Protocol::Rep).unwrap_err());
+    let claim = place
+        .lobby
+        .claim("a.ipc", Protocol::Rep, &Arc::default())
+        .unwrap();
+    let told = reason(
+        other
+            .claim("a.ipc", Protocol::Rep, &Arc::default())
+            .unwrap_err(),
+    );
     let me = format!("process {}", std::process::id());
     assert!(told.contains(&me), "{told}");
     assert!(
         told.contains("user `root`") || told.contains("user "),
         "{told}"
     );
-    let told = reason(place.lobby.claim("a.ipc", Protocol::Pull).unwrap_err());
+    let told = reason(
+        place
+            .lobby
+            .claim("a.ipc", Protocol::Pull, &Arc::default())
+            .unwrap_err(),
+    );
     assert!(told.contains("something else"), "{told}");
     drop(claim);
-    drop(other.claim("a.ipc", Protocol::Rep).unwrap());
+    drop(
+        other
+            .claim("a.ipc", Protocol::Rep, &Arc::default())
+            .unwrap(),
+    );
     assert_eq!(place.names(), [""; 0], "a refusal leaves nothing either");
 }
 
@@ -84,13 +112,21 @@ async fn another_server_and_another_use_of_a_name_are_refused() {
 async fn stale_sockets_make_way_and_nothing_else_does() {
     let place = place();
     drop(UnixListener::bind(place.path("stale.ipc")).unwrap());
-    let claim = place.lobby.claim("stale.ipc", Protocol::Rep).unwrap();
+    let claim = place
+        .lobby
+        .claim("stale.ipc", Protocol::Rep, &Arc::default())
+        .unwrap();
     drop(claim);
     let live = UnixListener::bind(place.path("live.ipc")).unwrap();
     fs::write(place.path("file.ipc"), "").unwrap();
     std::os::unix::fs::symlink("nowhere", place.path("link.ipc")).unwrap();
     for name in ["live.ipc", "file.ipc", "link.ipc"] {
-        reason(place.lobby.claim(name, Protocol::Rep).unwrap_err());
+        reason(
+            place
+                .lobby
+                .claim(name, Protocol::Rep, &Arc::default())
+                .unwrap_err(),
+        );
         reason(place.lobby.make_way(name).unwrap_err());
     }
     place.lobby.make_way("nothing.ipc").unwrap();
@@ -101,8 +137,14 @@ async fn stale_sockets_make_way_and_nothing_else_does() {
 #[tokio::test]
 async fn what_a_killed_server_left_is_taken_away_and_nothing_of_others() {
     let place = place();
-    let claim = place.lobby.claim("a.ipc", Protocol::Rep).unwrap();
-    let replaced = place.lobby.claim("b.ipc", Protocol::Rep).unwrap();
+    let claim = place
+        .lobby
+        .claim("a.ipc", Protocol::Rep, &Arc::default())
+        .unwrap();
+    let replaced = place
+        .lobby
+        .claim("b.ipc", Protocol::Rep, &Arc::default())
+        .unwrap();
     // A sink's socket, which was moved.
     let sink = UnixListener::bind(place.path("s.ipc")).unwrap();
     let taken = place.lobby.take("s.ipc").unwrap();
@@ -122,7 +164,10 @@ async fn what_a_killed_server_left_is_taken_away_and_nothing_of_others() {
 #[tokio::test]
 async fn names_that_somebody_removed_are_put_back() {
     let place = place();
-    let _claim = place.lobby.claim("a.ipc", Protocol::Rep).unwrap();
+    let _claim = place
+        .lobby
+        .claim("a.ipc", Protocol::Rep, &Arc::default())
+        .unwrap();
     fs::remove_file(place.path("a.ipc")).unwrap();
     place.lobby.mend();
     UnixStream::connect(place.path("a.ipc")).unwrap();
@@ -139,7 +184,10 @@ async fn a_directory_that_others_may_enter_is_not_used() {
     fs::create_dir(&own).unwrap();
     fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
     fs::write(own.join("1-x"), "").unwrap();
-    let error = place.lobby.claim("a.ipc", Protocol::Rep).unwrap_err();
+    let error = place
+        .lobby
+        .claim("a.ipc", Protocol::Rep, &Arc::default())
+        .unwrap_err();
     assert!(error.to_string().contains("others may enter"), "{error}");
     assert!(place.lobby.scratch().is_err());
     place.lobby.clean();

@@ -93,7 +93,7 @@ impl Crew {
 
     /// Ends all of them without a word.
     pub(super) async fn kill(self) {
-        join_all(self.all().map(|worker| worker.process.kill())).await;
+        join_all(self.all().map(|worker| worker.kill())).await;
     }
 }
 
@@ -188,7 +188,7 @@ impl Plugin {
     ) -> Result<(), String> {
         let worker = self.start_worker(launch.clone(), number).await?;
         if let Err(error) = worker.handshake(self.shared.settings.init_timeout.0).await {
-            worker.process.kill().await;
+            worker.kill().await;
             return Err(error);
         }
         let mut lifecycle = self.lifecycle.lock().await;
@@ -214,7 +214,7 @@ impl Plugin {
             };
             if let Err(error) = joined {
                 self.let_go_of(&worker);
-                worker.process.kill().await;
+                worker.kill().await;
                 return Err(format!(
                     "{} did not start: {}",
                     instance.called(),
@@ -265,6 +265,7 @@ impl Plugin {
         tokio::spawn(async move {
             let lived = tokio::time::Instant::now();
             let exit = worker.process.wait().await;
+            worker.left();
             let number = worker.number;
             let mut lifecycle = plugin.lifecycle.lock().await;
             let current = lifecycle

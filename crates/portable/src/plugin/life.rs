@@ -55,7 +55,7 @@ impl Plugin {
     ) -> Result<(), String> {
         let worker = self.start_worker(launch.clone(), 0).await?;
         if let Err(error) = worker.handshake(self.shared.settings.init_timeout.0).await {
-            worker.process.kill().await;
+            worker.kill().await;
             return Err(error);
         }
         let mut lifecycle = self.lifecycle.lock().await;
@@ -130,6 +130,7 @@ impl Plugin {
     pub(super) async fn watch(self: Arc<Self>, worker: Arc<Worker>) {
         let lived = Instant::now();
         let exit = worker.process.wait().await;
+        worker.left();
         let mut lifecycle = self.lifecycle.lock().await;
         let current = lifecycle
             .current
