@@ -58,7 +58,13 @@ pub fn explain(rules: &RuleSet, lang: Lang) -> Vec<String> {
             }
         })
         .collect();
-    if !rules.rules().iter().any(|rule| rule.name().is_implicit()) && !rules.rules().is_empty() {
+    if rules.rules().is_empty() {
+        let anything = match lang {
+            Lang::En => "There are no rules: any value passes.",
+            Lang::ZhCn => "没有规则：任何值都通过。",
+        };
+        sentences.push(anything.to_owned());
+    } else if !rules.rules().iter().any(|rule| rule.name().is_implicit()) {
         sentences.push(
             match lang {
                 Lang::En => "A value that is absent or blank passes.",

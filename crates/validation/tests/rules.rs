@@ -302,6 +302,19 @@ fn rules_are_explained_and_exported() {
             "The value must be 3 or more."
         ]
     );
+    let nothing = RuleSet::parse("|").unwrap();
+    assert_eq!(
+        explain::explain(&nothing, Lang::En),
+        ["There are no rules: any value passes."]
+    );
+    let first = RuleSet::parse("bail|required").unwrap();
+    assert_eq!(
+        explain::explain(&first, Lang::En),
+        [
+            "The check stops at the first failure.",
+            "The value is required."
+        ]
+    );
     let export = schema::export(&RuleSet::parse("required|string|max:5|email").unwrap());
     assert_eq!(export.schema["maxLength"], 5);
     assert!(export.required);

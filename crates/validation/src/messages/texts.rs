@@ -199,8 +199,8 @@ fn other(rule: N, parameters: usize) -> (&'static str, &'static str) {
             "仅在提交时检查{a}。",
         ),
         N::Bail => (
-            "The check of {a} stops at the first failure.",
-            "{a}的检查在第一次失败后停止。",
+            "The check stops at the first failure.",
+            "检查在第一次失败后停止。",
         ),
         N::Accepted => ("{a} must be switched on.", "必须开启{a}。"),
         N::AcceptedIf => (
