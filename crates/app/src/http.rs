@@ -183,11 +183,7 @@ impl Routes {
     }
 
     async fn view(&self, plugin: &PluginName) -> Result<Option<InstallationView>, Problem> {
-        match self.platform.installation(&plugin.to_string()).await {
-            Ok(view) => Ok(Some(view)),
-            Err(problem) if problem.code == codes::PLUGIN_NOT_FOUND => Ok(None),
-            Err(problem) => Err(problem),
-        }
+        self.platform.installation_of(plugin).await
     }
 
     /// The installation of a plugin whose configuration is asked for: of this kind, or of the other that

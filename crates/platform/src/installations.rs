@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::Platform;
 use crate::entity::{installation, operation, version};
 use crate::kind::{Installation, Version};
-use crate::versions::{installation_id, view};
+use crate::versions::{installation_id, installation_of, view};
 
 /// Installations read at once.
 const CHUNK: usize = 500;
@@ -163,18 +163,10 @@ impl Platform {
             .all(self.database().conn())
             .await
             .map_err(StoreError::from)?;
-        let others = if found.is_empty() {
-            installation::Entity::find()
-                .all(self.database().conn())
-                .await
-                .map_err(StoreError::from)?
-        } else {
-            Vec::new()
-        };
         match found.len() {
             0 => Err(Problem::new(codes::PLUGIN_NOT_FOUND)
                 .with("plugin", name)
-                .with("similar", similar(name, others.iter().map(full)))),
+                .with("similar", similar(name, self.names().await?.into_iter()))),
             1 => {
                 let view = self.views(vec![found.remove(0)]).await?.pop();
                 view.ok_or_else(|| Problem::new(codes::PLUGIN_NOT_FOUND).with("plugin", name))
@@ -187,6 +179,36 @@ impl Platform {
                     .with("candidates", candidates.join(", ")))
             }
         }
+    }
+
+    /// The installation of this name, if there is one. For who does not ask on somebody's behalf that may have
+    /// misspelt the name: nothing is read but the one row.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn installation_of(
+        &self,
+        plugin: &PluginName,
+    ) -> Result<Option<InstallationView>, Problem> {
+        let row = installation_of(self.database().conn(), plugin).await?;
+        match row {
+            Some(row) => Ok(self.views(vec![row]).await?.pop()),
+            None => Ok(None),
+        }
+    }
+
+    /// The full names of all installations.
+    async fn names(&self) -> Result<Vec<String>, StoreError> {
+        let names: Vec<(String, String)> = installation::Entity::find()
+            .select_only()
+            .columns([installation::Column::Kind, installation::Column::Key])
+            .into_tuple()
+            .all(self.database().conn())
+            .await?;
+        Ok(names
+            .into_iter()
+            .map(|(kind, key)| format!("{kind}:{key}"))
+            .collect())
     }
 
     /// Every installation that has a version in force.
@@ -279,16 +301,22 @@ pub(crate) fn by_name<E: EntityTrait>(
 
 /// Names that may have been meant, nearest first, at most three.
 fn similar(name: &str, names: impl Iterator<Item = String>) -> String {
+    let length = name.chars().count();
+    let limit = 1 + length / 4;
+    let distance = |other: &str| {
+        // As many letters as one has more than the other are one step each.
+        let apart = length.abs_diff(other.chars().count());
+        let distance = || strsim::damerau_levenshtein(name, other);
+        (apart <= limit)
+            .then(distance)
+            .filter(|steps| *steps <= limit)
+    };
     let mut near: Vec<_> = names
-        .map(|full| {
+        .filter_map(|full| {
             let key = full.split_once(':').map_or(full.as_str(), |(_, key)| key);
-            (
-                strsim::damerau_levenshtein(name, key)
-                    .min(strsim::damerau_levenshtein(name, &full)),
-                full,
-            )
+            let nearest = [distance(key), distance(&full)].into_iter().flatten().min();
+            nearest.map(|steps| (steps, full))
         })
-        .filter(|(distance, _)| *distance <= 1 + name.chars().count() / 4)
         .collect();
     near.sort();
     let near: Vec<_> = near

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use plugyard_model::{Digest, Problem};
+use plugyard_model::{Digest, PluginName, Problem};
 use plugyard_platform::InstallationView;
 use plugyard_platform::files::{self, Difference};
 use plugyard_platform::kind::{Installation, Packages as _};
@@ -42,11 +42,11 @@ impl Web {
         &self,
         fskey: &str,
     ) -> Result<Option<InstallationView>, Problem> {
-        match self.platform.installation(&format!("{KIND}:{fskey}")).await {
-            Ok(view) => Ok(Some(view)),
-            Err(problem) if problem.code == plugyard_model::codes::PLUGIN_NOT_FOUND => Ok(None),
-            Err(problem) => Err(problem),
-        }
+        let Ok(key) = fskey.parse() else {
+            return Ok(None);
+        };
+        let plugin = PluginName::new(KIND, key);
+        self.platform.installation_of(&plugin).await
     }
 
     /// Everything that does not agree.

@@ -331,15 +331,13 @@ impl Driver {
                 ("state", state.to_owned()),
             ],
         );
-        match self.platform.installation(&plugin.to_string()).await {
-            Ok(view) => {
+        match self.platform.installation_of(plugin).await {
+            Ok(Some(view)) => {
                 if let Some(installation) = view.installed() {
                     self.platform.probe(&installation).await;
                 }
             }
-            Err(problem) if problem.code == codes::PLUGIN_NOT_FOUND => {
-                self.platform.health_forget(plugin);
-            }
+            Ok(None) => self.platform.health_forget(plugin),
             Err(_) => {}
         }
         let pruned = journal::operation_prune(self.connection(), plugin).await;

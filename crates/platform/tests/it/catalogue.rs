@@ -28,6 +28,11 @@ async fn a_name_that_is_nearly_right_is_answered_with_what_may_be_meant() {
             .await
             .unwrap_err();
         assert_eq!(other.code, codes::PLUGIN_NOT_FOUND);
+        // Who knows the name asks for it alone.
+        let known = bench.platform.installation_of(&plugin("pysam")).await;
+        assert_eq!(known.unwrap().unwrap().plugin, plugin("pysam"));
+        let unknown = bench.platform.installation_of(&plugin("pysan")).await;
+        assert_eq!(unknown.unwrap(), None);
     }
 }
 

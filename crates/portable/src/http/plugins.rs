@@ -597,11 +597,8 @@ impl Routes {
         &self,
         name: &PluginName,
     ) -> Result<Option<InstallationView>, Problem> {
-        match self.platform.installation(&name.to_string()).await {
-            Ok(view) => Ok(Some(view).filter(|view| view.current.is_some())),
-            Err(problem) if problem.code == codes::PLUGIN_NOT_FOUND => Ok(None),
-            Err(problem) => Err(problem),
-        }
+        let found = self.platform.installation_of(name).await?;
+        Ok(found.filter(|view| view.current.is_some()))
     }
 
     fn object(&self, view: &InstallationView) -> Option<PluginObject> {

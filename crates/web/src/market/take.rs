@@ -110,11 +110,8 @@ impl Web {
         if wanted.wish == Wish::Newer && live.is_none() {
             return Err(records::not_found(fskey));
         }
-        let installed = match self.platform.installation(&plugin.to_string()).await {
-            Ok(view) => view.current.is_some(),
-            Err(problem) if problem.code.status() == 404 => false,
-            Err(problem) => return Err(problem),
-        };
+        let installed = self.platform.installation_of(&plugin).await?;
+        let installed = installed.is_some_and(|view| view.current.is_some());
         let (market, found) = self.find(wanted, row.as_ref(), installed).await?;
         let from = live.map(|row| row.version.clone());
         if let (Wish::Newer, Some(from)) = (wanted.wish, &from) {
