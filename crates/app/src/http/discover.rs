@@ -1,5 +1,7 @@
 //! Discovery: what is in `plugins/`, and what of it is written down.
 
+use std::collections::{BTreeSet, HashSet};
+
 use axum::extract::State;
 use axum::response::Response;
 use plugyard_http::{Language, Unhurried};
@@ -54,10 +56,9 @@ async fn forget_gone(routes: &Routes) -> Result<(), Refused> {
         return Ok(());
     };
     let installed = routes.platform.installations_of(&KIND).await?;
+    let installed: HashSet<_> = installed.iter().map(|it| it.plugin.key.as_str()).collect();
     for record in records::list(database.conn()).await? {
-        let is_installed = installed
-            .iter()
-            .any(|view| view.plugin.key.as_str() == record.name);
+        let is_installed = installed.contains(record.name.as_str());
         let is_there = files::is_there(&files::shown(&routes.host.home, &record.name));
         if !is_installed && !is_there {
             records::delete(database.conn(), record.id).await?;
@@ -162,7 +163,7 @@ async fn counted(routes: &Routes) -> Result<Success, Refused> {
     let views = routes.platform.installations_of(&KIND).await?;
     let views: Vec<_> = views.iter().filter(|it| it.current.is_some()).collect();
     let there: Vec<&str> = found.iter().flatten().map(|it| it.name.as_str()).collect();
-    let registered: Vec<&str> = records.iter().map(|it| it.name.as_str()).collect();
+    let registered: BTreeSet<&str> = records.iter().map(|it| it.name.as_str()).collect();
     let unregistered: Vec<&str> = there
         .iter()
         .copied()

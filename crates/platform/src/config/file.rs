@@ -15,6 +15,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use futures::StreamExt as _;
+use futures::stream;
 use parking_lot::Mutex;
 use plugyard_config::{Definition, Values};
 use plugyard_model::{PluginName, Problem, VersionId, codes};
@@ -25,6 +27,8 @@ use crate::operations::journal;
 use crate::{Home, Platform};
 
 const FILE: &str = "config.json";
+/// Files written at the same time, at the start.
+const TOGETHER: usize = 8;
 /// The link beside the versions that leads to the one in force.
 const CURRENT: &str = "current";
 /// There while what is there, and what is not, is true: who finds no values knows that there are none.
@@ -98,9 +102,9 @@ impl Platform {
 
     /// Writes the files of all versions in force, at the start, and says that they are there.
     pub(crate) async fn config_files_begin(&self, all: &[Installation]) {
-        for installation in all {
-            self.config_file_refresh(&installation.plugin).await;
-        }
+        stream::iter(all)
+            .for_each_concurrent(TOGETHER, |it| self.config_file_refresh(&it.plugin))
+            .await;
         let root = self.home().plugin_config();
         let said = blocking(move || {
             directories(&root)?;
