@@ -1,7 +1,7 @@
 //! What a definition has wrong, as values with a place, and the report made of them.
 
 use plugyard_model::json::Position;
-use plugyard_model::{Code, Finding, Lang, Params, Place, Severity, codes};
+use plugyard_model::{Code, Finding, Lang, Params, Place, Severity, Texts, codes};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -215,6 +215,13 @@ impl Messages {
         match lang {
             Lang::ZhCn => &self.zh_cn,
             Lang::En => &self.en,
+        }
+    }
+
+    pub(crate) fn texts(&self) -> Texts {
+        Texts {
+            en: self.en.clone(),
+            zh_cn: self.zh_cn.clone(),
         }
     }
 }

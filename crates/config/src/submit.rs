@@ -10,7 +10,7 @@ use plugyard_validation::{Data as _, FieldType, Value as EngineValue};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
-pub use body::{BODY_MAX, Body, BodyError};
+pub use body::{BODY_MAX, Body, BodyError, read_object};
 
 use crate::Definition;
 use crate::definition::Field;
@@ -60,11 +60,13 @@ impl Rejected {
 }
 
 impl From<&Rejected> for Problem {
-    /// The code is `validation_failed`; each failure is a finding whose pointer leads into the body.
+    /// The code is `validation_failed`; each failure is a finding whose pointer leads into the body and whose text
+    /// is the failure's.
     fn from(rejected: &Rejected) -> Self {
         let findings = rejected.failures.iter().map(|failure| {
             let finding = Finding::error(failure.code, Place::pointer("", &failure.path))
-                .with("field", &failure.field);
+                .with("field", &failure.field)
+                .saying(failure.messages.texts());
             let finding = match &failure.rule {
                 Some(rule) => finding.with("rule", rule),
                 None => finding,

@@ -71,6 +71,28 @@ pub struct Finding {
     pub place: Place,
     /// What its text mentions.
     pub params: Params,
+    /// The text, where it is not the code's: whoever found it knows better words, such as those of the rule
+    /// that a value breaks. Not stored with a package.
+    pub own_text: Option<Box<Texts>>,
+}
+
+/// A text in every language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Texts {
+    /// English.
+    pub en: String,
+    /// Chinese.
+    pub zh_cn: String,
+}
+
+impl Texts {
+    /// The text in a language.
+    pub fn get(&self, lang: Lang) -> &str {
+        match lang {
+            Lang::En => &self.en,
+            Lang::ZhCn => &self.zh_cn,
+        }
+    }
 }
 
 impl Finding {
@@ -81,6 +103,7 @@ impl Finding {
             severity: Severity::Error,
             place,
             params: Params::new(),
+            own_text: None,
         }
     }
 
@@ -91,6 +114,7 @@ impl Finding {
             severity: Severity::Warning,
             place,
             params: Params::new(),
+            own_text: None,
         }
     }
 
@@ -102,9 +126,19 @@ impl Finding {
         self
     }
 
+    /// The same with a text of its own.
+    #[must_use]
+    pub fn saying(mut self, text: Texts) -> Self {
+        self.own_text = Some(Box::new(text));
+        self
+    }
+
     /// The text in a language.
     pub fn text(&self, lang: Lang) -> String {
-        self.code.text(lang, &self.params)
+        match &self.own_text {
+            Some(own) => own.get(lang).to_owned(),
+            None => self.code.text(lang, &self.params),
+        }
     }
 
     /// The finding as it leaves the platform, in one language.
@@ -176,22 +210,20 @@ impl Inspection {
     }
 }
 
-/// Puts findings in their one order: by file, then pointer (array indexes as numbers), then code.
+/// Puts findings in their one order: by file, then line and column where they are known (what is about the
+/// whole file comes first), then pointer (array indexes as numbers), then code.
 pub fn sort_findings(findings: &mut [Finding]) {
-    findings.sort_by(|a, b| {
+    fn key(finding: &Finding) -> impl Ord {
+        let place = &finding.place;
         (
-            &a.place.file,
-            pointer_key(&a.place.pointer),
-            a.code.as_str(),
-            &a.params,
+            &place.file,
+            (place.line, place.column),
+            pointer_key(&place.pointer),
+            finding.code.as_str(),
+            &finding.params,
         )
-            .cmp(&(
-                &b.place.file,
-                pointer_key(&b.place.pointer),
-                b.code.as_str(),
-                &b.params,
-            ))
-    });
+    }
+    findings.sort_by(|a, b| key(a).cmp(&key(b)));
 }
 
 /// Numbers sort before names and among themselves by value.
@@ -223,6 +255,35 @@ mod tests {
         sort_findings(&mut findings);
         let order: Vec<_> = findings.iter().map(|f| f.place.pointer.as_str()).collect();
         assert_eq!(order, ["", "/x/9", "/x/9/b", "/x/10"]);
+    }
+
+    #[test]
+    fn findings_stand_in_the_order_of_the_file() {
+        let at = |file: &str, pointer: &str, line: u32, column: u32| {
+            let place = Place::pointer(file, pointer).at(line, column);
+            Finding::error(codes::MANIFEST_FIELD_TYPE, place)
+        };
+        let mut findings = vec![
+            at("b.json", "/a", 1, 1),
+            at("a.json", "/a", 10, 1),
+            at("a.json", "/z", 9, 20),
+            at("a.json", "/y", 9, 3),
+            Finding::error(codes::MANIFEST_FIELD_TYPE, Place::file("a.json")),
+        ];
+        sort_findings(&mut findings);
+        let order: Vec<_> = findings.iter().map(|f| f.place.pointer.as_str()).collect();
+        assert_eq!(order, ["", "/y", "/z", "/a", "/a"]);
+        assert_eq!(findings[4].place.file, "b.json");
+    }
+
+    #[test]
+    fn a_finding_may_have_better_words_than_its_code() {
+        let finding = Finding::error(codes::RULE_FAILED, Place::default()).saying(Texts {
+            en: "Timeout must be 1 or more.".to_owned(),
+            zh_cn: "超时不能小于1。".to_owned(),
+        });
+        assert_eq!(finding.text(Lang::En), "Timeout must be 1 or more.");
+        assert_eq!(finding.document(Lang::ZhCn).message, "超时不能小于1。");
     }
 
     #[test]

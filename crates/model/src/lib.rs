@@ -29,7 +29,7 @@ mod state;
 
 pub use codes::{Code, ExitCode};
 pub use digest::{Digest, ParseDigestError};
-pub use finding::{Finding, FindingDocument, Inspection, Place, Severity, sort_findings};
+pub use finding::{Finding, FindingDocument, Inspection, Place, Severity, Texts, sort_findings};
 pub use id::{AccountId, InstallationId, OperationId, TokenId, VersionId};
 pub use lang::{Lang, Params};
 pub use name::{Key, KindId, NameError, PluginName};

@@ -483,6 +483,7 @@ fn findings_from_json(json: Json) -> Vec<Finding> {
                 severity: it.severity,
                 place: it.place,
                 params: it.params,
+                own_text: None,
             })
         })
         .collect()

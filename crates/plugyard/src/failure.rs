@@ -134,8 +134,12 @@ pub(crate) fn finding_text(
     if let Some(line) = finding.place.line {
         let _ = write!(place, ":{line}:{}", finding.place.column.unwrap_or(1));
     }
-    if !finding.place.pointer.is_empty() {
-        let _ = write!(place, " ({})", finding.place.pointer);
+    let pointer = &finding.place.pointer;
+    if place.is_empty() {
+        // Into what was sent, as a rule: there is no file.
+        place.clone_from(pointer);
+    } else if !pointer.is_empty() {
+        let _ = write!(place, " ({pointer})");
     }
     if !place.is_empty() {
         let _ = writeln!(text, "  --> {place}");

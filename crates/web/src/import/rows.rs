@@ -54,6 +54,7 @@ impl<'a> Judge<'a> {
             severity: issue.severity,
             place,
             params: issue.params,
+            own_text: None,
         });
     }
 

@@ -168,6 +168,7 @@ impl<'a> Reader<'a> {
             severity: issue.severity,
             place: self.place(key),
             params: issue.params,
+            own_text: None,
         };
         self.findings.push(finding);
     }
@@ -419,6 +420,7 @@ impl<'a> Reader<'a> {
                     severity: issue.severity,
                     place: place.clone(),
                     params: issue.params,
+                    own_text: None,
                 });
             };
             if let Err(issue) = columns::fskey(name) {
@@ -451,6 +453,7 @@ impl<'a> Reader<'a> {
             severity: issue.severity,
             place,
             params: issue.params,
+            own_text: None,
         });
     }
 

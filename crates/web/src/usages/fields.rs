@@ -48,6 +48,7 @@ impl<'a> Fields<'a> {
             severity: issue.severity,
             place: Place::pointer("", at),
             params: issue.params,
+            own_text: None,
         });
     }
 
