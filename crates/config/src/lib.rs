@@ -47,7 +47,7 @@ pub use report::{
     ERRORS_MAX, Issue, IssueDocument, Messages, Report, ReportDocument, WARNINGS_MAX,
 };
 pub use submit::{
-    Accepted, BODY_MAX, Body, BodyError, Rejected, RejectedDocument, Reset, VALUE_MAX,
+    Accepted, BODY_MAX, Body, BodyError, Rejected, RejectedDocument, Reset, VALUE_MAX, read_object,
 };
 pub use upgrade::{
     Difference, Move, MoveDocument, ResetDocument, ResetField, ResetReason, UpgradeDocument,

@@ -130,14 +130,8 @@ fn action(mut body: Map<String, Json>, lang: Lang) -> Result<Question, Refused> 
             Some(Json::String(text)) if !text.trim().is_empty() => {
                 question.insert(field.to_owned(), text.into());
             }
-            None | Some(Json::Null | Json::String(_)) => wrong.push(Wrong {
-                field,
-                expected: None,
-            }),
-            Some(_) => wrong.push(Wrong {
-                field,
-                expected: Some(Expected::Text),
-            }),
+            None | Some(Json::Null | Json::String(_)) => wrong.push(Wrong::missing(field)),
+            Some(_) => wrong.push(Wrong::of_type(field, Expected::Text)),
         }
     }
     match body.remove("params") {
@@ -151,10 +145,7 @@ fn action(mut body: Map<String, Json>, lang: Lang) -> Result<Question, Refused> 
         Some(Json::Array(list)) if list.is_empty() => {
             question.insert("params".to_owned(), json!({}));
         }
-        Some(_) => wrong.push(Wrong {
-            field: "params",
-            expected: Some(Expected::Object),
-        }),
+        Some(_) => wrong.push(Wrong::of_type("params", Expected::Object)),
     }
     if wrong.is_empty() {
         Ok(question)

@@ -3,14 +3,14 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use plugyard_config::{Body, Definition, Values};
+use plugyard_config::{Body, BodyError, Definition, Values};
 use plugyard_http::{Caller, Language};
 use plugyard_model::{Lang, PluginName, Problem, codes};
 use plugyard_platform::config::{StoredConfig, Written};
 use plugyard_platform::kind::Installation;
 use serde_json::{Value as Json, json};
 
-use super::reply::{Name, Refused, Sent, Success, Wrong, answer, bytes, object};
+use super::reply::{Name, Refused, Sent, Success, Wrong, answer, bytes, options};
 use super::words::{Done, Expected};
 use super::{Routes, not_found};
 use crate::host;
@@ -98,7 +98,12 @@ pub(super) async fn put(
         let plugin = concerns.insert(installation.plugin.clone());
         let empty = Definition::empty();
         let definition = config.as_ref().map_or(&empty, |config| &config.definition);
-        let body = Body::read(&body, definition).map_err(|error| Problem::from(&error))?;
+        let body = Body::read(&body, definition).map_err(|error| match error {
+            BodyError::Revision => {
+                Refused::fields(vec![Wrong::of_type("revision", Expected::Whole)], lang)
+            }
+            other => Problem::from(&other).into(),
+        })?;
         let if_match = if_match(&headers)?;
         if config.is_none() {
             // Nothing can be configured, so nothing can be set.
@@ -155,7 +160,7 @@ pub(super) async fn reset(
 ) -> Response {
     let mut concerns = None;
     let outcome = async {
-        let keys = keys(&object(sent)?, lang)?;
+        let keys = keys(&options(sent, &["keys"], lang)?, lang)?;
         let (installation, config) = routes.read(name).await?;
         let plugin = concerns.insert(installation.plugin.clone());
         let if_match = if_match(&headers)?;
@@ -191,13 +196,8 @@ fn keys(body: &serde_json::Map<String, Json>, lang: Lang) -> Result<Option<Vec<S
             .collect::<Option<Vec<_>>>(),
         Some(_) => None,
     };
-    keys.map(Some).ok_or_else(|| {
-        let wrong = Wrong {
-            field: "keys",
-            expected: Some(Expected::Texts),
-        };
-        Refused::fields(vec![wrong], lang)
-    })
+    keys.map(Some)
+        .ok_or_else(|| Refused::fields(vec![Wrong::of_type("keys", Expected::Texts)], lang))
 }
 
 /// Take the configuration away

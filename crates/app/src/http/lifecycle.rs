@@ -11,7 +11,7 @@ use plugyard_platform::{ChangeRequest, Intake, Source, TakeIn};
 use serde_json::{Map, Value as Json, json};
 
 use super::discover::{broken, report};
-use super::reply::{Name, Refused, Sent, Success, Wrong, answer, object, report_of};
+use super::reply::{Name, Refused, Sent, Success, Wrong, answer, object, options, report_of};
 use super::words::{Done, Expected};
 use super::{Known, Routes, not_found, plugin_in};
 use crate::discovery::{self, Found};
@@ -59,7 +59,7 @@ pub(super) async fn upgrade(
 ) -> Response {
     let plugin = plugin_in(name);
     let outcome = async {
-        let options = UpgradeOptions::read(&object(sent)?, lang)?;
+        let options = UpgradeOptions::read(&options(sent, &UpgradeOptions::FIELDS, lang)?, lang)?;
         let plugin = plugin.as_ref().map_err(Clone::clone)?;
         routes.upgrade(&who, plugin, options, lang).await
     };
@@ -177,14 +177,15 @@ struct UpgradeOptions {
 }
 
 impl UpgradeOptions {
+    const FIELDS: [&str; 3] = ["update_definitions", "dry_run", "force"];
+
     fn read(body: &Map<String, Json>, lang: Lang) -> Result<Self, Refused> {
         let mut wrong = Vec::new();
         let mut flag = |field: &'static str, default: bool| match body.get(field) {
             None | Some(Json::Null) => default,
             Some(Json::Bool(value)) => *value,
             Some(_) => {
-                let expected = Some(Expected::Bool);
-                wrong.push(Wrong { field, expected });
+                wrong.push(Wrong::of_type(field, Expected::Bool));
                 default
             }
         };

@@ -1,5 +1,7 @@
 //! Answers and refusals of these routes.
 
+use std::borrow::Cow;
+
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::extract::rejection::{BytesRejection, PathRejection};
@@ -15,6 +17,9 @@ use plugyard_store::StoreError;
 use serde_json::{Map, Value as Json, json};
 
 use super::words::{self, Done, Expected};
+
+/// Characters of a foreign key that are repeated.
+const SHOWN: usize = 255;
 
 /// The name in a path, as it was sent.
 pub(super) type Name = Result<Path<String>, PathRejection>;
@@ -135,14 +140,15 @@ impl Refused {
     pub(super) fn fields(wrong: Vec<Wrong>, lang: Lang) -> Self {
         let mut errors = Map::new();
         for it in &wrong {
-            errors.insert(it.field.to_owned(), json!([it.text(lang)]));
+            errors.insert(it.field.to_string(), json!([it.text(lang)]));
         }
         let details = wrong.iter().map(|it| {
+            let (code, rule) = it.words();
             json!({
-                "path": format!("/{}", it.field),
-                "code": if it.expected.is_none() { "rule_failed" } else { "wrong_type" },
+                "path": strict::pointer_join("", &it.field),
+                "code": code,
                 "field": it.field,
-                "rule": if it.expected.is_none() { "required" } else { "type" },
+                "rule": rule,
                 "params": {},
                 "message": it.text(lang),
                 "messages": { "zh-CN": it.text(Lang::ZhCn), "en": it.text(Lang::En) },
@@ -167,17 +173,58 @@ impl Refused {
     }
 }
 
-/// A field of a request that is missing (nothing expected) or of the wrong type.
+/// A field of a request that is not as it must be.
 pub(super) struct Wrong {
-    pub(super) field: &'static str,
-    pub(super) expected: Option<Expected>,
+    field: Cow<'static, str>,
+    fault: Fault,
+}
+
+enum Fault {
+    Missing,
+    Type(Expected),
+    Unknown,
 }
 
 impl Wrong {
+    /// A field that must be there.
+    pub(super) fn missing(field: &'static str) -> Self {
+        Self {
+            field: field.into(),
+            fault: Fault::Missing,
+        }
+    }
+
+    /// A field of another type.
+    pub(super) fn of_type(field: &'static str, expected: Expected) -> Self {
+        Self {
+            field: field.into(),
+            fault: Fault::Type(expected),
+        }
+    }
+
+    /// A field that no such request has.
+    fn unknown(field: &str) -> Self {
+        Self {
+            field: field.chars().take(SHOWN).collect::<String>().into(),
+            fault: Fault::Unknown,
+        }
+    }
+
+    /// The code, and the rule that failed.
+    fn words(&self) -> (&'static str, Option<&'static str>) {
+        match self.fault {
+            Fault::Missing => (codes::RULE_FAILED.as_str(), Some("required")),
+            Fault::Type(_) => (codes::WRONG_TYPE.as_str(), Some("type")),
+            Fault::Unknown => (codes::UNKNOWN_FIELD.as_str(), None),
+        }
+    }
+
     fn text(&self, lang: Lang) -> String {
-        match self.expected {
-            None => words::required(self.field, lang),
-            Some(expected) => words::wrong_type(self.field, expected, lang),
+        let field = &*self.field;
+        match self.fault {
+            Fault::Missing => words::required(field, lang),
+            Fault::Type(expected) => words::wrong_type(field, expected, lang),
+            Fault::Unknown => words::unknown(field, lang),
         }
     }
 }
@@ -219,7 +266,7 @@ pub(super) fn bytes(body: Sent) -> Result<Bytes, Refused> {
         let problem = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             Problem::new(codes::REQUEST_TOO_LARGE).with("limit", "1MiB")
         } else {
-            bad_json()
+            Problem::new(codes::BAD_JSON)
         };
         problem.into()
     })
@@ -231,19 +278,24 @@ pub(super) fn object(body: Sent) -> Result<Map<String, Json>, Refused> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Map::new());
     }
-    // The strict reader bounds depth; what it accepts, the other reads too.
-    if strict::parse(&bytes, strict::Options::default()).is_err() {
-        return Err(bad_json().into());
-    }
-    match serde_json::from_slice(&bytes) {
-        Ok(Json::Object(object)) => Ok(object),
-        _ => Err(bad_json().into()),
-    }
+    plugyard_config::read_object(&bytes).map_err(|error| Problem::from(&error).into())
 }
 
-/// A body that is no JSON object.
-pub(super) fn bad_json() -> Problem {
-    Problem::new(codes::BAD_JSON)
+/// The object of a request that names what it does, by these keys and no other: a key that is misspelt must not
+/// mean that everything is meant.
+pub(super) fn options(
+    body: Sent,
+    known: &[&'static str],
+    lang: Lang,
+) -> Result<Map<String, Json>, Refused> {
+    let object = object(body)?;
+    let unknown = object.keys().filter(|key| !known.contains(&key.as_str()));
+    let wrong: Vec<_> = unknown.map(|key| Wrong::unknown(key)).collect();
+    if wrong.is_empty() {
+        Ok(object)
+    } else {
+        Err(Refused::fields(wrong, lang))
+    }
 }
 
 /// Findings in the form of a report on a definition, for what keeps a package out beside it.

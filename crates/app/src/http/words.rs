@@ -84,6 +84,14 @@ pub(super) fn required(field: &str, lang: Lang) -> String {
     }
 }
 
+/// A field of a request that no such request has.
+pub(super) fn unknown(field: &str, lang: Lang) -> String {
+    match lang {
+        Lang::ZhCn => format!("未知的字段 {field}"),
+        Lang::En => format!("Unknown field {field}"),
+    }
+}
+
 /// A field of a request that is of another type.
 pub(super) fn wrong_type(field: &str, expected: Expected, lang: Lang) -> String {
     let (zh, en) = match expected {
@@ -91,6 +99,7 @@ pub(super) fn wrong_type(field: &str, expected: Expected, lang: Lang) -> String 
         Expected::Bool => ("布尔值", "true or false"),
         Expected::Object => ("对象", "an object"),
         Expected::Texts => ("字符串数组", "a list of texts"),
+        Expected::Whole => ("非负整数", "a whole number"),
     };
     match lang {
         Lang::ZhCn => format!("{field}必须是{zh}。"),
@@ -105,4 +114,5 @@ pub(super) enum Expected {
     Bool,
     Object,
     Texts,
+    Whole,
 }

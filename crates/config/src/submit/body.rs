@@ -71,40 +71,7 @@ impl Body {
     /// # Errors
     /// When it is no JSON object of at most 1 MiB, or has a key twice.
     pub fn read(bytes: &[u8], definition: &Definition) -> Result<Self, BodyError> {
-        let options = json::Options {
-            depth: DEPTH_MAX,
-            size: BODY_MAX,
-        };
-        let bad = |issue: crate::Issue| {
-            let mut problem = Problem::new(codes::BAD_JSON);
-            for (name, value) in &issue.params {
-                problem = problem.with(name, shown(value));
-            }
-            if !problem.params.contains_key("kind") {
-                problem = problem.with("kind", issue.code);
-            }
-            BodyError::Syntax(
-                problem
-                    .with("line", issue.at.line)
-                    .with("column", issue.at.column),
-            )
-        };
-        let document = json::parse(bytes, options).map_err(|error| match error.kind {
-            SyntaxKind::TooLarge { limit } => BodyError::TooLarge { limit },
-            _ => bad(syntax(&error)),
-        })?;
-        if let Some(twice) = document.duplicates.first() {
-            let issue = crate::Issue::new(
-                codes::JSON_DUPLICATE_KEY,
-                twice.pointer.clone(),
-                twice.again,
-            );
-            return Err(bad(issue.with("key", twice.key.as_str())));
-        }
-        match document.root.to_serde() {
-            Json::Object(object) => Self::of(object, definition),
-            _ => Err(BodyError::NotObject),
-        }
+        Self::of(read_object(bytes)?, definition)
     }
 
     /// Takes an object apart as [`read`](Self::read) does.
@@ -175,6 +142,45 @@ impl Body {
     pub(super) fn pointer(&self, key: &str) -> String {
         pointer_join(self.root(), key)
     }
+}
+
+/// Reads the bytes of a request that must be one object, as [`Body::read`] does.
+///
+/// # Errors
+/// When it is no JSON object of at most 1 MiB, or has a key twice.
+pub fn read_object(bytes: &[u8]) -> Result<Map<String, Json>, BodyError> {
+    let options = json::Options {
+        depth: DEPTH_MAX,
+        size: BODY_MAX,
+    };
+    let document = json::parse(bytes, options).map_err(|error| match error.kind {
+        SyntaxKind::TooLarge { limit } => BodyError::TooLarge { limit },
+        _ => BodyError::Syntax(unread(&syntax(&error))),
+    })?;
+    if let Some(twice) = document.duplicates.first() {
+        let (pointer, again) = (twice.pointer.clone(), twice.again);
+        let issue = crate::Issue::new(codes::JSON_DUPLICATE_KEY, pointer, again);
+        let issue = issue.with("key", twice.key.as_str());
+        return Err(BodyError::Syntax(unread(&issue)));
+    }
+    match document.root.to_serde() {
+        Json::Object(object) => Ok(object),
+        _ => Err(BodyError::NotObject),
+    }
+}
+
+/// What is wrong with the text of a body, and where.
+fn unread(issue: &crate::Issue) -> Problem {
+    let mut problem = Problem::new(codes::BAD_JSON);
+    for (name, value) in &issue.params {
+        problem = problem.with(name, shown(value));
+    }
+    if !problem.params.contains_key("kind") {
+        problem = problem.with("kind", issue.code);
+    }
+    problem
+        .with("line", issue.at.line)
+        .with("column", issue.at.column)
 }
 
 /// Keys only: values may be secrets.

@@ -87,6 +87,15 @@ fn a_failure_is_told_as_clients_of_laravel_read_it() {
     assert_eq!(problem.code, codes::VALIDATION_FAILED);
     assert_eq!(problem.findings[0].place.pointer, "/API_TIMEOUT");
     assert_eq!(problem.findings[0].params["rule"], "max");
+    // In the words of the rule, wherever it is told.
+    assert_eq!(
+        problem.findings[0].text(Lang::ZhCn),
+        "请求超时不能大于300。"
+    );
+    assert_eq!(
+        problem.findings[0].text(Lang::En),
+        "请求超时 must be 300 or less."
+    );
 }
 
 #[test]
@@ -248,6 +257,12 @@ fn what_is_no_object_is_no_body() {
             problem.hint(Lang::En)
         );
     }
+    let error = Body::read(b"{\"a\":1,\n \"a\":2}", &definition).unwrap_err();
+    let said = Problem::from(&error).detail(Lang::En);
+    assert!(
+        said.contains("line 2, column 2: The key `a` stands here again"),
+        "{said}"
+    );
     let large = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
     let error = Body::read(large.as_bytes(), &definition).unwrap_err();
     assert_eq!(Problem::from(&error).code.status(), 413);

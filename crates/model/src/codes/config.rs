@@ -279,8 +279,8 @@ super::codes! {
         zh: ["未知的配置项", "未知的配置项 {key}", "[[是否应为 `{suggestion}`？]]"];
     /// The body is no JSON, or not an object where one is needed.
     BAD_JSON = "bad_json", 400, Usage,
-        en: ["Body is no JSON object", "The body must be a JSON object", "[[line {line}, column {column}: {@kind}]]"],
-        zh: ["请求体不是 JSON 对象", "请求体必须是 JSON 对象", "[[第 {line} 行第 {column} 列：{@kind}]]"];
+        en: ["Body is no JSON object", "The body must be a JSON object[[ (line {line}, column {column}: {@kind})]]", "each key stands once in it, texts stand in double quotes, numbers fit into a double"],
+        zh: ["请求体不是 JSON 对象", "请求体必须是 JSON 对象[[（第 {line} 行第 {column} 列：{@kind}）]]", "其中每个键只出现一次，文本用双引号，数字不超出双精度范围"];
 
     // What became of a request.
 

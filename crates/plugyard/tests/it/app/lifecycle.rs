@@ -283,13 +283,16 @@ fn scenario_57_a_dry_run_changes_nothing_and_definitions_may_stay() {
         assert_eq!((&kept["to"], &kept["added"]), (&"2.0.0".into(), &json!([])));
         assert_eq!(app.entry("DemoPlugin").unwrap()["version"], "2.0.0");
         assert!(app.values("DemoPlugin").get("NEW").is_none());
-        let wrong = json!({ "dry_run": "yes" });
-        app.refused(
-            Method::POST,
-            "/DemoPlugin/upgrade",
-            Some(wrong),
-            422,
-            "validation_failed",
-        );
+        // What is misspelt must not upgrade after all.
+        for wrong in [json!({ "dry_run": "yes" }), json!({ "dryRun": true })] {
+            app.refused(
+                Method::POST,
+                "/DemoPlugin/upgrade",
+                Some(wrong),
+                422,
+                "validation_failed",
+            );
+        }
+        assert!(app.values("DemoPlugin").get("NEW").is_none());
     });
 }

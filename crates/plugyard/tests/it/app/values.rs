@@ -222,6 +222,22 @@ fn scenario_42_what_is_no_value_of_a_field_is_refused() {
                 "{text}"
             );
         }
+        let twice = app
+            .request(Method::PUT, "/DemoPlugin/config")
+            .header("accept-language", "en")
+            .body("{\"API_TIMEOUT\":1,\n\"API_TIMEOUT\":2}");
+        let (_, body) = answer(twice);
+        let said = body["message"].as_str().unwrap_or_default();
+        assert!(said.contains("line 2, column 1"), "{body}");
+        let wrong = json!({ "values": { "API_TIMEOUT": 1 }, "revision": "x" });
+        let body = app.refused(
+            Method::PUT,
+            "/DemoPlugin/config",
+            Some(wrong),
+            422,
+            "validation_failed",
+        );
+        assert_eq!(body["details"][0]["path"], "/revision");
         app.set_refused("DemoPlugin", json!({ "API_KEY": ["x"] }), &["value_type"]);
         let large = app
             .request(Method::PUT, "/DemoPlugin/config")
@@ -379,14 +395,21 @@ fn scenario_48_a_reset_gives_initial_values_back() {
             422,
             "unknown_field",
         );
-        let body = json!({ "keys": "API_TIMEOUT" });
-        app.refused(
-            Method::POST,
-            "/DemoPlugin/config/reset",
-            Some(body),
-            422,
-            "validation_failed",
-        );
+        // A key that is misspelt does not mean all of them.
+        app.set("DemoPlugin", json!({ "API_TIMEOUT": 97 }));
+        for body in [
+            json!({ "keys": "API_TIMEOUT" }),
+            json!({ "key": ["API_TIMEOUT"] }),
+        ] {
+            app.refused(
+                Method::POST,
+                "/DemoPlugin/config/reset",
+                Some(body),
+                422,
+                "validation_failed",
+            );
+        }
+        assert_eq!(app.values("DemoPlugin")["API_TIMEOUT"], 97);
     });
 }
 
