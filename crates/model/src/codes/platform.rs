@@ -235,8 +235,8 @@ super::codes! {
         zh: ["没有加密密钥", "未配置加密密钥，无法读取或保存敏感信息：{reason}", "`plugyard doctor` 会说明在何处查找密钥；未做任何更改"];
     /// The master key is not the one that the secrets in the database were encrypted with.
     MASTER_KEY_WRONG = "master_key_wrong", 500, Failed,
-        en: ["Wrong master key", "The secrets need the master key {expected}, but {source} has {found}; nothing was changed", "restore the key {expected}, or the database that belongs to the key you have"],
-        zh: ["主密钥不符", "机密需要主密钥 {expected}，但 {source} 提供的是 {found}；未做任何更改", "请恢复密钥 {expected}，或恢复与现有密钥对应的数据库"];
+        en: ["Wrong master key", "The secrets need the master key {expected}, which is not what {source} has[[: {found}]]; nothing was changed", "restore the key {expected}, or the database that belongs to the key you have"],
+        zh: ["主密钥不符", "机密需要主密钥 {expected}，而 {source} 中没有它[[，有的是 {found}]]；未做任何更改", "请恢复密钥 {expected}，或恢复与现有密钥对应的数据库"];
     /// A stored secret was altered or moved to another place.
     SECRET_DAMAGED = "secret_damaged", 500, Failed,
         en: ["Secret damaged", "The secret `{name}` of {owner} cannot be decrypted: its row was altered or moved", "set it anew, or restore the database from a backup"],

@@ -225,11 +225,13 @@ async fn master_key(home: &Home, settings: &Settings, lang: Lang) -> Json {
     let needed = needed_key(home, settings).await;
     match (needed, found) {
         (Some(needed), found) if !keys.contains(&needed) => {
-            let found = found.unwrap_or_else(|| "-".to_owned());
             let problem = Problem::new(codes::MASTER_KEY_WRONG)
                 .with("source", from)
-                .with("expected", needed)
-                .with("found", found);
+                .with("expected", needed);
+            let problem = match found {
+                Some(found) => problem.with("found", found),
+                None => problem,
+            };
             check(NAME, "missing", problem.detail(lang))
         }
         (_, Some(key)) => check(NAME, "ok", format!("{from}: {key}")),
