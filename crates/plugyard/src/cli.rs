@@ -357,7 +357,7 @@ pub(crate) struct Change {
 /// `install`
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// A zip file, a directory, or an http(s) address
+    /// A zip file, a directory, an http(s) address, or the name of a directory in `plugins/` of the home
     #[arg(value_name = "PACKAGE")]
     pub(crate) package: String,
     /// What kind of plugin it is, where that cannot be seen

@@ -35,9 +35,13 @@ pub(crate) fn directory_name(directory: &Path, kind: Option<&str>) -> Option<Str
     let package = Directory::open(directory, &Policy::default());
     let inspection = inspect(&package, kind, None).ok()?;
     let silent = inspection.kind.is_some() && inspection.key.is_none();
-    let directory = std::fs::canonicalize(directory).ok().filter(|_| silent)?;
-    let name = directory.file_name()?;
-    name.to_str().map(str::to_owned)
+    // As it was written: a plugin in `plugins/` is a link, and what that leads to is called after its contents.
+    let written = std::path::absolute(directory).ok().filter(|_| silent)?;
+    let name = match written.file_name() {
+        Some(name) => name.to_owned(),
+        None => std::fs::canonicalize(written).ok()?.file_name()?.to_owned(),
+    };
+    name.into_string().ok()
 }
 
 /// The directories that were put into a home by hand and are not installed, with what would be said about

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use plugyard_archive::{Policy, pack_to_file};
 use plugyard_model::{ExitCode, Lang, Problem, codes};
+use plugyard_platform::Home;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
@@ -23,8 +24,9 @@ pub(super) async fn install(
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
+    let source = in_home(&arguments.package, context);
     let package = Package {
-        source: &arguments.package,
+        source: source.as_deref().unwrap_or(&arguments.package),
         kind: arguments.kind.as_deref(),
         key: None,
     };
@@ -55,6 +57,17 @@ pub(super) async fn install(
         .request(Method::POST, "/v1/installations")
         .json(&body);
     carry_out(request, &arguments.change, client, context).await
+}
+
+/// The directory in `plugins/` of the home that a bare name means, where nothing else has that name.
+fn in_home(name: &str, context: &Context) -> Option<String> {
+    let global = &context.global;
+    let is_name = Path::new(name).components().count() == 1 && !Path::new(name).exists();
+    if !is_name || name.starts_with('.') || global.server.is_some() || global.context.is_some() {
+        return None;
+    }
+    let there = Home::new(&global.home).plugins().join(name);
+    there.is_dir().then(|| there.display().to_string())
 }
 
 pub(super) async fn upgrade(

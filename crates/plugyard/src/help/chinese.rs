@@ -83,6 +83,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("What the plugin keeps for itself [default: a directory that goes away at the end]", "插件自己保存数据的目录[默认值：结束时删除的目录]"),
     ("Install a plugin from a zip, a directory or an address", "从 zip、目录或地址安装插件"),
     ("A zip file, a directory, or an http(s) address", "zip 文件、目录或 http(s) 地址"),
+    ("A zip file, a directory, an http(s) address, or the name of a directory in `plugins/` of the home", "zip 文件、目录、http(s) 地址，或主目录 `plugins/` 中某个目录的名称"),
     ("Install, but do not start it", "安装但不启动"),
     ("An option of the plugin's kind; the value is JSON or plain text (may be repeated)", "该类型插件的选项；值为 JSON 或纯文本（可重复）"),
     ("A value to begin with, where something can be configured; `KEY=-` reads it from standard input (may be repeated)", "可配置项的初始值；`KEY=-` 表示从标准输入读取（可重复）"),

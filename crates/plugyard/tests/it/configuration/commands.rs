@@ -237,3 +237,36 @@ fn rescan_tells_of_directories_of_the_kind_app() {
         "{ended:?}"
     );
 }
+
+#[test]
+fn a_directory_in_the_home_is_installed_by_its_name_also_when_it_is_a_link() {
+    let server = Server::start();
+    let plugins = server.home.join("plugins");
+    plugin(&plugins, "Demo", &definition("1.0.0", 300));
+    server.cli_ok(&["install", "Demo"]);
+    assert_eq!(value(&server, "TIMEOUT"), "30");
+    server.cli_ok(&["uninstall", "Demo", "--yes"]);
+    // What is left there leads to the version that was installed.
+    let shown = plugins.join("Demo");
+    assert!(fs::read_link(&shown).is_ok());
+    server.cli_ok(&["install", shown.to_str().expect("UTF-8")]);
+    assert_eq!(value(&server, "TIMEOUT"), "30");
+    let absent = server.cli(&["install", "Nothing"]);
+    assert_eq!(absent.code, 3, "{absent:?}");
+}
+
+#[test]
+fn a_value_that_is_refused_is_told_in_the_words_of_its_rule() {
+    let (server, below) = (Server::start(), tempfile::tempdir().expect("a directory"));
+    installed(&server, below.path());
+    let refused = server.cli(&["config", "set", "Demo", "TIMEOUT=0"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(
+        refused.stderr.contains("Timeout must be 1 or more."),
+        "{refused:?}"
+    );
+    assert!(
+        refused.stderr.contains("--> /values/TIMEOUT"),
+        "{refused:?}"
+    );
+}
