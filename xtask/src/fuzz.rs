@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail};
 use crate::process::{self, Group};
 use crate::workspace;
 
+/// Cases that were recorded from the validator whose rules are read here.
+const RECORDED: &str = "crates/validation/testdata/laravel-validation.jsonl";
+
 /// What `fuzz` takes.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -120,6 +123,7 @@ impl Engine {
             fs::create_dir_all(directory)
                 .with_context(|| format!("cannot create {}", directory.display()))?;
         }
+        seed(target, &corpus)?;
         eprintln!("── fuzz {target}, {seconds} s");
         let mut cargo = process::command("cargo");
         cargo.current_dir(workspace::root());
@@ -163,6 +167,36 @@ impl Engine {
     }
 }
 
+/// Recorded cases to begin with: from nothing, a fuzzer is long in finding the names of rules.
+fn seed(target: &str, corpus: &Path) -> Result<()> {
+    if !["rules", "evaluate"].contains(&target) {
+        return Ok(());
+    }
+    let recorded = workspace::root().join(RECORDED);
+    let recorded = fs::read_to_string(&recorded)
+        .with_context(|| format!("cannot read {}", recorded.display()))?;
+    for (number, line) in recorded.lines().enumerate() {
+        if let Some(input) = input(target, line) {
+            let path = corpus.join(format!("recorded-{number}"));
+            fs::write(&path, input).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// A recorded case in the form that a target takes.
+fn input(target: &str, line: &str) -> Option<String> {
+    let case: serde_json::Value = serde_json::from_str(line).ok()?;
+    let value = case.get("value")?;
+    if target == "evaluate" {
+        return Some(value.to_string());
+    }
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    Some(format!("{}\u{1}{text}", case["rules"].as_str()?))
+}
+
 /// The file of a finding, out of a line of the fuzzer's.
 fn written(line: &str) -> Option<PathBuf> {
     let (_, path) = line.split_once("Test unit written to ")?;
@@ -178,6 +212,15 @@ mod tests {
         let line = "artifact_prefix='/a/'; Test unit written to /a/crash-0123";
         assert_eq!(written(line), Some(PathBuf::from("/a/crash-0123")));
         assert_eq!(written("#2 INITED cov: 12 ft: 13"), None);
+    }
+
+    #[test]
+    fn recorded_cases_are_inputs_of_rules_and_of_values() {
+        let line = r#"{"rules":"in:a,b","value":"a"}"#;
+        assert_eq!(input("rules", line).as_deref(), Some("in:a,b\u{1}a"));
+        assert_eq!(input("evaluate", line).as_deref(), Some("\"a\""));
+        assert_eq!(input("rules", r#"{"rules":"required"}"#), None);
+        assert!(workspace::root().join(RECORDED).is_file());
     }
 
     #[test]
