@@ -62,6 +62,8 @@ const PRUNE_EVERY: i64 = 1000;
 const WAITING: usize = 4096;
 /// Rows read at once.
 const BATCH: u64 = 256;
+/// Rows written at once.
+const TOGETHER: usize = 256;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -268,31 +270,59 @@ impl EventLog {
 }
 
 impl Shared {
+    /// What waits goes in as few transactions as it takes: each of them waits for the disk, and there may be an
+    /// event for each of ten thousand plugins.
     async fn write(&self, stored: &watch::Sender<i64>) {
         let _one = self.writing.lock().await;
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        for news in waiting {
-            let row = event::ActiveModel {
-                id: NotSet,
-                topic: Set(news.topic),
-                code: Set(news.code.to_owned()),
-                params: Set(serde_json::to_value(news.params).unwrap_or_default()),
-                at: Set(news.at),
-            };
-            match event::Entity::insert(row).exec(self.database.conn()).await {
-                Ok(inserted) => {
-                    let id = inserted.last_insert_id;
-                    stored.send_replace(id);
-                    if id % PRUNE_EVERY == 0 {
-                        self.prune(id - KEPT).await;
-                    }
-                }
+        let mut waiting = std::mem::take(&mut *self.waiting.lock());
+        while !waiting.is_empty() {
+            let some = waiting.len().min(TOGETHER);
+            let some: Vec<_> = waiting.drain(..some).collect();
+            let written = match self.insert(&some).await {
+                Ok(last) => last,
+                // One that cannot be stored does not take the others along.
+                Err(_) if some.len() > 1 => self.insert_singly(&some).await,
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, event.code = news.code, "Cannot store an event");
+                    unstored(&some[0], &error);
+                    None
                 }
+            };
+            let Some(last) = written else { continue };
+            let before = stored.send_replace(last);
+            if before / PRUNE_EVERY != last / PRUNE_EVERY {
+                self.prune(last / PRUNE_EVERY * PRUNE_EVERY - KEPT).await;
             }
         }
+    }
+
+    /// All of them or none; gives the last id.
+    async fn insert(&self, all: &[News]) -> Result<Option<i64>, StoreError> {
+        let transaction = self.database.begin().await?;
+        let mut last = None;
+        for news in all {
+            let row = event::ActiveModel {
+                id: NotSet,
+                topic: Set(news.topic.clone()),
+                code: Set(news.code.to_owned()),
+                params: Set(serde_json::to_value(&news.params).unwrap_or_default()),
+                at: Set(news.at),
+            };
+            let inserted = event::Entity::insert(row).exec(&*transaction).await?;
+            last = Some(inserted.last_insert_id);
+        }
+        transaction.commit().await?;
+        Ok(last)
+    }
+
+    async fn insert_singly(&self, all: &[News]) -> Option<i64> {
+        let mut last = None;
+        for news in all {
+            match self.insert(std::slice::from_ref(news)).await {
+                Ok(id) => last = id.or(last),
+                Err(error) => unstored(news, &error),
+            }
+        }
+        last
     }
 
     async fn prune(&self, up_to: i64) {
@@ -307,6 +337,11 @@ impl Shared {
             );
         }
     }
+}
+
+fn unstored(news: &News, error: &StoreError) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, event.code = news.code, "Cannot store an event");
 }
 
 #[cfg(test)]
@@ -339,5 +374,50 @@ mod tests {
         assert_eq!(gap(3000, &row(3002), 13_000), None);
         assert_eq!(gap(12_500, &row(12_600), 13_000), None);
         assert_eq!(gap(5, &row(9), 5_000), None);
+    }
+
+    fn shared(database: Database) -> Shared {
+        Shared {
+            database,
+            clock: Clock::system(),
+            waiting: Mutex::default(),
+            wake: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    fn news(topic: String) -> News {
+        News {
+            topic,
+            code: codes::HEALTH_CHANGED,
+            params: Params::new(),
+            at: 7,
+        }
+    }
+
+    #[tokio::test]
+    async fn many_events_are_stored_in_their_order_and_one_that_cannot_be_takes_none_along() {
+        for test in plugyard_store::testing::databases().await {
+            let database = &test.database;
+            database.migrate(crate::migrations()).await.unwrap();
+            let shared = shared(database.clone());
+            let stored = watch::Sender::new(0);
+            let count = TOGETHER * 2 + 3;
+            let topics: Vec<String> = (0..count).map(|it| format!("plugins/fake:p{it}")).collect();
+            let mut waiting: VecDeque<News> = topics.iter().cloned().map(news).collect();
+            // PostgreSQL has no text with this character.
+            waiting.insert(5, news("nul\0".to_owned()));
+            *shared.waiting.lock() = waiting;
+            shared.write(&stored).await;
+            let rows = event::Entity::find()
+                .order_by_asc(event::Column::Id)
+                .all(database.conn())
+                .await
+                .unwrap();
+            let kept = rows.iter().filter(|it| !it.topic.starts_with("nul"));
+            let kept: Vec<_> = kept.map(|it| it.topic.clone()).collect();
+            assert_eq!(kept, topics, "{}", test.sort);
+            assert_eq!(rows.last().map(|it| it.id), Some(*stored.borrow()));
+        }
     }
 }
