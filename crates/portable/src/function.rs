@@ -25,6 +25,8 @@ pub(crate) struct FunctionInstance {
     pub(crate) symbol: String,
     /// `None` while no process serves it; calls wait for one within their deadline.
     pool: watch::Sender<Option<Arc<Pool>>>,
+    /// Why none will for the time being: then calls do not wait.
+    gone: parking_lot::Mutex<Option<String>>,
     /// Of a call that has no process to go to yet.
     deadline: Duration,
     /// Calls that were answered.
@@ -36,6 +38,7 @@ impl FunctionInstance {
         Self {
             symbol: symbol.to_owned(),
             pool: watch::Sender::new(None),
+            gone: parking_lot::Mutex::default(),
             deadline,
             tally: Tally::default(),
         }
@@ -43,7 +46,16 @@ impl FunctionInstance {
 
     /// Sends calls there from now on; those under way end where they began. Returns the pool before.
     pub(crate) fn switch(&self, pool: Option<Arc<Pool>>) -> Option<Arc<Pool>> {
+        if pool.is_some() {
+            *self.gone.lock() = None;
+        }
         self.pool.send_replace(pool)
+    }
+
+    /// No process serves it until somebody does something about it: calls fail with `reason`.
+    pub(crate) fn withdraw(&self, reason: &str) {
+        *self.gone.lock() = Some(reason.to_owned());
+        self.pool.send_replace(None);
     }
 
     /// The pool in use.
@@ -62,7 +74,10 @@ impl FunctionInstance {
         loop {
             let channel = match borrowed.take() {
                 Some(channel) => channel,
-                None => timeout_at(deadline, self.borrow(rule)).await.ok()?,
+                None => match timeout_at(deadline, self.borrow(rule)).await.ok()? {
+                    Ok(channel) => channel,
+                    Err(error) => return Some(Err(error)),
+                },
             };
             match channel.call(request, deadline).await {
                 Ok(result) => {
@@ -77,10 +92,15 @@ impl FunctionInstance {
     }
 
     /// The next free channel of whichever pool is in use by then.
-    async fn borrow(&self, rule: &str) -> Borrowed {
+    async fn borrow(&self, rule: &str) -> Result<Borrowed, SymbolError> {
         let mut pools = self.pool.subscribe();
         loop {
             let pool = pools.borrow_and_update().clone();
+            if pool.is_none()
+                && let Some(reason) = &*self.gone.lock()
+            {
+                return Err(SymbolError::missing(reason));
+            }
             let borrow = async {
                 match &pool {
                     Some(pool) => pool.borrow(rule).await,
@@ -89,7 +109,7 @@ impl FunctionInstance {
             };
             tokio::select! {
                 borrowed = borrow => if let Some(borrowed) = borrowed {
-                    return borrowed;
+                    return Ok(borrowed);
                 },
                 changed = pools.changed() => if changed.is_err() {
                     std::future::pending::<()>().await;

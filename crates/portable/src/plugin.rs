@@ -375,7 +375,7 @@ impl Plugin {
         first.cloned().ok_or_else(|| self.not_running())
     }
 
-    fn not_running(&self) -> SymbolError {
+    pub(super) fn not_running(&self) -> SymbolError {
         let error = self.state.lock().error.clone();
         let reason = if error.is_empty() {
             String::new()

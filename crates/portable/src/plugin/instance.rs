@@ -98,6 +98,13 @@ impl Instance {
                 it.inbox.exception(SymbolError::io(text));
             }
             Self::Sink(it) => {
+    /// Nothing serves it until somebody does something about it. Sources and sinks simply wait.
+    pub(super) fn withdraw(&self, reason: &str) {
+        if let Self::Function(it) = self {
+            it.withdraw(reason);
+        }
+    }
+
                 it.observer.connection(connection);
                 it.observer.exception(SymbolError::io(text));
             }

@@ -90,7 +90,9 @@ impl Plugin {
                 .manifest
                 .serves(instance.kind(), instance.symbol())
             {
-                instance.report(self, self.lacks(worker, &instance));
+                let lacking = self.lacks(worker, &instance);
+                instance.withdraw(&lacking);
+                instance.report(self, lacking);
                 continue;
             }
             if let Err(error) = self.attach(&instance, crew).await {
@@ -203,6 +205,10 @@ impl Plugin {
             self.let_go_of(worker);
         }
         drop(lifecycle);
+        let reason = self.not_running().text;
+        for instance in self.snapshot() {
+            instance.withdraw(&reason);
+        }
         crew.stop(self.shared.settings.stop_grace.0).await;
         let attempts = self.shared.settings.restart.attempts;
         self.logs

@@ -226,6 +226,7 @@ impl Plugin {
                 Instance::Function(it) => drop(it.switch(None)),
             }
             if let Some(reason) = reason {
+                instance.withdraw(reason);
                 instance.report(self, reason.to_owned());
             }
         }
@@ -290,7 +291,9 @@ impl Plugin {
             let limit = self.shared.settings.command_timeout.0;
             instance.cut_off(limit).await;
             instance.let_go().await;
-            instance.report(self, self.lacks(new, &instance));
+            let lacking = self.lacks(new, &instance);
+            instance.withdraw(&lacking);
+            instance.report(self, lacking);
         }
         for step in moved {
             self.finish(step).await;

@@ -277,6 +277,43 @@ async fn a_rollback_is_an_upgrade_to_what_is_still_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_of_a_function_that_is_gone_fail_at_once_with_the_reason() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        // Whoever waited would wait for ever.
+        settings.recv_timeout = Span::secs(600);
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let same = bind(&rig, "same");
+    assert_eq!(text(same.call(&[Value::Int(1)]).await.unwrap()), "1");
+    let without = rig.package(|at| {
+        toolbox_dir(at, "v2")?;
+        let path = at.join("toolbox.json");
+        let manifest = std::fs::read_to_string(&path)?;
+        std::fs::write(path, manifest.replace(r#""same","#, ""))
+    });
+    rig.upgrade(&without).await.unwrap();
+    let error = same.call(&[Value::Int(2)]).await.unwrap_err();
+    assert_eq!(
+        error.text,
+        "version v2 of plugin toolbox has no function same"
+    );
+    rig.upgrade(&rig.package(|at| toolbox_dir(at, "v3")))
+        .await
+        .unwrap();
+    assert_eq!(text(same.call(&[Value::Int(3)]).await.unwrap()), "3");
+
+    rig.change(Action::Disable, "toolbox", None).await.unwrap();
+    let error = same.call(&[Value::Int(4)]).await.unwrap_err();
+    assert_eq!(error.text, "plugin toolbox was stopped");
+    rig.change(Action::Enable, "toolbox", None).await.unwrap();
+    assert_eq!(text(same.call(&[Value::Int(5)]).await.unwrap()), "5");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_the_new_version_does_not_have_tells_its_rule() {
     let Some(python) = python() else { return };
     let rig = Rig::new(&python);

@@ -8,7 +8,9 @@ use plugyard_portable::testing::{
     EXITS_AT_ONCE, MISSING_MODULE, NEVER_HANDSHAKES, script_dir, toolbox_dir,
 };
 use plugyard_portable::{RestartSettings, Span};
+use plugyard_symbol::Value;
 
+use crate::calls::{bind, text};
 use crate::support::{Rig, kill, python};
 
 /// Nothing is left of a plugin whose installation failed.
@@ -108,6 +110,8 @@ async fn host_11_a_plugin_that_keeps_crashing_fails_and_comes_back_when_asked() 
     rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
         .await
         .unwrap();
+    let same = bind(&rig, "same");
+    assert_eq!(text(same.call(&[Value::Int(1)]).await.unwrap()), "1");
     for n in 0..4 {
         rig.until("toolbox", HealthState::Ready).await;
         kill(rig.pid("toolbox"));
@@ -121,6 +125,8 @@ async fn host_11_a_plugin_that_keeps_crashing_fails_and_comes_back_when_asked() 
     }
     let health = rig.health("toolbox").await;
     assert_eq!(health.reason, "signal: killed");
+    let error = same.call(&[Value::Int(2)]).await.unwrap_err();
+    assert!(error.text.ends_with(": signal: killed"), "{error}");
     rig.change(Action::Restart, "toolbox", None).await.unwrap();
     assert_eq!(rig.health("toolbox").await.state, HealthState::Ready);
     rig.end().await;
