@@ -45,6 +45,7 @@ mod plugin;
 mod pool;
 mod process;
 mod registry;
+mod relapses;
 mod settings;
 mod sink;
 mod source;

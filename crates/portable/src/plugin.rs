@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use indexmap::IndexMap;
 use parking_lot::Mutex;
@@ -423,37 +422,60 @@ impl Plugin {
     }
 
     /// Starts a source or sink again until it runs, is not wanted any more, or its process ended, in
-    /// which case the restart of the process brings it back (HOST-25, HOST-28).
+    /// which case the restart of the process brings it back (HOST-25, HOST-28). The pauses between grow.
     async fn revive(self: &Arc<Self>, instance: &Instance) {
         let began = Instant::now();
-        for attempt in 0_u32.. {
-            if attempt > 0 || matches!(instance, Instance::Sink(_)) {
-                let wait = self.shared.settings.restart;
-                let wait = wait.wait(attempt.min(wait.attempts.saturating_sub(1)));
-                tokio::time::sleep(wait.unwrap_or(Duration::from_secs(1))).await;
+        let restart = self.shared.settings.restart;
+        if matches!(instance, Instance::Sink(_)) {
+            // Where its process ended, that is noticed meanwhile.
+            tokio::time::sleep(restart.pause(0)).await;
+        }
+        let worker = {
+            let lifecycle = self.lifecycle.lock().await;
+            match lifecycle.current.first() {
+                Some(worker)
+                    if self.is_wanted_in(instance, worker) && instance.is_in(worker).await =>
+                {
+                    Arc::clone(worker)
+                }
+                _ => return,
+            }
+        };
+        instance.report(
+            self,
+            format!(
+                "{} of plugin {} ended by itself",
+                instance.called(),
+                self.name.key
+            ),
+        );
+        let mut attached = true;
+        loop {
+            if let Some(relapses) = instance.relapses() {
+                let pause = relapses.pause(&restart);
+                if !pause.is_zero() {
+                    self.logs.host(format!(
+                        "{} is started again in {}",
+                        instance.called(),
+                        seconds(pause)
+                    ));
+                    tokio::time::sleep(pause).await;
+                }
             }
             let lifecycle = self.lifecycle.lock().await;
-            let Some(worker) = lifecycle.current.first().cloned() else {
+            let current = lifecycle.current.first();
+            if !current.is_some_and(|it| Arc::ptr_eq(it, &worker))
+                || !self.is_wanted_in(instance, &worker)
+                // Somebody else was first, or moved it.
+                || instance.is_in(&worker).await != attached
+            {
                 return;
-            };
-            let wanted = self.instances.lock().contains_key(&instance.key());
-            if !wanted || !instance.is_in(&worker).await || worker.process.try_wait().is_some() {
-                return;
-            }
-            if attempt == 0 {
-                instance.report(
-                    self,
-                    format!(
-                        "{} of plugin {} ended by itself",
-                        instance.called(),
-                        self.name.key
-                    ),
-                );
             }
             // The Python SDK has forgotten it and says `ok`; what of it is left is closed by this.
             instance
                 .cut_off(self.shared.settings.command_timeout.0)
                 .await;
+            attached = false;
             match self.attach(instance, &lifecycle.current).await {
                 Ok(()) => {
                     self.logs.host(format!(
@@ -466,6 +488,12 @@ impl Plugin {
                 Err(error) => instance.report(self, error.text),
             }
         }
+    }
+
+    /// Whether it is in use and that process lives.
+    fn is_wanted_in(&self, instance: &Instance, worker: &Worker) -> bool {
+        let wanted = self.instances.lock().contains_key(&instance.key());
+        wanted && worker.process.try_wait().is_none()
     }
 
     /// Starts an instance in the processes it is to run in and puts it to work there.

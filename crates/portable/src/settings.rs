@@ -150,12 +150,15 @@ impl Default for RestartSettings {
 impl RestartSettings {
     /// The wait before restart number `attempt` (from 0), or `None` when the budget is used up.
     pub fn wait(&self, attempt: u32) -> Option<Duration> {
-        (attempt < self.attempts).then(|| {
-            self.initial
-                .0
-                .saturating_mul(2_u32.saturating_pow(attempt.min(30)))
-                .min(self.max.0)
-        })
+        (attempt < self.attempts).then(|| self.pause(attempt))
+    }
+
+    /// The same where nothing is ever given up.
+    pub(crate) fn pause(&self, attempt: u32) -> Duration {
+        self.initial
+            .0
+            .saturating_mul(2_u32.saturating_pow(attempt.min(30)))
+            .min(self.max.0)
     }
 }
 

@@ -29,11 +29,14 @@ use crate::manifest::Language;
 use crate::place::{Arrivals, SinkSocket};
 use crate::plugin::{InstanceKey, Plugin};
 use crate::process::{Worker, check_socket, seconds, socket_stem};
+use crate::relapses::Relapses;
 use crate::tally::Tally;
 
 /// Acknowledgements that wait for the sender; more are counted and dropped, which only a plugin that
 /// acknowledges what it never got can cause.
 const ACKS: usize = 1024;
+/// Messages in a row with an acknowledgement for another one only, after which the count is lost.
+const OUT_OF_STEP: u32 = 3;
 /// Between two attempts to reach a sink that does not listen, or not any more.
 const DIAL_AGAIN: Duration = Duration::from_millis(20);
 /// How often it is looked whether a process still works on its last message.
@@ -61,6 +64,7 @@ pub(crate) struct SinkInstance {
     arrived: Notify,
     /// Messages that it took.
     pub(crate) tally: Tally,
+    pub(crate) relapses: Relapses,
 }
 
 impl fmt::Debug for SinkInstance {
@@ -86,6 +90,8 @@ pub(crate) struct SinkAttachment {
     sent: u64,
     /// Acknowledgements that are still to come for messages that nobody waits for any more.
     late: u64,
+    /// Messages in a row that had no acknowledgement although earlier ones' came meanwhile.
+    out_of_step: u32,
     alarm: Alarm,
     /// Its end is wanted.
     stopping: CancellationToken,
@@ -137,6 +143,7 @@ impl SinkInstance {
             attachment: Mutex::default(),
             arrived: Notify::new(),
             tally: Tally::default(),
+            relapses: Relapses::default(),
         }
     }
 
@@ -255,6 +262,7 @@ impl SinkInstance {
             received,
             sent: 0,
             late: 0,
+            out_of_step: 0,
             alarm: Alarm::default(),
             stopping,
             ack_reader,
@@ -489,10 +497,12 @@ impl SinkAttachment {
     ) {
         let all = results.len() + owing;
         let deadline = Instant::now() + times.ack;
+        let late = self.late;
         let missing = loop {
             match self.alarm.until(deadline, self.acks.recv()).await {
                 Some(Some(_)) if self.late > 0 => self.late -= 1,
                 Some(Some(ack)) => {
+                    self.out_of_step = 0;
                     results.push(ack.map_err(SymbolError::io));
                     while results.len() < all
                         && let Ok(ack) = self.acks.try_recv()
@@ -504,13 +514,33 @@ impl SinkAttachment {
                 Some(None) => break SymbolError::io("the sink ended before it acknowledged"),
                 None => {
                     let wait = seconds(times.ack);
-                    break SymbolError::io(format!("the sink did not acknowledge within {wait}"));
+                    let mut text = format!("the sink did not acknowledge within {wait}");
+                    if self.is_out_of_step(late) {
+                        text.push_str("; it has left one out, and is started again");
+                    }
+                    break SymbolError::io(text);
                 }
             }
         };
         // Whatever comes for these comes too late.
         self.late += owing as u64;
         results.resize(all, Err(missing));
+    }
+
+    /// Whether a sink that does acknowledge is always one behind, as after one that it never sent: nothing
+    /// tells which messages its acknowledgements belong to, so only a new start helps, which it gets.
+    /// `late` were to come when the message was sent.
+    fn is_out_of_step(&mut self, late: u64) -> bool {
+        self.out_of_step = if self.late < late {
+            self.out_of_step + 1
+        } else {
+            0
+        };
+        let given_up = self.out_of_step >= OUT_OF_STEP;
+        if given_up {
+            (self.on_end.0)();
+        }
+        given_up
     }
 
     /// Dials again where the connection is gone, as after a frame that was not finished.

@@ -29,6 +29,7 @@ use crate::manifest::Language;
 use crate::place::Arrivals;
 use crate::plugin::{InstanceKey, Plugin};
 use crate::process::{Worker, check_socket, socket_stem};
+use crate::relapses::Relapses;
 use crate::tally::Tally;
 
 /// Messages taken from a connection before others have their turn.
@@ -49,6 +50,7 @@ pub(crate) struct SourceInstance {
     attachment: parking_lot::Mutex<Option<SourceAttachment>>,
     /// Its rows.
     pub(crate) tally: Arc<Tally>,
+    pub(crate) relapses: Relapses,
 }
 
 impl fmt::Debug for SourceInstance {
@@ -91,6 +93,7 @@ impl SourceInstance {
             inbox,
             attachment: parking_lot::Mutex::default(),
             tally: Arc::default(),
+            relapses: Relapses::default(),
         }
     }
 

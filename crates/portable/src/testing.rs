@@ -101,7 +101,7 @@ fn toolbox(directory: &Path, version: &str, functions: &str) -> io::Result<()> {
         "language": "python",
         "executable": "toolbox.py",
         "sources": ["numbers", "raising", "errors", "blocking"],
-        "sinks": ["notebook", "nack", "picky", "silent", "slow_open", "fragile"],
+        "sinks": ["notebook", "nack", "picky", "silent", "slow_open", "fragile", "forgetful"],
         "functions": ["version", "revert", "fail", "sleep", "same", "total", "quit"],
     });
     let script = TOOLBOX
@@ -336,6 +336,15 @@ class Fragile(Notebook):
         Notebook.collect(self, ctx, data)
 
 
+class Forgetful(Notebook):
+    forgot = False
+
+    def collect(self, ctx, data):
+        if Forgetful.forgot:
+            Notebook.collect(self, ctx, data)
+        Forgetful.forgot = True
+
+
 class Tool(Function):
     def __init__(self, run, aggregate=False):
         self.run = run
@@ -383,7 +392,7 @@ if __name__ == "__main__":
         PluginConfig(
             "toolbox",
             {"numbers": Numbers, "raising": Raising, "errors": Errors, "blocking": Blocking},
-            {"notebook": Notebook, "nack": Nack, "picky": Picky, "silent": Quiet, "slow_open": SlowOpen, "fragile": Fragile},
+            {"notebook": Notebook, "nack": Nack, "picky": Picky, "silent": Quiet, "slow_open": SlowOpen, "fragile": Fragile, "forgetful": Forgetful},
             @FUNCTIONS@,
         )
     )

@@ -8,6 +8,7 @@ use plugyard_symbol::{Connection, SymbolError, SymbolKind};
 use super::{Instance, InstanceKey, Plugin};
 use crate::manifest::word;
 use crate::process::Worker;
+use crate::relapses::Relapses;
 use crate::tally::Tally;
 
 impl Instance {
@@ -45,6 +46,15 @@ impl Instance {
             Self::Source(it) => &it.tally,
             Self::Sink(it) => &it.tally,
             Self::Function(it) => &it.tally,
+        }
+    }
+
+    /// How often it ended by itself.
+    pub(super) fn relapses(&self) -> Option<&Relapses> {
+        match self {
+            Self::Source(it) => Some(&it.relapses),
+            Self::Sink(it) => Some(&it.relapses),
+            Self::Function(_) => None,
         }
     }
 
@@ -88,6 +98,13 @@ impl Instance {
         }
     }
 
+    /// Nothing serves it until somebody does something about it. Sources and sinks simply wait.
+    pub(super) fn withdraw(&self, reason: &str) {
+        if let Self::Function(it) = self {
+            it.withdraw(reason);
+        }
+    }
+
     /// Tells the rule.
     pub(super) fn report(&self, plugin: &Plugin, text: String) {
         plugin.logs.host(text.clone());
@@ -98,13 +115,6 @@ impl Instance {
                 it.inbox.exception(SymbolError::io(text));
             }
             Self::Sink(it) => {
-    /// Nothing serves it until somebody does something about it. Sources and sinks simply wait.
-    pub(super) fn withdraw(&self, reason: &str) {
-        if let Self::Function(it) = self {
-            it.withdraw(reason);
-        }
-    }
-
                 it.observer.connection(connection);
                 it.observer.exception(SymbolError::io(text));
             }

@@ -138,6 +138,54 @@ async fn host_25_a_source_that_dies_is_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn host_25_a_source_that_ends_again_and_again_is_started_less_and_less_often() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.restart.initial = plugyard_portable::Span::secs(200);
+        settings.restart.max = plugyard_portable::Span::secs(300);
+        settings.restart.reset_after = plugyard_portable::Span::secs(600);
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let (source, inbox) = rig.source("raising", "r").await;
+    rig.until_said("toolbox", "source raising is started again in 200 s")
+        .await;
+    assert_eq!(inbox.count(), 2, "the first time it is started at once");
+    // Also what waits can be stopped.
+    source.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_26_a_sink_that_left_out_one_acknowledgement_is_believed_again() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.recv_timeout = plugyard_portable::Span::millis(300);
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let (mut sink, _) = rig
+        .sink("forgetful", "r", json!({"requireAck": true}))
+        .await;
+    let mut refused = 0;
+    while let Err(error) = sink.send(message(refused)).await {
+        assert!(error.text.contains("did not acknowledge"), "{error}");
+        refused += 1;
+        assert!(
+            refused < 20,
+            "its acknowledgements are never believed again"
+        );
+    }
+    for n in 0..20 {
+        sink.send(message(n)).await.unwrap();
+    }
+    sink.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn host_26_acknowledgements_are_awaited_or_drained_as_wanted() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
