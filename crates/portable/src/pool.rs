@@ -32,6 +32,8 @@ use crate::turns::Turns;
 const CHANNELS: usize = 64;
 /// A channel that was quiet for so long may have a handshake waiting.
 const STALE_AFTER: Duration = Duration::from_secs(1);
+/// How long it may take until the end of a process is known whose channel has ended.
+const END_SEEN_WITHIN: Duration = Duration::from_millis(250);
 /// Between two attempts to start a function whose channel ended although its process lives.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
@@ -459,7 +461,7 @@ impl Borrowed {
                     ))));
                 }
                 Err(_) if first => return Err(Trouble::NothingSent),
-                Err(_) => return Err(Trouble::Failed(self.ended())),
+                Err(_) => return Err(Trouble::Failed(self.ended().await)),
             }
             first = false;
             token = loop {
@@ -472,14 +474,14 @@ impl Borrowed {
                         Event::Again(token) => break token,
                         Event::Idle => {}
                     },
-                    _ => return Err(Trouble::Failed(self.ended())),
+                    _ => return Err(Trouble::Failed(self.ended().await)),
                 }
             };
         }
     }
 
     /// The channel ended during a call.
-    fn ended(&mut self) -> SymbolError {
+    async fn ended(&mut self) -> SymbolError {
         let worker = self
             .channel
             .as_ref()
@@ -489,7 +491,8 @@ impl Borrowed {
             return SymbolError::io("the function's channel is closed");
         };
         let name = &worker.launch.manifest.name;
-        let process = match worker.process.try_wait() {
+        // The channel of a process that ends is gone a moment before it is.
+        let process = match timeout(END_SEEN_WITHIN, worker.process.wait()).await.ok() {
             Some(exit) => format!("its process ended ({})", crate::process::describe(&exit)),
             None => "it closed the function's channel".to_owned(),
         };

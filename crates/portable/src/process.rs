@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use plugyard_model::VersionId;
 use plugyard_model::{Code, Params, codes};
@@ -47,6 +47,9 @@ const LAST_LINES: usize = 20;
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 /// Commands without an answer, one after the other, after which a process counts as hung.
 const HUNG_AFTER: u32 = 2;
+
+/// Processor use is of at least so long.
+const CPU_SPAN: Duration = Duration::from_millis(500);
 
 /// What is said of a process that does not shake hands.
 pub(crate) const NO_HANDSHAKE: &str = "did not answer its handshake within";
@@ -109,7 +112,20 @@ pub(crate) struct Worker {
     unanswered: AtomicU32,
     /// It is meant to end.
     ending: AtomicBool,
+    /// What it had used of the processors when that was last looked at.
+    cpu: parking_lot::Mutex<CpuUse>,
+    /// Why it was ended when it did not behave.
+    blame: OnceLock<String>,
     output: parking_lot::Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct CpuUse {
+    at: Instant,
+    /// Up to that look.
+    time: Duration,
+    /// On average before that look.
+    cores: f64,
 }
 
 impl Worker {
@@ -200,6 +216,12 @@ impl Worker {
             max_message: settings.max_message,
             unanswered: AtomicU32::new(0),
             ending: AtomicBool::new(false),
+            cpu: parking_lot::Mutex::new(CpuUse {
+                at: Instant::now(),
+                time: Duration::ZERO,
+                cores: 0.0,
+            }),
+            blame: OnceLock::new(),
             output: parking_lot::Mutex::new(output),
         }))
     }
@@ -260,12 +282,36 @@ impl Worker {
 
     /// Ends the process because it does not behave; whoever watches over it starts another.
     pub(crate) fn recycle(&self, reason: &str) {
+        let _ = self.blame.set(reason.to_owned());
         self.logs.host(format!(
             "process {} {reason}: it is ended",
             self.process.pid()
         ));
         // Fails for no signal that exists.
         let _ = self.process.signal(libc::SIGKILL);
+    }
+
+    /// Processors that it kept busy, on average since somebody asked before.
+    pub(crate) fn cores(&self) -> f64 {
+        let time = self.process.usage().cpu_time;
+        let mut last = self.cpu.lock();
+        let span = last.at.elapsed();
+        if span >= CPU_SPAN {
+            *last = CpuUse {
+                at: Instant::now(),
+                time,
+                cores: time.saturating_sub(last.time).as_secs_f64() / span.as_secs_f64(),
+            };
+        }
+        (last.cores * 1000.0).round() / 1000.0
+    }
+
+    /// How it ended, with the reason when it was ended because it did not behave.
+    pub(crate) fn epitaph(&self, exit: &plugyard_sandbox::Exit) -> String {
+        match self.blame.get() {
+            Some(blame) => format!("{}: {blame}", describe(exit)),
+            None => describe(exit),
+        }
     }
 
     /// Asks it to end, waits for at most `grace`, then ends it with everything it started.

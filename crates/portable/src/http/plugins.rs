@@ -229,7 +229,7 @@ pub(super) async fn delete(
 /// How a plugin is: also one that is gone, as long as the server remembers it.
 #[utoipa::path(get, path = "/plugins/portables/{name}/status", tag = "portable", operation_id = "portables_status",
     params(("name" = String, Path, description = "The plugin")),
-    responses((status = 200, description = "refCount, status, errMsg, then pid, startedAt, restarts, history", body = Object),
+    responses((status = 200, description = "refCount, status, errMsg, then pid, startedAt, restarts, history, cpu", body = Object),
         (status = 404, description = "Never heard of it", body = String)))]
 pub(super) async fn status(
     State(routes): State<Routes>,

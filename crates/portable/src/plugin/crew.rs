@@ -13,7 +13,7 @@ use futures::future::join_all;
 use super::{Instance, Plugin};
 use crate::logs::now;
 use crate::pool::Pool;
-use crate::process::{Launch, StartError, Worker, describe};
+use crate::process::{Launch, StartError, Worker};
 
 /// Processes by their number. A place is empty while its process is being started.
 #[derive(Debug, Clone, Default)]
@@ -279,7 +279,7 @@ impl Plugin {
             plugin.let_go_of(&worker);
             let epoch = lifecycle.epoch;
             drop(lifecycle);
-            let reason = describe(&exit);
+            let reason = worker.epitaph(&exit);
             tracing::warn!(plugin = %plugin.name, number, %reason, "A plugin's process ended by itself");
             {
                 let mut state = plugin.state.lock();

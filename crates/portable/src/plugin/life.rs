@@ -9,7 +9,7 @@ use super::crew::Crew;
 use super::{Instance, Phase, Plugin, Status};
 use crate::host::Shared;
 use crate::logs::now;
-use crate::process::{Launch, StartError, Worker, describe, shown};
+use crate::process::{Launch, StartError, Worker, shown};
 
 impl Plugin {
     /// Brings it to life in the background: at the start of the server, and after an exit.
@@ -144,7 +144,7 @@ impl Plugin {
         lifecycle.current.set_first(None);
         self.let_go_of(&worker);
         let epoch = lifecycle.epoch;
-        let reason = describe(&exit);
+        let reason = worker.epitaph(&exit);
         let output = worker.last_output().await;
         tracing::warn!(plugin = %self.name, %reason, "A plugin's process ended by itself");
         self.logs.host(format!(

@@ -44,6 +44,7 @@ impl Plugin {
             started_at: Option<i64>,
             restarts: u64,
             history: Vec<Exited>,
+            cpu: Option<f64>,
         }
         let state = self.state.lock().clone();
         let document = Document {
@@ -54,8 +55,15 @@ impl Plugin {
             started_at: state.started_at,
             restarts: state.restarts,
             history: state.history.into_iter().collect(),
+            cpu: self.cores(),
         };
         serde_json::to_value(document).expect("a status can be written")
+    }
+
+    /// Processors that all its processes keep busy (HOST-29); `None` while they are being changed.
+    fn cores(&self) -> Option<f64> {
+        let lifecycle = self.lifecycle.try_lock().ok()?;
+        Some(lifecycle.current.all().map(|worker| worker.cores()).sum())
     }
 
     /// How many sources and sinks each rule uses.
@@ -202,7 +210,7 @@ fn limits(worker: &Worker) -> Json {
     let limits = &worker.launch.limits;
     let used = worker.process.usage();
     let kept = worker.process.enforcement();
-    let row = |limit: Json, used: Option<u64>, kept: &Enforced| {
+    let row = |limit: Json, used: Option<Json>, kept: &Enforced| {
         serde_json::json!({
             "limit": limit,
             "used": used,
@@ -211,11 +219,11 @@ fn limits(worker: &Worker) -> Json {
         })
     };
     serde_json::json!({
-        "cpu": row(limits.cpu.into(), None, &kept.cpu),
-        "memory": row(limits.memory.into(), Some(used.memory), &kept.memory),
-        "pids": row(limits.pids.into(), Some(used.pids), &kept.pids),
+        "cpu": row(limits.cpu.into(), Some(worker.cores().into()), &kept.cpu),
+        "memory": row(limits.memory.into(), Some(used.memory.into()), &kept.memory),
+        "pids": row(limits.pids.into(), Some(used.pids.into()), &kept.pids),
         "files": row(limits.files.into(), None, &kept.files),
-        "disk": row(limits.disk.into(), used.disk, &kept.disk),
+        "disk": row(limits.disk.into(), used.disk.map(Json::from), &kept.disk),
         // The sandbox leaves this one to whoever keeps the output, which is us.
         "log": serde_json::json!({
             "limit": limits.log,

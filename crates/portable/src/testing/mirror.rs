@@ -505,6 +505,7 @@ fn obey(command: &str, channel: &mut Request) -> Result<String, String> {
     let told = |error: io::Error| error.to_string();
     match word {
         "exit" => exit(3),
+        "leave" => exit(0),
         "abort" => std::process::abort(),
         "silent" => loop {
             thread::sleep(KEEPALIVE);

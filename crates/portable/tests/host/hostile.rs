@@ -75,12 +75,20 @@ pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_that_ends_in_the_middle_of_a_call_is_started_again() {
+async fn host_11_a_plugin_that_ends_in_the_middle_of_a_call_is_started_again() {
     let rig = rig().await;
-    for (command, reason) in [("exit", "exit status 3"), ("abort", "signal: aborted")] {
+    for (command, reason) in [
+        ("exit", "exit status 3"),
+        // Nobody had asked it to.
+        ("leave", "exit status 0"),
+        ("abort", "signal: aborted"),
+    ] {
         let pid = rig.pid("mirror");
         let said = obey(&rig, command).await;
-        assert!(said.starts_with("error: "), "{said}");
+        assert!(
+            said.starts_with("error: ") && said.contains(&format!("its process ended ({reason}")),
+            "{said}"
+        );
         assert_works(&rig).await;
         assert_ne!(rig.pid("mirror"), pid);
         let status = rig.status("mirror");
