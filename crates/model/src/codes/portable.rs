@@ -11,8 +11,8 @@ super::codes! {
         zh: ["插件包多了一层目录", "所有内容都在目录 `{directory}` 中，因此 `{found}` 不在根目录", "请将 `{directory}` 的内容移到根目录：在该目录内部打包"];
     /// The package has what another format of plugin has.
     PORTABLE_OTHER_KIND = "portable_other_kind", 422, PackageErrors,
-        en: ["Package of another kind", "`{seen}` is what a plugin of the kind `{kind}` has", "install it with `--kind {kind}`"],
-        zh: ["其他类型的插件包", "`{seen}` 属于 `{kind}` 类型的插件", "请使用 `--kind {kind}` 安装"];
+        en: ["Package of another kind", "This looks like a {kind} package: it has `{seen}`", "install it as what it is, with `--kind {kind}`, on a server that has this kind"],
+        zh: ["其他类型的插件包", "这看起来是 {kind} 类型的插件包：其中有 `{seen}`", "请在提供该类型的服务器上以 `--kind {kind}` 安装"];
     /// The manifest names another plugin than its file or the request does.
     MANIFEST_NAME_MISMATCH = "manifest_name_mismatch", 422, PackageErrors,
         en: ["Name differs", "invalid plugin, expect name '{expected}' but got '{actual}'", "let `name` equal the manifest's file name without `.json`, or leave it out"],
