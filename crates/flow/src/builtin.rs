@@ -19,7 +19,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use plugyard_symbol::{Catalog, FunctionSymbol, SinkSymbol, SourceSymbol, SymbolError, SymbolKind};
+use plugyard_symbol::{
+    Catalog, FunctionSymbol, SinkRequest, SinkSymbol, SourceSymbol, SymbolError, SymbolKind,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
@@ -119,6 +121,29 @@ impl Catalog for Builtins {
             SymbolKind::Function => &[],
         };
         names.iter().map(|&name| name.to_owned()).collect()
+    }
+}
+
+/// Refuses what would not be text any more.
+fn not_packed(sink: &str, request: &SinkRequest) -> Result<(), SymbolError> {
+    match request.properties.get("compression").and_then(Json::as_str) {
+        None | Some("") => Ok(()),
+        Some(_) => Err(SymbolError::refused(format!(
+            "sink {sink}: compression is not supported here"
+        ))),
+    }
+}
+
+/// Refuses what whoever reads it could not take for rows.
+fn only_json(sink: &str, request: &SinkRequest) -> Result<(), SymbolError> {
+    not_packed(sink, request)?;
+    match request.properties.get("format").and_then(Json::as_str) {
+        Some(format) if !format.is_empty() && !format.eq_ignore_ascii_case("json") => {
+            Err(SymbolError::refused(format!(
+                "sink {sink}: format {format} is not supported here; json is"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -9,9 +9,9 @@
 //! | windows by processing time (tumbling, hopping, sliding, session, count), and with them `GROUP BY`, `HAVING`, `ORDER BY`, `LIMIT` | state windows, event time |
 //! | functions of ours ([`BUILTINS`]), of plugins, `meta(key)`; aggregates of ours ([`AGGREGATES`]) and of plugins | functions that remember rows (`lag`, …) |
 //! | graphs: one source, `filter`, `function`, `pick`, `switch`, `window`, `groupby`, `aggfunc`, `orderby`, any number of sinks | several sources, `join`, `script`, `watermark` |
-//! | options `bufferLength`, `disableBufferFullDiscard`, `sendMetaToSink`, `sendNilField`, `sendError` | event time, `qos` > 0, schedules, restart strategies, workers |
-//! | sink properties `sendSingle`, `fields`, `excludeFields`, `omitIfEmpty`, `bufferLength` | templates, batches, caches, other formats than JSON |
-//! | streams with declared or free columns | shared and temporary streams, tables |
+//! | options `bufferLength`, `disableBufferFullDiscard`, `sendMetaToSink`, `sendNilField`, `sendError`, `concurrency`; restart strategies, schedules, logs of rules | event time, `qos` > 0, `notifySub` |
+//! | sink properties `sendSingle`, `fields`, `excludeFields`, `omitIfEmpty`, `bufferLength`, templates, `dataField`, batches, JSON and delimited rows, gzip, zlib and flate, workers in order, caches on disk | `encryption`, zstd, formats with schemas |
+//! | streams with declared or free columns, shared and temporary ones; temporary rules | tables |
 //!
 //! Entry points: [`FlowService`] is the whole interface for programs; [`routes`] and [`rights`] put it on HTTP;
 //! [`migrations`] make its tables. Symbols come from a [`plugyard_symbol::Catalog`]: the wiring joins [`Builtins`]
@@ -40,6 +40,7 @@ mod service;
 mod sql;
 mod store;
 mod suggest;
+mod template;
 
 pub use builtin::{Builtins, Subscription, Topics};
 pub use catalog::Combined;
@@ -49,7 +50,7 @@ pub use eval::aggregate::{AGGREGATES, Aggregate};
 pub use eval::functions::{BUILTINS, Builtin};
 pub use http::{rights, routes};
 pub use migration::migrations;
-pub use rule::{Action, RuleDefinition, RuleOptions};
+pub use rule::{Action, RestartStrategy, RuleDefinition, RuleLogOptions, RuleOptions, Schedule};
 pub use run::RuleState;
 pub use service::{
     FlowService, RuleNeeds, RuleSummary, StreamSummary, SymbolUsers, Tail, TailEvent,

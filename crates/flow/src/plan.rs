@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::FlowError;
 use crate::graph::{Graph, Reads};
 use crate::operators::{Operators, Target};
-use crate::rule::{RuleDefinition, SinkOptions};
+use crate::rule::{Action, RuleDefinition, SinkOptions};
 use crate::sql::SqlError;
 use crate::sql::expr::{Place, PluginCall};
 use crate::sql::select::Select;
@@ -255,6 +255,22 @@ pub(crate) async fn plan(
     })
 }
 
+/// The nodes of a sink, from the first that prepares its messages to itself.
+fn stage_names(rule: &RuleDefinition, action: &Action, index: usize) -> Vec<String> {
+    let sink = action.op_id(index);
+    // What was stored was read before; the stages of a plain sink are the least surprising if not.
+    let options = SinkOptions::parse(&action.properties, &rule.options);
+    let stages = options.as_ref().map_or_else(
+        |_| vec![(0, "transform"), (1, "encode")],
+        |options| options.stages().collect(),
+    );
+    stages
+        .into_iter()
+        .map(|(index, stage)| format!("op_{sink}_{index}_{stage}"))
+        .chain([format!("sink_{sink}")])
+        .collect()
+}
+
 /// The document of `GET /rules/{id}/topo`.
 pub(crate) fn topology(rule: &RuleDefinition, program: &Program) -> Json {
     let source = format!("source_{}", program.source_name);
@@ -262,9 +278,9 @@ pub(crate) fn topology(rule: &RuleDefinition, program: &Program) -> Json {
         .actions
         .iter()
         .enumerate()
-        .map(|(index, action)| action.op_id(index))
+        .map(|(index, action)| stage_names(rule, action, index))
         .collect();
-    let transform = |sink: &String| format!("op_{sink}_0_transform");
+    let transform = |names: &Vec<String>| names[0].clone();
     let mut edges = Map::new();
     match &program.operators {
         Some(operators) => {
@@ -290,10 +306,10 @@ pub(crate) fn topology(rule: &RuleDefinition, program: &Program) -> Json {
             edges.insert(from, json!(transforms));
         }
     }
-    for sink in &sinks {
-        let encode = format!("op_{sink}_1_encode");
-        edges.insert(transform(sink), json!([encode]));
-        edges.insert(encode, json!([format!("sink_{sink}")]));
+    for names in &sinks {
+        for pair in names.windows(2) {
+            edges.insert(pair[0].clone(), json!([pair[1]]));
+        }
     }
     json!({ "sources": [source], "edges": edges })
 }

@@ -2,8 +2,8 @@
 
 mod options;
 
-pub use options::RuleOptions;
-pub(crate) use options::SinkOptions;
+pub(crate) use options::{CacheOptions, Compression, Due, Format, Priority, SinkOptions};
+pub use options::{RestartStrategy, RuleLogOptions, RuleOptions, Schedule};
 
 use serde_json::{Map, Value as Json};
 
@@ -58,6 +58,8 @@ pub struct RuleDefinition {
     pub tags: Vec<String>,
     /// Whether creating it starts it.
     pub triggered: bool,
+    /// Whether it is gone when the program ends.
+    pub temp: bool,
 }
 
 impl RuleDefinition {
@@ -92,9 +94,6 @@ impl RuleDefinition {
             Some(Json::Object(graph)) => Some(graph.clone()),
             Some(_) => return Err(malformed("`graph` must be an object".to_owned())),
         };
-        if flag("temp", false)? {
-            return Err(malformed("`temp` is not supported".to_owned()));
-        }
         let sql = text("sql")?;
         let actions = match &graph {
             Some(_) if !sql.trim().is_empty() => {
@@ -132,6 +131,7 @@ impl RuleDefinition {
             })?,
             tags: tags(rule.get("tags"))?,
             triggered: flag("triggered", true)?,
+            temp: flag("temp", false)?,
             id,
         })
     }

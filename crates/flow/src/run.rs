@@ -11,35 +11,41 @@
 //! A stop goes from the source to the sinks, so that what was sent is delivered, within bounds: what does
 //! not end in time is cut off, and what is lost so is counted as exceptions.
 
+mod cache;
 pub(crate) mod encode;
 mod feed;
 mod inbox;
 mod linger;
+pub(crate) mod log;
 pub(crate) mod metrics;
 mod operators;
 mod pipeline;
 mod queue;
 mod row;
 mod schema;
+mod shape;
 mod sink;
 mod source;
 pub(crate) mod status;
 mod window;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::plan::Plan;
+use crate::plan::{Plan, SinkPlan};
 use feed::Feeds;
 use inbox::Inbox;
+use log::RuleLog;
 use metrics::{Node, NodeKind};
 use operators::Flow;
 use pipeline::Pipeline;
@@ -73,6 +79,32 @@ pub(crate) struct Shared {
     /// Symbols that have not been started yet.
     pending: Mutex<usize>,
     fatal: mpsc::Sender<String>,
+    places: Places,
+    log: Option<Arc<RuleLog>>,
+    end: Mutex<End>,
+}
+
+/// The directories in which rules keep what is theirs; without one, rules that need it are refused.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    /// Messages that wait for sinks.
+    pub(crate) cache: Option<PathBuf>,
+    /// Logs of rules.
+    pub(crate) logs: Option<PathBuf>,
+}
+
+impl Places {
+    /// Where the messages of a rule's sinks wait.
+    pub(crate) fn cache_of(&self, rule: &str) -> Option<PathBuf> {
+        Some(self.cache.as_ref()?.join(rule))
+    }
+}
+
+/// What becomes of a rule's files when its run has ended.
+#[derive(Default)]
+struct End {
+    over: bool,
+    forget: bool,
 }
 
 /// Ends when what came before it on the same sockets has ended.
@@ -86,15 +118,29 @@ impl Run {
         clock: Arc<dyn Clock>,
         tail: broadcast::Sender<Bytes>,
         predecessor: Predecessor,
+        places: Places,
     ) -> Self {
         let (fatal, fatal_events) = mpsc::channel(1);
         let stages = Stages::new(&plan, &clock);
+        let rule = &plan.rule;
+        let log = rule.options.log.as_ref().zip(places.logs.as_ref());
+        let log = log.map(|(options, dir)| {
+            RuleLog::start(options, &rule.id, dir, clock.clone(), tail.subscribe())
+        });
+        let nodes = stages.in_order();
+        if let Some(log) = &log {
+            log.line("starting");
+            nodes.iter().for_each(|node| node.logs_to(log));
+        }
         let shared = Arc::new(Shared {
-            nodes: stages.in_order(),
+            nodes,
             state: Mutex::new(State::starting(clock.now_ms())),
             pending: Mutex::new(1 + plan.sinks.len()),
             clock,
             fatal,
+            places,
+            log,
+            end: Mutex::default(),
         });
         let stop = CancellationToken::new();
         let (ended, done) = watch::channel(false);
@@ -123,6 +169,13 @@ impl Run {
         self.done.clone()
     }
 
+    /// Lets it delete the rule's files when it has ended; false when it has, so that this is the caller's.
+    pub(crate) fn forget(&self) -> bool {
+        let mut end = self.shared.end.lock();
+        end.forget = true;
+        !end.over
+    }
+
     /// How it stands.
     pub(crate) fn state(&self) -> State {
         self.shared.state.lock().clone()
@@ -141,6 +194,36 @@ impl Shared {
         *pending = pending.saturating_sub(1);
         if *pending == 0 {
             self.state.lock().running();
+            self.tell("running");
+        }
+    }
+
+    fn tell(&self, text: &str) {
+        if let Some(log) = &self.log {
+            log.line(text);
+        }
+    }
+
+    /// Deletes what waited for sinks that have no cache any more.
+    fn clean_caches(&self, plan: &Plan) {
+        let Some(dir) = self.places.cache_of(&plan.rule.id) else {
+            return;
+        };
+        let kept: Vec<_> = plan
+            .sinks
+            .iter()
+            .filter(|sink| sink.options.cache.is_some())
+            .map(|sink| cache_name(&sink.op_id))
+            .collect();
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if !kept.iter().any(|name| entry.file_name() == name.as_str()) {
+                tracing::info!(
+                    flow.rule = plan.rule.id,
+                    "The sink of the cache {} is gone, and so is what waited for it",
+                    entry.path().display()
+                );
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
         }
     }
 
@@ -162,10 +245,17 @@ struct Stages {
 
 #[derive(Clone)]
 struct SinkStages {
+    batch: Option<Arc<Node>>,
     transform: Arc<Node>,
     encode: Arc<Node>,
+    compress: Option<Arc<Node>>,
+    cache: Option<Arc<Node>>,
     sink: Arc<Node>,
     queue: Arc<Queue<Bytes>>,
+    /// Rows that wait to be made a message, where that is more than encoding them.
+    rows: Option<Arc<Queue<feed::Parcel>>>,
+    /// How many messages wait in the cache.
+    kept: Arc<AtomicUsize>,
 }
 
 impl Stages {
@@ -185,18 +275,7 @@ impl Stages {
         let sinks = plan
             .sinks
             .iter()
-            .map(|sink| {
-                let queue = Arc::new(Queue::new(sink.options.buffer_length));
-                let stages = SinkStages {
-                    transform: node(NodeKind::Operator, &format!("{}_0_transform", sink.op_id)),
-                    encode: node(NodeKind::Operator, &format!("{}_1_encode", sink.op_id)),
-                    sink: node(NodeKind::Sink, &sink.op_id),
-                    queue,
-                };
-                stages.encode.feeds(&sink.op_id);
-                stages.sink.reads(stages.queue.length());
-                stages
-            })
+            .map(|sink| SinkStages::new(sink, clock))
             .collect();
         Self {
             source,
@@ -210,13 +289,70 @@ impl Stages {
         let mut nodes = vec![self.source.clone()];
         nodes.extend(self.operators.iter().cloned());
         for sink in &self.sinks {
-            nodes.extend([
-                sink.transform.clone(),
-                sink.encode.clone(),
-                sink.sink.clone(),
-            ]);
+            nodes.extend(sink.in_order());
         }
         nodes
+    }
+}
+
+impl SinkStages {
+    fn new(plan: &SinkPlan, clock: &Arc<dyn Clock>) -> Self {
+        let options = &plan.options;
+        let node = |stage: &str| {
+            let (index, _) = options.stages().find(|(_, name)| *name == stage)?;
+            let name = format!("{}_{index}_{stage}", plan.op_id);
+            Some(Arc::new(Node::new(
+                NodeKind::Operator,
+                &name,
+                clock.clone(),
+            )))
+        };
+        let always = |stage| node(stage).expect("a stage of every sink");
+        let stages = Self {
+            batch: node("batch"),
+            transform: always("transform"),
+            encode: always("encode"),
+            compress: node("compress"),
+            cache: node("cache"),
+            sink: Arc::new(Node::new(NodeKind::Sink, &plan.op_id, clock.clone())),
+            queue: Arc::new(Queue::new(options.buffer_length)),
+            rows: (!options.is_plain()).then(|| Arc::new(Queue::new(options.buffer_length))),
+            kept: Arc::default(),
+        };
+        if stages.cache.is_some() {
+            stages.sink.reads(stages.kept.clone());
+        }
+        let reader = stages.cache.as_ref().unwrap_or(&stages.sink);
+        reader.reads(stages.queue.length());
+        stages.last().feeds(reader.name());
+        if let Some(rows) = &stages.rows {
+            stages.first().reads(rows.length());
+        }
+        stages
+    }
+
+    /// The node that rows come to.
+    fn first(&self) -> &Arc<Node> {
+        self.batch.as_ref().unwrap_or(&self.transform)
+    }
+
+    /// The node that fills the queue of messages.
+    fn last(&self) -> &Arc<Node> {
+        self.compress.as_ref().unwrap_or(&self.encode)
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = Arc<Node>> {
+        let always = |node: &Arc<Node>| Some(node.clone());
+        [
+            self.batch.clone(),
+            always(&self.transform),
+            always(&self.encode),
+            self.compress.clone(),
+            self.cache.clone(),
+            always(&self.sink),
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 
@@ -238,7 +374,19 @@ impl Supervisor {
             failure = self.run_tasks().await;
         }
         let now = self.shared.clock.now_ms();
+        self.shared.tell(&match &failure {
+            None => "stopped".to_owned(),
+            Some(reason) => format!("stopped by error: {reason}"),
+        });
         self.shared.state.lock().ended(now, failure);
+        let mut end = self.shared.end.lock();
+        end.over = true;
+        if end.forget
+            && let Some(dir) = self.shared.places.cache_of(&self.plan.rule.id)
+        {
+            let _ = std::fs::remove_dir_all(dir);
+        }
+        drop(end);
         self.ended.send_replace(true);
     }
 
@@ -256,6 +404,10 @@ impl Supervisor {
 
     /// Runs until told to stop or until it cannot go on; gives the reason then.
     async fn run_tasks(&mut self) -> Option<String> {
+        if self.shared.places.cache.is_some() {
+            let (shared, plan) = (self.shared.clone(), self.plan.clone());
+            let _ = spawn_blocking(move || shared.clean_caches(&plan)).await;
+        }
         let cut = CancellationToken::new();
         let sinks: Vec<JoinHandle<()>> = self
             .stages
@@ -272,6 +424,10 @@ impl Supervisor {
                     cut: cut.clone(),
                 }))
             })
+            .collect();
+        let shapers: Vec<JoinHandle<()>> = (0..self.stages.sinks.len())
+            .filter_map(|index| shape::Shaper::new(&self.plan, index, &self.stages.sinks[index]))
+            .map(|shaper| tokio::spawn(shaper.run(cut.clone())))
             .collect();
         let pipeline = self.spawn_pipeline(cut.clone());
         let inbox = Arc::new(Inbox::new(
@@ -297,6 +453,12 @@ impl Supervisor {
         let source_ended = timeout(DRAIN, &mut source).await;
         self.stages.inbox.close();
         let mut panicked = drain(pipeline, &cut).await;
+        for rows in self.stages.sinks.iter().filter_map(|it| it.rows.as_ref()) {
+            rows.close();
+        }
+        for shaper in shapers {
+            panicked |= drain(shaper, &cut).await;
+        }
         for stages in &self.stages.sinks {
             stages.queue.close();
         }
@@ -324,6 +486,19 @@ impl Supervisor {
             None => tokio::spawn(Pipeline::new(plan, shared, &self.stages, feeds).run(cut)),
         }
     }
+}
+
+/// A sink's directory among those of its rule. A sink's name is its plugin's to choose.
+fn cache_name(op_id: &str) -> String {
+    let mut name = String::with_capacity(op_id.len());
+    for byte in op_id.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            name.push(byte.into());
+        } else {
+            name.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    name
 }
 
 /// Waits for a task within the time to drain, then cuts it off. Whether it ended by a fault.

@@ -1,11 +1,14 @@
 //! The handle through which everything else uses streams and rules.
 
+mod patrol;
 mod rules;
+mod shared;
 mod slot;
 mod streams;
 mod tail;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -16,10 +19,12 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::plan;
+use crate::run::Places;
 use crate::sql::stream::StreamDefinition;
 use crate::store::Store;
 use crate::{FlowError, SystemClock};
 pub use rules::{RuleNeeds, RuleSummary};
+use shared::SharedStreams;
 use slot::{Parsed, Slot};
 pub use streams::StreamSummary;
 pub use tail::{Tail, TailEvent};
@@ -38,6 +43,11 @@ struct Inner {
     registry: Mutex<Registry>,
     /// Held while streams are being changed; no plugin has a part in that.
     streams_changing: tokio::sync::Mutex<()>,
+    /// The running sources of shared streams.
+    shared: SharedStreams,
+    places: Places,
+    /// When rules that an error stopped were last looked at.
+    looked_at: Mutex<i64>,
     /// Runs of deleted rules that have not ended: the next rule of that id waits for them.
     ending: Mutex<HashMap<String, watch::Receiver<bool>>>,
 }
@@ -46,6 +56,8 @@ struct Inner {
 struct Registry {
     streams: BTreeMap<String, StreamEntry>,
     rules: BTreeMap<String, Arc<Slot>>,
+    /// Nothing starts by itself any more.
+    closed: bool,
 }
 
 #[derive(Clone)]
@@ -82,10 +94,41 @@ impl FlowService {
         catalog: Arc<dyn Catalog>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        Self::made(database, catalog, clock, Places::default())
+    }
+
+    /// The same with directories for what rules keep: messages that wait for sinks (`enableCache`) below
+    /// `cache`, logs of rules (`debug`, `logFilename`) below `logs`. They are made when they are needed.
+    /// To be called before the service is used.
+    #[must_use]
+    pub fn with_directories(self, cache: PathBuf, logs: PathBuf) -> Self {
+        let places = Places {
+            cache: Some(cache),
+            logs: Some(logs),
+        };
+        let inner = self.0;
+        Self::made(
+            inner.store.0.clone(),
+            inner.catalog.clone(),
+            inner.clock.clone(),
+            places,
+        )
+    }
+
+    fn made(
+        database: DatabaseConnection,
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+        places: Places,
+    ) -> Self {
+        let now = clock.now_ms();
         Self(Arc::new(Inner {
             store: Store(database),
             catalog,
             clock,
+            shared: SharedStreams::default(),
+            places,
+            looked_at: Mutex::new(now),
             registry: Mutex::default(),
             streams_changing: tokio::sync::Mutex::default(),
             ending: Mutex::default(),
@@ -118,9 +161,10 @@ impl FlowService {
         }
         for row in self.0.store.rules().await? {
             let parsed = Parsed::read(&row.json, Some(&row.id));
-            let slot = Slot::new(row.id.clone(), row.json.into(), parsed, row.triggered);
-            self.0.registry.lock().rules.insert(row.id, Arc::new(slot));
+            let slot = self.new_slot(row.id.clone(), row.json.into(), parsed, row.triggered);
+            self.0.registry.lock().rules.insert(row.id, slot);
         }
+        self.keep_patrolling();
         let service = self.clone();
         tokio::spawn(async move { service.start_wanted().await });
         Ok(())
@@ -134,7 +178,11 @@ impl FlowService {
 
     /// Ends all rules, as at the end of the program; they stay wanted. Ends when they have, within bounds.
     pub async fn shutdown(&self) {
-        let slots: Vec<_> = self.0.registry.lock().rules.values().cloned().collect();
+        let slots: Vec<_> = {
+            let mut registry = self.0.registry.lock();
+            registry.closed = true;
+            registry.rules.values().cloned().collect()
+        };
         join_all(slots.iter().map(|slot| slot.stop())).await;
     }
 
@@ -180,6 +228,17 @@ impl FlowService {
                 }),
         )
         .await;
+    }
+
+    fn new_slot(
+        &self,
+        id: String,
+        json: Arc<str>,
+        parsed: Result<Arc<Parsed>, FlowError>,
+        wanted: bool,
+    ) -> Arc<Slot> {
+        let (clock, places) = (self.0.clock.clone(), self.0.places.clone());
+        Arc::new(Slot::new(id, json, parsed, wanted, clock, places))
     }
 
     fn now(&self) -> i64 {

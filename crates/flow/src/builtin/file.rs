@@ -3,7 +3,8 @@
 //! `path`: the file, relative to the one directory that is open to rules; what would lie outside is refused,
 //! also by way of a symbolic link. `mode`: `append` (default) or `truncate`. A list is taken apart into its
 //! rows, so `sendSingle` makes no difference here. Messages that wait are written and flushed together, before
-//! any of them counts as delivered.
+//! any of them counts as delivered. What the rule has packed with `gzip` is written one behind the other, which is
+//! a file of that kind again; of the other kinds no file with more than one message could be read.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use plugyard_symbol::{Connection, SinkHandle, SinkObserver, SinkRequest, SinkSymbol, SymbolError};
 use serde::Deserialize;
+use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
@@ -27,6 +29,8 @@ struct Properties {
     path: String,
     #[serde(default)]
     mode: Mode,
+    #[serde(default)]
+    compression: String,
 }
 
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,15 @@ enum Mode {
 
 #[async_trait]
 impl SinkSymbol for FileSink {
+    fn check(&self, request: &SinkRequest) -> Result<(), SymbolError> {
+        match request.properties.get("compression").and_then(Json::as_str) {
+            None | Some("" | "gzip") => Ok(()),
+            Some(other) => Err(SymbolError::refused(format!(
+                "sink file: compression {other} is not supported here; gzip is"
+            ))),
+        }
+    }
+
     async fn start(
         &self,
         request: SinkRequest,
@@ -51,7 +64,8 @@ impl SinkSymbol for FileSink {
         let path = resolve(&below, &given.path)?;
         let file = open(&below, &path, given.mode).await?;
         observer.connection(Connection::Connected);
-        Ok(Box::new(Running { file, path }))
+        let packed = !given.compression.is_empty();
+        Ok(Box::new(Running { file, path, packed }))
     }
 }
 
@@ -122,11 +136,13 @@ async fn leads_out(below: &Path, directory: &Path) -> Result<(), SymbolError> {
     Ok(())
 }
 
-/// Adds the rows of a message, which is one or a list of them.
+/// Adds the rows of a message, which is one or a list of them, or lines already.
 fn add_lines(lines: &mut Vec<u8>, message: &[u8]) {
     let mut add = |line: &[u8]| {
         lines.extend_from_slice(line);
-        lines.push(b'\n');
+        if !line.ends_with(b"\n") {
+            lines.push(b'\n');
+        }
     };
     match serde_json::from_slice::<Vec<&RawValue>>(message) {
         Ok(rows) => rows.iter().for_each(|row| add(row.get().as_bytes())),
@@ -137,9 +153,19 @@ fn add_lines(lines: &mut Vec<u8>, message: &[u8]) {
 struct Running {
     file: File,
     path: PathBuf,
+    /// Messages are written as they are.
+    packed: bool,
 }
 
 impl Running {
+    fn add(&self, out: &mut Vec<u8>, message: &[u8]) {
+        if self.packed {
+            out.extend_from_slice(message);
+        } else {
+            add_lines(out, message);
+        }
+    }
+
     async fn write(&mut self, lines: &[u8]) -> Result<(), SymbolError> {
         let result = match self.file.write_all(lines).await {
             Ok(()) => self.file.flush().await,
@@ -154,14 +180,14 @@ impl Running {
 impl SinkHandle for Running {
     async fn send(&mut self, message: Bytes) -> Result<(), SymbolError> {
         let mut lines = Vec::with_capacity(message.len() + 1);
-        add_lines(&mut lines, &message);
+        self.add(&mut lines, &message);
         self.write(&lines).await
     }
 
     async fn send_many(&mut self, messages: Vec<Bytes>) -> Vec<Result<(), SymbolError>> {
         let mut lines = Vec::with_capacity(messages.iter().map(|it| it.len() + 1).sum());
         for message in &messages {
-            add_lines(&mut lines, message);
+            self.add(&mut lines, message);
         }
         let result = self.write(&lines).await;
         vec![result; messages.len()]

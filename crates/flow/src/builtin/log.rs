@@ -6,10 +6,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use plugyard_symbol::{SinkHandle, SinkObserver, SinkRequest, SinkSymbol, SymbolError};
 
+use super::not_packed;
+
 pub(super) struct LogSink;
 
 #[async_trait]
 impl SinkSymbol for LogSink {
+    fn check(&self, request: &SinkRequest) -> Result<(), SymbolError> {
+        not_packed("log", request)
+    }
+
     async fn start(
         &self,
         request: SinkRequest,

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::properties;
+use super::{only_json, properties};
 use crate::clock::Clock;
 
 /// Messages between a sink and a source.
@@ -96,6 +96,10 @@ pub(super) struct MemorySink {
 
 #[async_trait]
 impl SinkSymbol for MemorySink {
+    fn check(&self, request: &SinkRequest) -> Result<(), SymbolError> {
+        only_json("memory", request)
+    }
+
     async fn start(
         &self,
         request: SinkRequest,

@@ -1,10 +1,19 @@
-//! Options of a rule and the common properties of a sink: what we do, and what we refuse by name.
+//! Options of a rule: what we do, and what we refuse by name.
+
+mod schedule;
+mod sink;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
 
 use plugyard_model::parse_duration;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::is_neutral;
 use crate::suggest::suggest;
+pub(crate) use schedule::Due;
+pub use schedule::Schedule;
+pub(crate) use sink::{CacheOptions, Compression, Format, Priority, SinkOptions};
 
 /// Messages a queue holds when nothing else is said.
 const BUFFER_LENGTH: usize = 1024;
@@ -12,13 +21,15 @@ const BUFFER_LENGTH: usize = 1024;
 const MAX_CONCURRENCY: usize = 1024;
 /// Most messages a queue may be told to hold.
 const MAX_BUFFER_LENGTH: usize = 1024 * 1024;
+/// Longest name of a log file.
+const MAX_LOG_NAME: usize = 128;
 
 /// How a rule runs.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "one for each option of the format"
 )]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RuleOptions {
     /// `bufferLength`: how many messages wait before a node; 1 to 1 048 576.
     pub buffer_length: usize,
@@ -35,6 +46,64 @@ pub struct RuleOptions {
     /// `ordered`, which eKuiper does not have: with `concurrency`, messages leave in the order in which
     /// they came, however long their calls took. Without it, as soon as they are done.
     pub ordered: bool,
+    /// `restartStrategy`: what becomes of a rule that is stopped by an error.
+    pub restart: RestartStrategy,
+    /// `cron`, `duration` and `cronDatetimeRange`: when the rule runs; none: always.
+    pub schedule: Option<Schedule>,
+    /// `debug` and `logFilename`: a log of the rule's own; none: only the server's.
+    pub log: Option<RuleLogOptions>,
+}
+
+/// Starting a rule again that an error has stopped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RestartStrategy {
+    /// How often in a row; 0: never.
+    pub attempts: u32,
+    /// How long after the first failure.
+    pub delay: Duration,
+    /// By how much longer after each further one; above 0.
+    pub multiplier: f64,
+    /// The longest delay. A rule that has run so long counts its attempts anew.
+    pub max_delay: Duration,
+    /// Which part of the delay is added or taken away by chance; 0 up to but not including 1.
+    pub jitter_factor: f64,
+}
+
+impl Default for RestartStrategy {
+    fn default() -> Self {
+        Self {
+            attempts: 0,
+            delay: Duration::from_secs(1),
+            multiplier: 2.0,
+            max_delay: Duration::from_secs(30),
+            jitter_factor: 0.1,
+        }
+    }
+}
+
+impl RestartStrategy {
+    /// How long after the failure that many attempts before the next one is made, in milliseconds.
+    pub(crate) fn delay_after(&self, attempts: u32) -> i64 {
+        let longest = self.max_delay.as_secs_f64();
+        let exponent = i32::try_from(attempts).unwrap_or(i32::MAX);
+        let delay = (self.delay.as_secs_f64() * self.multiplier.powi(exponent)).min(longest);
+        // A hasher's keys are by chance, which is all that is needed to keep rules apart.
+        let chance = RandomState::new().hash_one(attempts) % 2001;
+        #[expect(clippy::cast_precision_loss, reason = "0 to 2000")]
+        let part = chance as f64 / 1000.0 - 1.0;
+        #[expect(clippy::cast_possible_truncation, reason = "at most a hundred years")]
+        let millis = (delay * (1.0 + part * self.jitter_factor) * 1000.0) as i64;
+        millis.max(0)
+    }
+}
+
+/// A log of a rule's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleLogOptions {
+    /// The file's name without its ending; empty: the rule's id.
+    pub name: String,
+    /// Also the rows that the rule gives.
+    pub debug: bool,
 }
 
 impl Default for RuleOptions {
@@ -47,30 +116,34 @@ impl Default for RuleOptions {
             send_error: false,
             concurrency: 1,
             ordered: true,
+            restart: RestartStrategy::default(),
+            schedule: None,
+            log: None,
         }
     }
 }
 
 /// What eKuiper knows and we do not do: accepted only where it says nothing.
-const NEUTRAL: &[&str] = &[
-    "debug",
-    "logFilename",
-    "isEventTime",
-    "qos",
-    "cron",
-    "duration",
-    "cronDatetimeRange",
-    "planOptimizeStrategy",
-    "experiment",
-    "notifySub",
-    "enableSaveStateBeforeStop",
-    "forceExitTimeout",
-    "sendNil",
-    "disableWarning",
+const NEUTRAL: &[&str] = &["isEventTime", "qos", "notifySub", "sendNil"];
+
+/// Hints that change no result, or say how to end what is never there: checked for their shape alone.
+const HINTS: &[(&str, Shape)] = &[
+    ("planOptimizeStrategy", Shape::Object),
+    ("experiment", Shape::Object),
+    ("enableSaveStateBeforeStop", Shape::Flag),
+    ("forceExitTimeout", Shape::Duration),
+    ("disableWarning", Shape::Flag),
+    // They mean nothing without event time and `qos`.
+    ("lateTolerance", Shape::Duration),
+    ("checkpointInterval", Shape::Duration),
 ];
 
-/// What means nothing without the options above: checked and left alone.
-const DURATIONS: &[&str] = &["lateTolerance", "checkpointInterval"];
+#[derive(Clone, Copy)]
+enum Shape {
+    Object,
+    Flag,
+    Duration,
+}
 
 const KNOWN: &[&str] = &[
     "bufferLength",
@@ -81,6 +154,11 @@ const KNOWN: &[&str] = &[
     "concurrency",
     "ordered",
     "restartStrategy",
+    "cron",
+    "duration",
+    "cronDatetimeRange",
+    "debug",
+    "logFilename",
 ];
 
 impl RuleOptions {
@@ -92,6 +170,8 @@ impl RuleOptions {
             Some(Json::Object(given)) => given,
             Some(_) => return Err("`options` must be an object".to_owned()),
         };
+        let mut schedule = schedule::Given::default();
+        let (mut debug, mut log_name) = (false, String::new());
         for (name, value) in given {
             if value.is_null() {
                 continue;
@@ -104,91 +184,59 @@ impl RuleOptions {
                 "sendError" => options.send_error = flag(name, value)?,
                 "concurrency" => options.concurrency = concurrency(name, value)?,
                 "ordered" => options.ordered = flag(name, value)?,
-                "restartStrategy" => restart_strategy(value)?,
-                other if DURATIONS.contains(&other) => duration(name, value)?,
+                "restartStrategy" => options.restart = restart_strategy(value)?,
+                "cron" => schedule.cron = text(name, value)?,
+                "duration" => schedule.duration = duration(name, value)?,
+                "cronDatetimeRange" => schedule.ranges = schedule::ranges(value)?,
+                "debug" => debug = flag(name, value)?,
+                "logFilename" => log_name = log_file(name, value)?,
                 other if NEUTRAL.contains(&other) => {
                     not_negative(name, value)?;
                     if !is_neutral(value) {
                         return Err(format!("{name} is not supported"));
                     }
                 }
-                other => {
-                    let known = KNOWN.iter().chain(NEUTRAL).chain(DURATIONS).copied();
-                    return Err(format!("unknown option {other}{}", suggest(other, known)));
-                }
-            }
-        }
-        Ok(options)
-    }
-}
-
-/// The properties of a sink that the rule itself acts on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SinkOptions {
-    /// One object per message instead of a list of one.
-    pub(crate) send_single: bool,
-    /// Send nothing for a row without columns.
-    pub(crate) omit_if_empty: bool,
-    /// Which columns go out; none: all.
-    pub(crate) fields: Vec<String>,
-    /// Which columns stay.
-    pub(crate) exclude_fields: Vec<String>,
-    /// How many messages wait before the sink.
-    pub(crate) buffer_length: usize,
-}
-
-/// Common properties we do not act on.
-const SINK_NEUTRAL: &[&str] = &[
-    "dataTemplate",
-    "dataField",
-    "batchSize",
-    "lingerInterval",
-    "compression",
-    "encryption",
-    "enableCache",
-    "resendAlterQueue",
-    "cleanCacheAtStop",
-];
-
-impl SinkOptions {
-    /// Reads them out of an action's properties; what is none of ours is the sink's own business.
-    pub(crate) fn parse(
-        properties: &Map<String, Json>,
-        rule: &RuleOptions,
-    ) -> Result<Self, String> {
-        let mut options = Self {
-            send_single: false,
-            omit_if_empty: false,
-            fields: Vec::new(),
-            exclude_fields: Vec::new(),
-            buffer_length: rule.buffer_length,
-        };
-        for (name, value) in properties {
-            if value.is_null() {
-                continue;
-            }
-            match name.as_str() {
-                "sendSingle" => options.send_single = flag(name, value)?,
-                "omitIfEmpty" => options.omit_if_empty = flag(name, value)?,
-                "fields" => options.fields = names(name, value)?,
-                "excludeFields" => options.exclude_fields = names(name, value)?,
-                "bufferLength" => options.buffer_length = buffer_length(name, value)?,
-                "concurrency" => one_worker(name, value)?,
-                "format" => match value.as_str() {
-                    Some(format) if format.eq_ignore_ascii_case("json") || format.is_empty() => {}
-                    _ => return Err(format!("format {value} is not supported; json is")),
+                other => match HINTS.iter().find(|(hint, _)| *hint == other) {
+                    Some((_, shape)) => shape.check(name, value)?,
+                    None => {
+                        let hints = HINTS.iter().map(|(hint, _)| *hint);
+                        let known = KNOWN.iter().chain(NEUTRAL).copied().chain(hints);
+                        return Err(format!("unknown option {other}{}", suggest(other, known)));
+                    }
                 },
-                other if SINK_NEUTRAL.contains(&other) && !is_neutral(value) => {
-                    return Err(format!("property {name} is not supported"));
-                }
-                _ => {}
             }
         }
-        if !options.fields.is_empty() && !options.exclude_fields.is_empty() {
-            return Err("fields and excludeFields cannot be used together".to_owned());
-        }
+        options.schedule = schedule.read()?;
+        options.log = (debug || !log_name.is_empty()).then_some(RuleLogOptions {
+            name: log_name,
+            debug,
+        });
         Ok(options)
     }
+}
+
+impl Shape {
+    fn check(self, name: &str, value: &Json) -> Result<(), String> {
+        match self {
+            Self::Object if value.is_object() => Ok(()),
+            Self::Object => Err(format!("{name} must be an object")),
+            Self::Flag => flag(name, value).map(drop),
+            Self::Duration => duration(name, value).map(drop),
+        }
+    }
+}
+
+/// Part of the name of a file in one directory.
+fn log_file(name: &str, value: &Json) -> Result<String, String> {
+    let file = text(name, value)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let stem = file.strip_suffix(".log").unwrap_or(&file);
+    if stem.len() > MAX_LOG_NAME || !stem.bytes().all(plain) || stem.starts_with('.') {
+        return Err(format!(
+            "{name} must be the name of a file of letters, digits, `_`, `-` and `.`, without a directory"
+        ));
+    }
+    Ok(stem.to_owned())
 }
 
 fn flag(name: &str, value: &Json) -> Result<bool, String> {
@@ -197,91 +245,116 @@ fn flag(name: &str, value: &Json) -> Result<bool, String> {
         .ok_or_else(|| format!("{name} must be true or false"))
 }
 
-fn names(name: &str, value: &Json) -> Result<Vec<String>, String> {
-    let wrong = || format!("{name} must be a list of names");
-    value
-        .as_array()
-        .ok_or_else(wrong)?
-        .iter()
-        .map(|name| name.as_str().map(str::to_owned).ok_or_else(wrong))
-        .collect()
+fn text(name: &str, value: &Json) -> Result<String, String> {
+    let text = value.as_str();
+    text.map(str::to_owned)
+        .ok_or_else(|| format!("{name} must be a text"))
 }
 
 fn buffer_length(name: &str, value: &Json) -> Result<usize, String> {
-    not_negative(name, value)?;
-    match value
-        .as_u64()
-        .and_then(|length| usize::try_from(length).ok())
-    {
-        // eKuiper reads 0 as "not set".
-        Some(0) => Ok(BUFFER_LENGTH),
-        Some(length) if length <= MAX_BUFFER_LENGTH => Ok(length),
-        _ => Err(format!(
-            "{name} must be a number from 1 to {MAX_BUFFER_LENGTH}"
-        )),
-    }
+    // eKuiper reads 0 as "not set".
+    count(name, value, MAX_BUFFER_LENGTH).map(|length| length.unwrap_or(BUFFER_LENGTH))
 }
 
 fn concurrency(name: &str, value: &Json) -> Result<usize, String> {
+    count(name, value, MAX_CONCURRENCY).map(|count| count.unwrap_or(1))
+}
+
+/// A number up to `most`; none for 0.
+fn count(name: &str, value: &Json, most: usize) -> Result<Option<usize>, String> {
     not_negative(name, value)?;
-    let given = value.as_u64().and_then(|given| usize::try_from(given).ok());
-    match given {
-        // eKuiper reads 0 as "not set".
-        Some(0) => Ok(1),
-        Some(given) if given <= MAX_CONCURRENCY => Ok(given),
-        _ => Err(format!(
-            "{name} must be a number from 1 to {MAX_CONCURRENCY}"
-        )),
+    match value.as_u64().and_then(|count| usize::try_from(count).ok()) {
+        Some(0) => Ok(None),
+        Some(count) if count <= most => Ok(Some(count)),
+        _ => Err(format!("{name} must be a number from 1 to {most}")),
     }
 }
 
-fn one_worker(name: &str, value: &Json) -> Result<(), String> {
+/// Milliseconds or a duration in Go's form; an empty text is none at all.
+fn duration(name: &str, value: &Json) -> Result<Duration, String> {
     not_negative(name, value)?;
-    match value.as_u64() {
-        Some(0 | 1) => Ok(()),
-        Some(_) => Err(format!("{name} greater than 1 is not supported")),
-        None => Err(format!("{name} must be a number")),
-    }
-}
-
-fn duration(name: &str, value: &Json) -> Result<(), String> {
-    not_negative(name, value)?;
-    let valid = match value {
-        Json::Number(number) => number.as_u64().is_some(),
-        Json::String(text) => text.is_empty() || parse_duration(text).is_ok(),
-        _ => false,
+    let duration = match value {
+        Json::Number(number) => number
+            .as_u64()
+            .and_then(|millis| parse_duration(&millis.to_string()).ok()),
+        Json::String(text) if text.is_empty() => Some(Duration::ZERO),
+        Json::String(text) => parse_duration(text).ok(),
+        _ => None,
     };
-    if valid {
-        Ok(())
-    } else {
-        Err(format!(
-            "{name} must be milliseconds or a duration such as `1m30s`"
-        ))
-    }
+    duration.ok_or_else(|| format!("{name} must be milliseconds or a duration such as `1m30s`"))
 }
 
+/// Says no in eKuiper's words, where it has some.
 fn not_negative(name: &str, value: &Json) -> Result<(), String> {
     let negative = match value {
         Json::Number(number) => number.as_f64().is_some_and(|number| number < 0.0),
         Json::String(text) => text.starts_with('-'),
         _ => false,
     };
-    if negative {
-        Err(format!("{name} must not be negative, got {value}"))
-    } else {
-        Ok(())
+    if !negative {
+        return Ok(());
     }
+    Err(match name {
+        "bufferLength" => "invalidBufferLength:bufferLength must be greater than 0".to_owned(),
+        "concurrency" => "invalidConcurrency:concurrency must be greater than 0".to_owned(),
+        "lateTolerance" => "invalidLateTol:lateTol must be greater than 0".to_owned(),
+        "checkpointInterval" => {
+            "invalidCheckpointInterval:checkpointInterval must be greater than 0".to_owned()
+        }
+        _ => format!("{name} must not be negative, got {value}"),
+    })
 }
 
-fn restart_strategy(value: &Json) -> Result<(), String> {
-    let Some(strategy) = value.as_object() else {
+fn restart_strategy(value: &Json) -> Result<RestartStrategy, String> {
+    let Some(given) = value.as_object() else {
         return Err("restartStrategy must be an object".to_owned());
     };
-    for (name, value) in strategy {
-        not_negative(&format!("restartStrategy.{name}"), value)?;
-        if name == "attempts" && !is_neutral(value) {
-            return Err("restartStrategy.attempts greater than 0 is not supported".to_owned());
+    let mut strategy = RestartStrategy::default();
+    let invalid = |part: &str, text: &str| Err(format!("invalidRestart{part}:restart {text}"));
+    for (name, value) in given {
+        if value.is_null() {
+            continue;
+        }
+        let full = format!("restartStrategy.{name}");
+        let negative = not_negative(&full, value).is_err();
+        let zero = is_neutral(value);
+        match name.as_str() {
+            "attempts" if negative => {
+                return invalid("Attempts", "attempts must be greater than 0");
+            }
+            "attempts" => {
+                strategy.attempts = value
+                    .as_u64()
+                    .and_then(|attempts| u32::try_from(attempts).ok())
+                    .ok_or_else(|| format!("{full} must be a number"))?;
+            }
+            "delay" if negative || zero => return invalid("Delay", "delay must be greater than 0"),
+            "delay" => strategy.delay = duration(&full, value)?,
+            "maxDelay" if negative || zero => {
+                return invalid("MaxDelay", "maxDelay must be greater than 0");
+            }
+            "maxDelay" => strategy.max_delay = duration(&full, value)?,
+            "multiplier" => match value.as_f64() {
+                Some(multiplier) if multiplier > 0.0 && multiplier <= 1e6 => {
+                    strategy.multiplier = multiplier;
+                }
+                _ => return invalid("Multiplier", "multiplier must be greater than 0"),
+            },
+            "jitterFactor" => match value.as_f64() {
+                Some(factor) if (0.0..1.0).contains(&factor) => strategy.jitter_factor = factor,
+                _ => return invalid("JitterFactor", "jitterFactor must between [0, 1)"),
+            },
+            _ => {
+                const PARTS: [&str; 5] = [
+                    "attempts",
+                    "delay",
+                    "multiplier",
+                    "maxDelay",
+                    "jitterFactor",
+                ];
+                return Err(format!("unknown option {full}{}", suggest(name, PARTS)));
+            }
         }
     }
-    Ok(())
+    Ok(strategy)
 }

@@ -27,6 +27,11 @@ pub(crate) fn row(row: &Row, out: &mut Vec<u8>) -> Result<(), TooDeep> {
     object(row, out, 0)
 }
 
+/// Writes any value.
+pub(crate) fn json(it: &Value, out: &mut Vec<u8>) -> Result<(), TooDeep> {
+    value(it, out, 0)
+}
+
 fn object(row: &Row, out: &mut Vec<u8>, depth: usize) -> Result<(), TooDeep> {
     let mut entries: Vec<_> = row.iter().collect();
     entries.sort_by(|a, b| a.0.cmp(b.0));

@@ -24,6 +24,9 @@ pub(super) struct Feeds {
     block: bool,
 }
 
+/// A result on its way to a sink that does more than encode: its rows.
+pub(super) type Parcel = Vec<Body>;
+
 /// The way to one sink.
 struct Feed {
     transform: Arc<Node>,
@@ -33,6 +36,14 @@ struct Feed {
     /// Messages of the batch that have come here.
     came: u64,
     batch: Vec<Bytes>,
+    /// Instead of all that: rows go to [`super::shape`] as they are.
+    shaped: Option<Shaped>,
+}
+
+struct Shaped {
+    first: Arc<Node>,
+    queue: Arc<Queue<Parcel>>,
+    batch: Vec<Parcel>,
 }
 
 /// What leaves the last operator.
@@ -68,6 +79,10 @@ impl Feeds {
         }
         for feed in &mut self.list {
             feed.came += 1;
+            if let Some(shaped) = &mut feed.shaped {
+                shaped.batch.push(output.parcel());
+                continue;
+            }
             match feed.encode(output, &mut self.buffer) {
                 Ok(Some(message)) => feed.batch.push(message),
                 Ok(None) => {}
@@ -95,6 +110,11 @@ impl Feeds {
             return;
         };
         feed.came += 1;
+        if let Some(shaped) = &mut feed.shaped {
+            let parcel = rows.iter().map(|row| Body::Row((*row).clone()));
+            shaped.batch.push(parcel.collect());
+            return;
+        }
         if alone || feed.options.send_single {
             for row in rows {
                 let output = Output::Row(Cow::Borrowed(row));
@@ -126,6 +146,10 @@ impl Feeds {
             if came == 0 {
                 continue;
             }
+            if let Some(shaped) = &mut feed.shaped {
+                shaped.hand_over(self.block).await;
+                continue;
+            }
             for node in [&feed.transform, &feed.encode] {
                 node.came_in(came);
                 node.worked(came, took);
@@ -150,6 +174,25 @@ impl Feeds {
             let lost = feed.batch.len() as u64;
             feed.encode
                 .failed_times(lost, format!("rule stopped, {lost} messages not delivered"));
+            if let Some(shaped) = &feed.shaped {
+                let lost = shaped.batch.len() as u64;
+                let text = format!("rule stopped, {lost} messages not delivered");
+                shaped.first.failed_times(lost, text);
+            }
+        }
+    }
+}
+
+impl Shaped {
+    async fn hand_over(&mut self, block: bool) {
+        if !block {
+            self.first.overrun(self.queue.offer_all(&mut self.batch));
+            return;
+        }
+        self.batch.reverse();
+        while let Some(parcel) = self.batch.last() {
+            self.queue.push(parcel.clone()).await;
+            self.batch.pop();
         }
     }
 }
@@ -163,6 +206,11 @@ impl Feed {
             options: plan.options.clone(),
             came: 0,
             batch: Vec::new(),
+            shaped: stages.rows.clone().map(|queue| Shaped {
+                first: stages.batch.as_ref().unwrap_or(&stages.transform).clone(),
+                queue,
+                batch: Vec::new(),
+            }),
         }
     }
 
@@ -226,16 +274,21 @@ fn encode_single(output: &Output<'_>, buffer: &mut Vec<u8>) -> Result<Bytes, Too
 
 /// The columns a sink wants.
 fn choose(output: &Output<'_>, options: &SinkOptions) -> Row {
+    let row = match output {
+        Output::Body(body) => body.row(),
+        Output::Row(row) => Cow::Borrowed(row.as_ref()),
+    };
+    wanted(&row, options)
+}
+
+/// Those of a row's columns that a sink wants.
+pub(super) fn wanted(row: &Row, options: &SinkOptions) -> Row {
     let wanted = |name: &str| {
         if options.fields.is_empty() {
             !options.exclude_fields.iter().any(|field| field == name)
         } else {
             options.fields.iter().any(|field| field == name)
         }
-    };
-    let row = match output {
-        Output::Body(body) => body.row(),
-        Output::Row(row) => Cow::Borrowed(row.as_ref()),
     };
     row.iter()
         .filter(|(name, _)| wanted(name))
@@ -248,6 +301,13 @@ impl Output<'_> {
         match self {
             Self::Body(body) => encode::body(body, buffer),
             Self::Row(row) => encode::row(row, buffer),
+        }
+    }
+
+    fn parcel(&self) -> Parcel {
+        match self {
+            Self::Body(body) => vec![(*body).clone()],
+            Self::Row(row) => vec![Body::Row(row.as_ref().clone())],
         }
     }
 

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use plugyard_symbol::{Connection, SinkObserver, SymbolError};
 use serde_json::{Map, Value as Json};
 
+use super::log::RuleLog;
 use super::queue::Dropped;
 use crate::clock::Clock;
 
@@ -67,6 +68,8 @@ pub(crate) struct Node {
     next: OnceLock<String>,
     /// The length of its input queue.
     buffer: OnceLock<Arc<AtomicUsize>>,
+    /// The rule's own log, where it has one.
+    log: OnceLock<Arc<RuleLog>>,
 }
 
 const RELAXED: Ordering = Ordering::Relaxed;
@@ -98,10 +101,16 @@ impl Node {
             link,
             next: OnceLock::new(),
             buffer: OnceLock::new(),
+            log: OnceLock::new(),
         }
     }
 
-    /// Its name.
+    /// Says where exceptions are written to besides.
+    pub(crate) fn logs_to(&self, log: &Arc<RuleLog>) {
+        let _ = self.log.set(log.clone());
+    }
+
+    /// What it is called.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -160,6 +169,24 @@ impl Node {
         }
     }
 
+    /// Messages were dropped from the full queue before this node.
+    pub(crate) fn overrun(&self, dropped: Dropped) {
+        if dropped.count > 0 {
+            self.dropped.fetch_add(dropped.count, RELAXED);
+            let text = format!(
+                "buffer full, drop message {} before {}",
+                dropped.last, self.name
+            );
+            self.count_exception(dropped.count, Exception::Text(text));
+        }
+    }
+
+    /// Messages were lost that this node kept. Without any it is told as one exception: there is trouble.
+    pub(crate) fn lost(&self, count: u64, text: String) {
+        self.dropped.fetch_add(count, RELAXED);
+        self.count_exception(count.max(1), Exception::Text(text));
+    }
+
     /// An attempt to connect begins.
     pub(crate) fn trying(&self) {
         if let Some(link) = &self.link {
@@ -211,7 +238,12 @@ impl Node {
 
     /// What went wrong last and when; empty and 0 when nothing did.
     pub(crate) fn last_exception(&self) -> (String, i64) {
-        let text = match &*self.exception.lock() {
+        let text = self.text(&self.exception.lock());
+        (text, self.exception_time.load(RELAXED))
+    }
+
+    fn text(&self, exception: &Exception) -> String {
+        match exception {
             Exception::None => String::new(),
             Exception::Text(text) => text.clone(),
             Exception::Dropped(number) => format!(
@@ -219,8 +251,7 @@ impl Node {
                 self.name,
                 self.next.get().map_or("", String::as_str)
             ),
-        };
-        (text, self.exception_time.load(RELAXED))
+        }
     }
 
     /// Adds its metrics to a status document.
@@ -265,6 +296,13 @@ impl Node {
     }
 
     fn count_exception(&self, count: u64, exception: Exception) {
+        if let Some(log) = self.log.get() {
+            log.line(&format!(
+                "exception {}: {}",
+                self.name,
+                self.text(&exception)
+            ));
+        }
         *self.exception.lock() = exception;
         self.exception_time.store(self.clock.now_ms(), RELAXED);
         self.exceptions.fetch_add(count, RELAXED);

@@ -266,11 +266,22 @@ impl Weigh for Bytes {
 impl Weigh for Tuple {
     fn bytes(&self) -> usize {
         let meta = self.meta.as_ref().map_or(0, |meta| meta.as_bytes().len());
-        let body = match &self.body {
-            Body::Json(text) => text.as_bytes().len(),
-            Body::Row(row) => row_bytes(row),
-        };
-        body + meta
+        self.body.bytes() + meta
+    }
+}
+
+impl Weigh for Body {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Json(text) => text.as_bytes().len(),
+            Self::Row(row) => row_bytes(row),
+        }
+    }
+}
+
+impl<T: Weigh> Weigh for Vec<T> {
+    fn bytes(&self) -> usize {
+        self.iter().map(Weigh::bytes).sum()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The task of a sink: starts it, sends what waits, stops it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,9 +9,11 @@ use plugyard_symbol::{Connection, ErrorClass, NodeId, SinkHandle, SinkRequest};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::cache::Cache;
 use super::source::cut_off;
-use super::{BACKOFF, BATCH, SYMBOL_STOP, Shared, SinkStages, pause};
+use super::{BACKOFF, BATCH, SYMBOL_STOP, Shared, SinkStages, cache_name, pause};
 use crate::plan::{Plan, SinkPlan};
+use crate::rule::CacheOptions;
 
 pub(super) struct SinkTask {
     pub(super) plan: Arc<Plan>,
@@ -24,6 +27,13 @@ pub(super) struct SinkTask {
 }
 
 pub(super) async fn run(task: SinkTask) {
+    if let Some(options) = task.plan().options.cache.clone()
+        && let Some(dir) = task.shared.places.cache_of(&task.plan.rule.id)
+    {
+        let dir = dir.join(cache_name(&task.plan().op_id));
+        task.run_with_cache(options, dir).await;
+        return;
+    }
     let Some(mut handle) = task.start().await else {
         task.count_undelivered(0);
         return;
@@ -38,19 +48,59 @@ pub(super) async fn run(task: SinkTask) {
     if cut_short {
         task.count_undelivered(under_way);
     }
-    match timeout(SYMBOL_STOP, handle.stop()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => task.stages.sink.failed(error.text),
-        Err(_) => task.stages.sink.failed(format!(
-            "the sink did not stop within {} s",
-            SYMBOL_STOP.as_secs()
-        )),
-    }
+    task.stop_symbol(handle).await;
 }
 
 impl SinkTask {
     fn plan(&self) -> &SinkPlan {
         &self.plan.sinks[self.index]
+    }
+
+    /// As [`run`], with a cache between the queue and the sink.
+    async fn run_with_cache(&self, options: CacheOptions, dir: PathBuf) {
+        let mut cache = match Cache::open(self, options, dir).await {
+            Ok(cache) => cache,
+            Err(reason) => {
+                self.shared.fail(format!("{}: {reason}", self.plan().op_id));
+                self.count_undelivered(0);
+                return;
+            }
+        };
+        let handle = tokio::select! {
+            handle = cache.keep_while(self.start()) => handle,
+            () = self.cut.cancelled() => None,
+        };
+        match handle {
+            None => {
+                tokio::select! {
+                    () = cache.keep_rest() => {}
+                    () = self.cut.cancelled() => {}
+                }
+            }
+            Some(mut handle) => {
+                self.stages.sink.started();
+                self.shared.symbol_started();
+                tokio::select! {
+                    () = cache.deliver(handle.as_mut()) => {}
+                    // What is under way now is sent again by the next run.
+                    () = self.cut.cancelled() => {}
+                }
+                self.stop_symbol(handle).await;
+            }
+        }
+        cache.close().await;
+    }
+
+    async fn stop_symbol(&self, handle: Box<dyn SinkHandle>) {
+        let sink = &self.stages.sink;
+        match timeout(SYMBOL_STOP, handle.stop()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => sink.failed(error.text),
+            Err(_) => sink.failed(format!(
+                "the sink did not stop within {} s",
+                SYMBOL_STOP.as_secs()
+            )),
+        }
     }
 
     async fn start(&self) -> Option<Box<dyn SinkHandle>> {

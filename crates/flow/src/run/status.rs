@@ -17,6 +17,8 @@ pub enum RuleState {
     Stopping,
     /// It could not be started or could not go on.
     StoppedByError,
+    /// Its schedule does not want it to run now.
+    Waiting,
 }
 
 impl RuleState {
@@ -28,6 +30,7 @@ impl RuleState {
             Self::Running => "running",
             Self::Stopping => "stopping",
             Self::StoppedByError => "stopped by error",
+            Self::Waiting => "stopped: waiting for next schedule.",
         }
     }
 }
@@ -88,7 +91,7 @@ impl State {
                 self.doing = RuleState::Stopped;
                 self.message.clear();
             }
-            RuleState::Stopped | RuleState::Stopping => {}
+            RuleState::Stopped | RuleState::Stopping | RuleState::Waiting => {}
         }
     }
 
@@ -104,14 +107,15 @@ impl State {
     }
 }
 
-/// The status document: the state, then every node's metrics in topology order.
-pub(crate) fn document(state: &State, run: Option<&Run>) -> Map<String, Json> {
+/// The status document: the state, then every node's metrics in topology order. `next` is when the rule
+/// starts by itself, in milliseconds since 1970; 0: it does not.
+pub(crate) fn document(state: &State, next: i64, run: Option<&Run>) -> Map<String, Json> {
     let mut document = Map::new();
     document.insert("status".to_owned(), state.doing.as_str().into());
     document.insert("message".to_owned(), state.message.as_str().into());
     document.insert("lastStartTimestamp".to_owned(), state.started_at.into());
     document.insert("lastStopTimestamp".to_owned(), state.stopped_at.into());
-    document.insert("nextStartTimestamp".to_owned(), 0.into());
+    document.insert("nextStartTimestamp".to_owned(), next.into());
     for node in run.into_iter().flat_map(Run::nodes) {
         node.describe(&mut document);
     }

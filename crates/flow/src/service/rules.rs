@@ -76,13 +76,16 @@ impl FlowService {
             return self.insert_rule(json, parsed, plan).await;
         }
         let wanted = parsed.rule.triggered;
-        self.0
-            .store
-            .rule_update(id, json, wanted, self.now())
-            .await?;
+        let before = slot.parsed().is_some_and(|before| before.rule.temp);
+        let (store, now) = (&self.0.store, self.now());
+        match (before, parsed.rule.temp) {
+            (_, true) => store.rule_delete(id).await?,
+            (true, false) => store.rule_insert(id, json, wanted, now).await?,
+            (false, false) => store.rule_update(id, json, wanted, now).await?,
+        }
         slot.set_rule(json.into(), parsed.clone(), wanted);
         slot.stop().await;
-        slot.start(&parsed, plan, self.0.clock.clone(), None);
+        slot.start(&parsed, plan, None);
         Ok(())
     }
 
@@ -276,12 +279,7 @@ impl FlowService {
     ) -> Result<(), FlowError> {
         let id = parsed.rule.id.clone();
         let wanted = parsed.rule.triggered;
-        let slot = Arc::new(Slot::new(
-            id.clone(),
-            json.into(),
-            Ok(parsed.clone()),
-            wanted,
-        ));
+        let slot = self.new_slot(id.clone(), json.into(), Ok(parsed.clone()), wanted);
         let _changing = slot.changing.lock().await;
         {
             // Reserved before it is stored, so that of two at once only one goes on.
@@ -296,18 +294,19 @@ impl FlowService {
             }
             registry.rules.insert(id.clone(), slot.clone());
         }
-        if let Err(error) = self
-            .0
-            .store
-            .rule_insert(&id, json, wanted, self.now())
-            .await
+        if !parsed.rule.temp
+            && let Err(error) = self
+                .0
+                .store
+                .rule_insert(&id, json, wanted, self.now())
+                .await
         {
             slot.delete();
             self.0.registry.lock().rules.remove(&id);
             return Err(error);
         }
         let predecessor = self.ending(&id);
-        slot.start(&parsed, plan, self.0.clock.clone(), predecessor);
+        slot.start(&parsed, plan, predecessor);
         Ok(())
     }
 
@@ -320,7 +319,7 @@ impl FlowService {
             Ok(plan) => {
                 let _changing = slot.changing.lock().await;
                 let predecessor = self.ending(&slot.id);
-                slot.start(&parsed, plan, self.0.clock.clone(), predecessor);
+                slot.start(&parsed, plan, predecessor);
                 Ok(())
             }
             Err(error) => {
@@ -338,7 +337,33 @@ impl FlowService {
             no_stream(name, &near)
         })?;
         let catalog = self.0.catalog.as_ref();
-        plan::plan(parsed.rule.clone(), &parsed.program, stream, catalog).await
+        let shared = stream.options.shared;
+        let mut plan = plan::plan(parsed.rule.clone(), &parsed.program, stream, catalog).await?;
+        self.check_places(&plan)?;
+        if let (true, Some(name)) = (shared, parsed.program.stream()) {
+            plan.source = self.0.shared.source(name, plan.source);
+        }
+        Ok(plan)
+    }
+
+    /// Whether there is room for what the rule keeps.
+    fn check_places(&self, plan: &Plan) -> Result<(), FlowError> {
+        let places = &self.0.places;
+        let caching = plan.sinks.iter().find(|sink| sink.options.cache.is_some());
+        if let (Some(sink), None) = (caching, &places.cache) {
+            return Err(FlowError::Topology(format!(
+                "sink {}: enableCache needs a directory, which this server has not",
+                sink.op_id
+            )));
+        }
+        if plan.rule.options.log.is_some() && places.logs.is_none() {
+            return Err(FlowError::RuleOptions {
+                id: plan.rule.id.clone(),
+                reason: "debug and logFilename need a directory, which this server has not"
+                    .to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Where a rule's rows come from, if it is there.

@@ -12,9 +12,11 @@ use tokio::time::timeout;
 use crate::FlowError;
 use crate::clock::Clock;
 use crate::plan::{Plan, Program};
+use crate::rule::Due;
 use crate::rule::RuleDefinition;
+use crate::run::log::RuleLog;
 use crate::run::status::{State, document, summary};
-use crate::run::{Predecessor, RuleState, Run};
+use crate::run::{Places, Predecessor, RuleState, Run};
 
 /// How long a request waits for a rule to end; it ends by itself afterwards.
 const STOP_WAIT: Duration = Duration::from_millis(2500);
@@ -41,6 +43,8 @@ impl Parsed {
 /// See the module.
 pub(super) struct Slot {
     pub(super) id: String,
+    clock: Arc<dyn Clock>,
+    places: Places,
     /// Held while the rule is being changed; never while a plugin is asked something.
     pub(super) changing: tokio::sync::Mutex<()>,
     inner: Mutex<Contents>,
@@ -56,6 +60,31 @@ struct Contents {
     run: Option<Run>,
     /// Why it could not be started, since the last run.
     error: Option<State>,
+    /// Its schedule lets it wait.
+    waiting: bool,
+    /// Somebody is starting it because of its schedule or its restart strategy.
+    launching: bool,
+    retry: Retry,
+}
+
+/// Where a rule stands with its restart strategy.
+#[derive(Default)]
+struct Retry {
+    /// Attempts since it last ran well.
+    made: u32,
+    /// When the next one is due.
+    at: Option<i64>,
+}
+
+/// What a rule's schedule or restart strategy wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    Nothing,
+    Start,
+    /// End it until its schedule starts it again.
+    Pause,
+    /// End it for good.
+    End,
 }
 
 impl Slot {
@@ -64,6 +93,8 @@ impl Slot {
         json: Arc<str>,
         parsed: Result<Arc<Parsed>, FlowError>,
         wanted: bool,
+        clock: Arc<dyn Clock>,
+        places: Places,
     ) -> Self {
         let (parsed, error) = match parsed {
             Ok(parsed) => (Some(parsed), None),
@@ -71,6 +102,8 @@ impl Slot {
         };
         Self {
             id,
+            clock,
+            places,
             changing: tokio::sync::Mutex::default(),
             inner: Mutex::new(Contents {
                 json,
@@ -79,6 +112,9 @@ impl Slot {
                 deleted: false,
                 run: None,
                 error,
+                waiting: false,
+                launching: false,
+                retry: Retry::default(),
             }),
             tail: broadcast::Sender::new(TAIL_CAPACITY),
         }
@@ -130,7 +166,12 @@ impl Slot {
 
     pub(super) fn document(&self) -> Map<String, Json> {
         let inner = self.inner.lock();
-        document(&inner.state(), inner.run.as_ref())
+        let mut state = inner.state();
+        let next = inner.next_start(&state, self.clock.now_ms());
+        if state.doing == RuleState::Waiting && next == 0 {
+            "schedule terminated".clone_into(&mut state.message);
+        }
+        document(&state, next, inner.run.as_ref())
     }
 
     pub(super) fn summary(&self) -> Json {
@@ -139,7 +180,10 @@ impl Slot {
     }
 
     pub(super) fn set_wanted(&self, wanted: bool) {
-        self.inner.lock().wanted = wanted;
+        let mut inner = self.inner.lock();
+        inner.wanted = wanted;
+        inner.waiting = false;
+        inner.retry = Retry::default();
     }
 
     /// Replaces the definition.
@@ -149,6 +193,8 @@ impl Slot {
         inner.parsed = Some(parsed);
         inner.wanted = wanted;
         inner.error = None;
+        inner.waiting = false;
+        inner.retry = Retry::default();
     }
 
     /// Says why it could not be started.
@@ -156,17 +202,16 @@ impl Slot {
         let mut inner = self.inner.lock();
         if inner.is_current(parsed) {
             inner.error = Some(State::error(error.to_string(), now));
+            if let (Some(options), Some(dir)) = (&parsed.rule.options.log, &self.places.logs) {
+                let rows = self.tail.subscribe();
+                let log = RuleLog::start(options, &self.id, dir, self.clock.clone(), rows);
+                log.line(&format!("cannot be started: {error}"));
+            }
         }
     }
 
     /// Starts a plan of `parsed`, unless the rule has changed or gone meanwhile or runs already.
-    pub(super) fn start(
-        &self,
-        parsed: &Arc<Parsed>,
-        plan: Plan,
-        clock: Arc<dyn Clock>,
-        predecessor: Predecessor,
-    ) {
+    pub(super) fn start(&self, parsed: &Arc<Parsed>, plan: Plan, predecessor: Predecessor) {
         let mut inner = self.inner.lock();
         let runs = matches!(
             inner.run_state(),
@@ -175,9 +220,88 @@ impl Slot {
         if runs || !inner.wanted || !inner.is_current(parsed) {
             return;
         }
+        if let Some(schedule) = &parsed.rule.options.schedule
+            && schedule.due(self.clock.now_ms()) != Due::Now
+        {
+            inner.error = None;
+            inner.waiting = true;
+            return;
+        }
         let predecessor = inner.run.as_ref().map(Run::done).or(predecessor);
         inner.error = None;
-        inner.run = Some(Run::start(plan, clock, self.tail.clone(), predecessor));
+        inner.waiting = false;
+        inner.run = Some(Run::start(
+            plan,
+            self.clock.clone(),
+            self.tail.clone(),
+            predecessor,
+            self.places.clone(),
+        ));
+    }
+
+    /// What shall be done with it by itself. `look`: it is time to look after rules that an error stopped.
+    /// Whoever is told to start it has to say so with [`Slot::launched`] afterwards.
+    pub(super) fn wants(&self, now: i64, look: bool) -> Wants {
+        let mut inner = self.inner.lock();
+        let Some(parsed) = inner
+            .parsed
+            .clone()
+            .filter(|_| inner.wanted && !inner.deleted)
+        else {
+            return Wants::Nothing;
+        };
+        let state = inner.state();
+        let active = matches!(state.doing, RuleState::Starting | RuleState::Running);
+        if let Some(schedule) = &parsed.rule.options.schedule {
+            if let Some(length) = schedule.once() {
+                let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+                if active && now.saturating_sub(state.started_at) >= length {
+                    return Wants::End;
+                }
+            }
+            let due = schedule.due(now) == Due::Now;
+            if active && !due {
+                return Wants::Pause;
+            }
+            if state.doing == RuleState::Waiting {
+                return if due { inner.launch() } else { Wants::Nothing };
+            }
+        }
+        let strategy = parsed.rule.options.restart;
+        let runs = state.doing == RuleState::Running;
+        if runs && now.saturating_sub(state.started_at) >= millis(strategy.max_delay) {
+            inner.retry = Retry::default();
+        }
+        if state.doing != RuleState::StoppedByError || inner.retry.made >= strategy.attempts {
+            return Wants::Nothing;
+        }
+        let made = inner.retry.made;
+        let due = *inner
+            .retry
+            .at
+            .get_or_insert_with(|| state.stopped_at + strategy.delay_after(made));
+        if !look || now < due {
+            return Wants::Nothing;
+        }
+        let wish = inner.launch();
+        if wish == Wants::Start {
+            inner.retry = Retry {
+                made: made + 1,
+                at: None,
+            };
+        }
+        wish
+    }
+
+    /// The start that [`Slot::wants`] asked for has been tried.
+    pub(super) fn launched(&self) {
+        self.inner.lock().launching = false;
+    }
+
+    /// Ends the run until its schedule starts it again.
+    pub(super) async fn pause(&self) {
+        self.inner.lock().waiting = true;
+        self.stop().await;
     }
 
     /// Ends the run, if there is one, and waits for it within bounds.
@@ -197,11 +321,18 @@ impl Slot {
         let _ = timeout(STOP_WAIT, done.wait_for(|ended| *ended)).await;
     }
 
-    /// Marks it as gone: nothing starts it any more. Gives what the next rule of its id has to wait for.
+    /// Marks it as gone: nothing starts it any more. Gives what the next rule of its id has to wait for; what
+    /// it kept is deleted before that.
     pub(super) fn delete(&self) -> Predecessor {
         let mut inner = self.inner.lock();
         inner.deleted = true;
         inner.wanted = false;
+        if !inner.run.as_ref().is_some_and(Run::forget)
+            && let Some(dir) = self.places.cache_of(&self.id)
+        {
+            // Not there where the rule never had a cache.
+            let _ = std::fs::remove_dir_all(dir);
+        }
         inner.run.as_ref().map(Run::done)
     }
 }
@@ -226,8 +357,42 @@ impl Contents {
                 ..error.clone()
             },
             (Some(error), None) => error.clone(),
-            (None, Some(run)) => run.state(),
-            (None, None) => State::idle(),
+            (None, run) => {
+                let mut state = run.as_ref().map_or_else(State::idle, Run::state);
+                if self.waiting && state.doing == RuleState::Stopped {
+                    state.doing = RuleState::Waiting;
+                }
+                state
+            }
         }
     }
+
+    fn launch(&mut self) -> Wants {
+        if std::mem::replace(&mut self.launching, true) {
+            return Wants::Nothing;
+        }
+        Wants::Start
+    }
+
+    /// When it starts by itself; 0: not at all.
+    fn next_start(&self, state: &State, now: i64) -> i64 {
+        let options = self.parsed.as_ref().map(|parsed| &parsed.rule.options);
+        let schedule = options.and_then(|options| options.schedule.as_ref());
+        match (state.doing, schedule) {
+            (RuleState::StoppedByError, _) => self.retry.at.unwrap_or(0),
+            (RuleState::Waiting, Some(schedule)) => match schedule.due(now) {
+                Due::At(next) => next,
+                Due::Now => now,
+                Due::Never => 0,
+            },
+            (RuleState::Starting | RuleState::Running, Some(schedule)) => {
+                schedule.following(now).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -28,6 +28,7 @@ impl FlowService {
     pub async fn create_stream(&self, sql: &str) -> Result<String, FlowError> {
         let definition = StreamDefinition::parse(sql).map_err(FlowError::StreamSql)?;
         let name = definition.name.clone();
+        let temp = definition.options.temp;
         let _changing = self.0.streams_changing.lock().await;
         {
             let mut registry = self.0.registry.lock();
@@ -38,7 +39,7 @@ impl FlowService {
                 .streams
                 .insert(name.clone(), entry(definition, sql));
         }
-        if let Err(error) = self.0.store.stream_insert(&name, sql, self.now()).await {
+        if !temp && let Err(error) = self.0.store.stream_insert(&name, sql, self.now()).await {
             self.0.registry.lock().streams.remove(&name);
             return Err(error);
         }
@@ -58,10 +59,15 @@ impl FlowService {
                 found: definition.name,
             });
         }
-        if !self.0.registry.lock().streams.contains_key(name) {
+        let Some(before) = self.stream(name) else {
             return Err(FlowError::StreamMissing(name.to_owned()));
+        };
+        let (store, now) = (&self.0.store, self.now());
+        match (before.definition.options.temp, definition.options.temp) {
+            (_, true) => store.stream_delete(name).await?,
+            (true, false) => store.stream_insert(name, sql, now).await?,
+            (false, false) => store.stream_update(name, sql, now).await?,
         }
-        self.0.store.stream_update(name, sql, self.now()).await?;
         if let Some(current) = self.0.registry.lock().streams.get_mut(name) {
             *current = entry(definition, sql);
         }

@@ -81,6 +81,10 @@ pub struct StreamOptions {
     pub kind: String,
     /// `VERSION`.
     pub version: String,
+    /// `SHARED`: one running source for all rules that read it.
+    pub shared: bool,
+    /// `TEMP`: gone when the program ends.
+    pub temp: bool,
     /// `EXTRA`: further configuration of the source, and its text as written.
     pub extra: Option<(Map<String, Json>, String)>,
 }
@@ -235,6 +239,11 @@ impl StreamOptions {
         if self.strict_validation {
             document.insert("strictValidation".to_owned(), true.into());
         }
+        for (key, set) in [("shared", self.shared), ("temp", self.temp)] {
+            if set {
+                document.insert(key.to_owned(), true.into());
+            }
+        }
         if self.retain_size > 0 {
             document.insert("retainSize".to_owned(), self.retain_size.into());
         }
@@ -258,11 +267,8 @@ impl StreamOptions {
             "TYPE" => self.source_type = value,
             "CONF_KEY" => self.conf_key = value,
             "KEY" => self.key = value,
-            "SHARED" | "TEMP" => {
-                if flag(&value)? {
-                    return Err(unsupported("=true"));
-                }
-            }
+            "SHARED" => self.shared = flag(&value)?,
+            "TEMP" => self.temp = flag(&value)?,
             "SCHEMAID" => self.schema_id = value,
             "STRICT_VALIDATION" => self.strict_validation = flag(&value)?,
             "TIMESTAMP" => self.timestamp = value,

@@ -115,8 +115,8 @@ fn mistakes_are_answered_with_place_and_expectation() {
         expect!["option TYPE is set twice at Line: 1, Column: 36"],
     );
     refused(
-        "CREATE STREAM s () WITH (SHARED='true')",
-        expect!["option SHARED=true is not supported at Line: 1, Column: 26"],
+        "CREATE STREAM s () WITH (SHARED='maybe')",
+        expect!["Expected: true or false for option SHARED, found: maybe at Line: 1, Column: 26"],
     );
     refused(
         "CREATE STREAM s () WITH (KIND='lookup')",

@@ -2,12 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share is test code, too")]
 
 mod builtins;
+mod caching;
 mod calls;
 mod delivery;
 mod graphs;
 mod push;
 mod recovery;
 mod routes;
+mod schedules;
+mod shaping;
+mod sharing;
 mod status;
 mod support;
 mod windows;

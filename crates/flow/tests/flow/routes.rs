@@ -282,9 +282,9 @@ async fn mistakes_with_rules_are_answered_all_by_name() {
     )
     .await;
     refused(
-        json!({"id":"r","sql":"SELECT * FROM demo","actions":[{"print":{"dataTemplate":"{{.}}"}}]}),
+        json!({"id":"r","sql":"SELECT * FROM demo","actions":[{"print":{"dataTemplate":"{{env}}"}}]}),
         2201,
-        "sink print_0: property dataTemplate is not supported",
+        "sink print_0: dataTemplate: function \"env\" not defined at Line: 1, Column: 3",
     )
     .await;
     app.post("/rules", RULE)
@@ -309,23 +309,46 @@ async fn an_option_that_is_lacking_or_impossible_is_refused_by_name() {
     for (options, reason) in [
         (json!({"qos":1}), "qos is not supported"),
         (json!({"isEventTime":true}), "isEventTime is not supported"),
-        (json!({"cron":"* * * * *"}), "cron is not supported"),
-        (json!({"duration":"10s"}), "duration is not supported"),
+        (json!({"notifySub":true}), "notifySub is not supported"),
+        (
+            json!({"cron":"* * * * *"}),
+            "cron needs duration, which says how long each run takes",
+        ),
+        (
+            json!({"duration":-5}),
+            "duration must not be negative, got -5",
+        ),
+        (
+            json!({"logFilename":"../etc/passwd"}),
+            "logFilename must be the name of a file of letters, digits, `_`, `-` and `.`, without a directory",
+        ),
+        (
+            json!({"restartStrategy":{"multiplier":0}}),
+            "invalidRestartMultiplier:restart multiplier must be greater than 0",
+        ),
+        (
+            json!({"restartStrategy":{"delay":0}}),
+            "invalidRestartDelay:restart delay must be greater than 0",
+        ),
+        (
+            json!({"restartStrategy":{"jitterFactor":1.1}}),
+            "invalidRestartJitterFactor:restart jitterFactor must between [0, 1)",
+        ),
         (
             json!({"concurrency":2000}),
             "concurrency must be a number from 1 to 1024",
         ),
         (
-            json!({"restartStrategy":{"attempts":3}}),
-            "restartStrategy.attempts greater than 0 is not supported",
+            json!({"restartStrategy":{"attempts":-3}}),
+            "invalidRestartAttempts:restart attempts must be greater than 0",
         ),
         (
             json!({"bufferLength":-1}),
-            "bufferLength must not be negative, got -1",
+            "invalidBufferLength:bufferLength must be greater than 0",
         ),
         (
             json!({"checkpointInterval":"-5s"}),
-            "checkpointInterval must not be negative, got \"-5s\"",
+            "invalidCheckpointInterval:checkpointInterval must be greater than 0",
         ),
         (
             json!({"lateTolerance":"soon"}),

@@ -61,6 +61,8 @@ pub(crate) struct App {
     pub(crate) builtins: Builtins,
     pub(crate) database: TestDatabase,
     pub(crate) clock: Arc<TestClock>,
+    /// What rules keep lies below it.
+    pub(crate) home: tempfile::TempDir,
     router: Router,
 }
 
@@ -71,15 +73,16 @@ impl App {
 
     pub(crate) async fn over(database: TestDatabase) -> Self {
         database.database.migrate(migrations()).await.unwrap();
-        Self::again(database, Arc::new(Plugins::default()))
+        let home = tempfile::tempdir().unwrap();
+        Self::again(database, Arc::new(Plugins::default()), home)
     }
 
     /// The program started once more over the same database.
     pub(crate) fn restarted(self, plugins: Arc<Plugins>) -> Self {
-        Self::again(self.database, plugins)
+        Self::again(self.database, plugins, self.home)
     }
 
-    fn again(database: TestDatabase, plugins: Arc<Plugins>) -> Self {
+    fn again(database: TestDatabase, plugins: Arc<Plugins>, home: tempfile::TempDir) -> Self {
         let builtins = Builtins::new(None);
         let catalog = Combined::new(
             Arc::new(builtins.clone()),
@@ -90,7 +93,8 @@ impl App {
             database.database.conn().clone(),
             Arc::new(catalog),
             clock.clone(),
-        );
+        )
+        .with_directories(home.path().join("cache"), home.path().join("logs"));
         let (router, _) = routes(service.clone()).split_for_parts();
         Self {
             service,
@@ -98,6 +102,7 @@ impl App {
             builtins,
             database,
             clock,
+            home,
             router,
         }
     }
@@ -254,7 +259,7 @@ pub(crate) enum Starts {
     Fails(SymbolError),
 }
 
-/// The plugins' catalogue: source `pyjson`, sinks `print`, `gated`, `broken`, functions `revert`, `fail`,
+/// The plugins' catalogue: source `pyjson`, sinks `print`, `gated`, `moody`, `broken`, functions `revert`, `fail`,
 /// `none`, `hold`, `total` (an aggregate).
 pub(crate) struct Plugins {
     missing: Mutex<Vec<&'static str>>,
@@ -266,6 +271,8 @@ pub(crate) struct Plugins {
     pub(crate) sites: Mutex<Vec<CallSite>>,
     /// What was delivered, with the sink's `op_id`.
     pub(crate) delivered: Mutex<Vec<(String, String)>>,
+    /// What `moody` says to messages, if not that they are delivered.
+    pub(crate) mood: Mutex<Option<SymbolError>>,
     /// How many messages `gated` may still take.
     pub(crate) gate: Semaphore,
     /// Functions do not answer any more.
@@ -287,6 +294,7 @@ impl Default for Plugins {
             sink_requests: Mutex::default(),
             sites: Mutex::default(),
             delivered: Mutex::default(),
+            mood: Mutex::default(),
             gate: Semaphore::new(0),
             silent: AtomicBool::new(false),
             called: Mutex::default(),
@@ -358,7 +366,7 @@ pub(crate) fn tuple(json: &str) -> Tuple {
 }
 
 const SOURCES: &[&str] = &["pyjson"];
-const SINKS: &[&str] = &["broken", "gated", "print"];
+const SINKS: &[&str] = &["broken", "gated", "moody", "print"];
 const FUNCTIONS: &[&str] = &["fail", "hold", "none", "revert", "total"];
 
 /// The catalogue and its symbols share what the test looks at.
@@ -464,6 +472,11 @@ impl SinkHandle for RunningSink {
         let plugins = &self.symbol.plugins;
         match self.symbol.name.as_str() {
             "broken" => return Err(SymbolError::io("the pipe is broken")),
+            "moody" => {
+                if let Some(error) = plugins.mood.lock().clone() {
+                    return Err(error);
+                }
+            }
             "gated" => plugins.gate.acquire().await.unwrap().forget(),
             _ => {}
         }

@@ -17,6 +17,7 @@ mod configuration;
 mod databases;
 mod demo;
 mod facts;
+mod flows;
 mod formats;
 mod home;
 mod hostile;
