@@ -32,6 +32,9 @@ pub(crate) fn inspect(
 /// The name of a directory, where it is the name of the plugin in it: for kinds whose packages need not
 /// say it themselves.
 pub(crate) fn directory_name(directory: &Path, kind: Option<&str>) -> Option<String> {
+    if !directory.is_dir() {
+        return None;
+    }
     let package = Directory::open(directory, &Policy::default());
     let inspection = inspect(&package, kind, None).ok()?;
     let silent = inspection.kind.is_some() && inspection.key.is_none();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use plugyard_model::{ExitCode, Problem, Severity, codes};
 use plugyard_portable::Manifest;
 use plugyard_portable::dev::{DevSettings, Direction, Frame, serve};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Dev, Format};
 use crate::commands::{Context, check};
@@ -42,9 +43,13 @@ pub(super) async fn run(arguments: &Dev, context: &Context) -> Result<ExitCode, 
     };
     let format = context.printer.format;
     let show = Arc::new(move |frame: &Frame| print(frame, format));
+    let mut terminated = signal(SignalKind::terminate()).map_err(|it| failed(it.to_string()))?;
     let end = async {
-        // Ends the same way when the signal cannot be waited for.
-        let _ = tokio::signal::ctrl_c().await;
+        tokio::select! {
+            // Ends the same way when the signal cannot be waited for.
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated.recv() => {}
+        }
     };
     serve(settings, manifest, show, end)
         .await

@@ -177,7 +177,7 @@ fn detail(out: &mut String, name: &str, value: &Json, depth: usize) {
     }
     match value {
         Json::Null => {}
-        Json::Number(_) if name.ends_with("_at") => {
+        Json::Number(_) if name == "at" || name.ends_with("_at") => {
             let _ = writeln!(out, "{indent}{name}: {}", time_at(value, ""));
         }
         Json::Object(fields) if fields.values().any(Json::is_boolean) => {

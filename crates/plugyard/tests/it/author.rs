@@ -89,8 +89,8 @@ impl Dev {
         serde_json::from_str(&text.expect("an answer")).expect("JSON")
     }
 
-    fn end(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).expect("it runs");
+    fn end(mut self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
         assert!(self.child.wait().expect("an end").success());
     }
 }
@@ -262,7 +262,7 @@ fn host_38_a_plugin_is_served_by_hand_and_every_frame_shown() {
         second.stderr.contains(&format!("plugin_{name}.ipc")),
         "{second:?}"
     );
-    dev.end();
+    dev.end(Signal::INT);
     assert!(!Path::new(&format!("/tmp/plugin_{name}.ipc")).exists());
 }
 
@@ -288,7 +288,8 @@ fn host_38_a_plugin_started_by_hand_is_waited_for() {
     dev.until("its end", |it| {
         is(it, "control", "note") && text(it) == "disconnected"
     });
-    dev.end();
+    dev.end(Signal::TERM);
+    assert!(!Path::new(&format!("/tmp/plugin_{name}.ipc")).exists());
 }
 
 #[test]
