@@ -11,8 +11,10 @@ mod market;
 mod pages;
 mod plugins;
 mod settings;
+mod switch;
 mod tasks;
 mod themes;
+mod upkeep;
 mod url;
 mod usages;
 mod viewers;
@@ -43,6 +45,8 @@ impl WebHost {
         OpenApiRouter::new()
             .merge(assets::router())
             .merge(plugins::router())
+            .merge(switch::router())
+            .merge(upkeep::router())
             .merge(settings::router())
             .merge(market::router())
             .merge(import::router())
@@ -90,10 +94,12 @@ fn included<const N: usize>(
 /// Which right each route needs.
 pub fn rights() -> Vec<RouteRight> {
     // One line for each file.
-    let tables: [&[Entry]; 14] = [
+    let tables: [&[Entry]; 16] = [
         import::RIGHTS,
         assets::RIGHTS,
         plugins::RIGHTS,
+        switch::RIGHTS,
+        upkeep::RIGHTS,
         settings::RIGHTS,
         tasks::RIGHTS,
         themes::RIGHTS,
