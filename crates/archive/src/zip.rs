@@ -4,8 +4,8 @@ mod content;
 mod end;
 mod headers;
 mod inspect;
-
 mod layout;
+mod names;
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -91,6 +91,11 @@ impl Home {
         self.0.join("uploads")
     }
 
+    /// `downloads/`, packages of markets that came in part; kept from one start to the next.
+    pub fn downloads(&self) -> PathBuf {
+        self.0.join("downloads")
+    }
+
     /// `staging/`, half-done work; emptied at start.
     pub fn staging(&self) -> PathBuf {
         self.0.join("staging")

@@ -50,7 +50,8 @@ pub enum Action {
     Restart,
     /// Take it away.
     Uninstall,
-    /// Do one of the kind's own tasks with the version that is there; version and what is wanted stay.
+    /// Do one of the kind's own tasks with the version that is there, or (see [`Change::is_preparation`]) with one
+    /// of a plugin that is not installed; version and what is wanted stay.
     Perform,
 }
 
@@ -130,6 +131,13 @@ pub struct Change {
     /// Who asked for it.
     #[serde(default)]
     pub by: String,
+}
+
+impl Change {
+    /// Whether it is about a version of a plugin that is not installed, and does not become so.
+    pub fn is_preparation(&self) -> bool {
+        self.action == Action::Perform && self.current.is_none()
+    }
 }
 
 /// The ordered steps of a change. Exactly one of them is the commit.
@@ -291,6 +299,18 @@ pub trait Kind: Send + Sync {
     /// With the problem to answer when not.
     fn may_come_from(&self, _url: &str) -> Result<(), Problem> {
         Ok(())
+    }
+
+    /// Whether packages may have names in a code page that the archive does not tell, read as it most probably
+    /// is. Otherwise such a name keeps the package out.
+    fn takes_legacy_names(&self) -> bool {
+        false
+    }
+
+    /// The options of the version in force that its successor has as well when nobody names others. Not those
+    /// that were about one change alone.
+    fn lasting_options(&self, options: &Json) -> Json {
+        options.clone()
     }
 
     /// Whether a package with these names looks like one of this kind.

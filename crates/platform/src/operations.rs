@@ -75,6 +75,13 @@ pub enum ChangeRequest {
         /// Which, in the kind's own words.
         task: &'static str,
     },
+    /// Do one of the kind's own tasks with a version of a plugin that is not installed, and does not become so.
+    Prepare {
+        /// Which, in the kind's own words.
+        task: &'static str,
+        /// The version.
+        version: VersionId,
+    },
 }
 
 /// How a change ended.

@@ -110,9 +110,10 @@ impl Platform {
             Err(problem) if problem.code == codes::PLUGIN_NOT_FOUND => None,
             Err(problem) => return Err(problem),
         };
+        let lasting = self.kind(&kind)?;
         let options = here.as_ref().map_or_else(
             || Json::Object(serde_json::Map::new()),
-            |it| it.options.clone(),
+            |it| lasting.lasting_options(&it.options),
         );
         let take_in = TakeIn {
             kind: Some(kind),

@@ -43,6 +43,19 @@ impl Kind for WebKind {
         Some("config.json")
     }
 
+    fn takes_legacy_names(&self) -> bool {
+        true
+    }
+
+    fn lasting_options(&self, options: &Json) -> Json {
+        // Whether seeds run is said of each change anew.
+        let mut options = options.clone();
+        if let Some(options) = options.as_object_mut() {
+            options.remove(lifecycle::SEED);
+        }
+        options
+    }
+
     fn recognise(&self, names: &Listing) -> Likeness {
         package::recognise(names)
     }

@@ -26,6 +26,9 @@ use crate::package::Manifest;
 use crate::records;
 use crate::site::{self, Site};
 
+/// The option of a change that says whether its seeds run; they do unless it says no.
+pub(crate) const SEED: &str = "seed";
+
 /// What is done under the platform's words for steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -299,7 +302,7 @@ impl WebHost {
             && change
                 .target
                 .as_ref()
-                .is_none_or(|it| it.options.get("seed") != Some(&Json::Bool(false)));
+                .is_none_or(|it| it.options.get(SEED) != Some(&Json::Bool(false)));
         let only = |act, when: bool| when.then_some(act);
         [
             Some(Act::Begin),

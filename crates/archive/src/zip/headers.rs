@@ -1,5 +1,7 @@
 //! The records of the format, field by field (APPNOTE 4.3, 4.4 and 4.5).
 
+use flate2::Crc;
+
 /// Signature of a local header.
 pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
 /// Signature of an entry of the central directory.
@@ -17,6 +19,8 @@ pub(super) const FLAGS_ENCRYPTED: u16 = 1 | 1 << 6 | 1 << 13;
 pub(super) const FLAG_STREAMED: u16 = 1 << 3;
 /// The content is a patch for another file.
 pub(super) const FLAG_PATCH: u16 = 1 << 5;
+/// The name is UTF-8.
+pub(super) const FLAG_UTF8: u16 = 1 << 11;
 
 const EXTRA_ZIP64: u16 = 0x0001;
 const EXTRA_UNICODE_PATH: u16 = 0x7075;
@@ -51,7 +55,9 @@ pub(super) struct Central {
     pub external: u32,
     pub offset: u64,
     pub name: Vec<u8>,
-    /// The name that the Unicode path field gives, when that is another one.
+    /// The name that the Unicode path field gives, when that is another one and was made for this name.
+    pub unicode: Option<Vec<u8>>,
+    /// A name that a field gives which was not made for this name: some readers would use it.
     pub other_name: Option<Vec<u8>>,
 }
 
@@ -83,8 +89,10 @@ impl Central {
             external: u32_at(bytes, 38),
             offset: u32_at(bytes, 42).into(),
             name: name.to_owned(),
-            other_name: other_name(name, extra),
+            unicode: None,
+            other_name: None,
         };
+        (central.unicode, central.other_name) = unicode_path(name, central.flags, extra);
         let mut zip64 = Zip64::of(extra);
         zip64.replace(&mut central.size)?;
         zip64.replace(&mut central.packed)?;
@@ -102,6 +110,7 @@ pub(super) struct Local {
     pub packed: u64,
     pub size: u64,
     pub name: Vec<u8>,
+    pub unicode: Option<Vec<u8>>,
     pub other_name: Option<Vec<u8>>,
     /// Bytes of the header with its variable parts.
     pub length: u64,
@@ -126,9 +135,11 @@ impl Local {
             packed: u32_at(fixed, 18).into(),
             size: u32_at(fixed, 22).into(),
             name: name.to_owned(),
-            other_name: other_name(name, extra),
+            unicode: None,
+            other_name: None,
             length: header.len() as u64,
         };
+        (local.unicode, local.other_name) = unicode_path(name, local.flags, extra);
         let mut zip64 = Zip64::of(extra);
         zip64.replace(&mut local.size)?;
         zip64.replace(&mut local.packed)?;
@@ -177,13 +188,29 @@ impl<'a> Zip64<'a> {
     }
 }
 
-/// The Info-ZIP Unicode path, when it differs from `name`: some readers would use it.
-fn other_name(name: &[u8], extra: &[u8]) -> Option<Vec<u8>> {
-    fields(extra)
-        .filter(|(id, _)| *id == EXTRA_UNICODE_PATH)
-        .filter_map(|(_, data)| data.get(5..))
-        .find(|other| *other != name)
-        .map(<[u8]>::to_owned)
+/// The Info-ZIP Unicode path, when it differs from `name`; and another one that is stale (its checksum is not the
+/// name's), malformed, or contradicts a name that is UTF-8 itself.
+fn unicode_path(name: &[u8], flags: u16, extra: &[u8]) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    let (mut unicode, mut other) = (None, None);
+    let of_path = fields(extra).filter(|(id, _)| *id == EXTRA_UNICODE_PATH);
+    for path in of_path.filter_map(|(_, data)| data.get(5..).map(|path| (data, path))) {
+        let (data, path) = path;
+        if path == name {
+            continue;
+        }
+        let mut crc = Crc::new();
+        crc.update(name);
+        let fits = data[0] == 1
+            && u32_at(data, 1) == crc.sum()
+            && flags & FLAG_UTF8 == 0
+            && std::str::from_utf8(path).is_ok();
+        if fits && unicode.as_deref().is_none_or(|known| known == path) {
+            unicode = Some(path.to_owned());
+        } else {
+            other = Some(path.to_owned());
+        }
+    }
+    (unicode, other)
 }
 
 /// The fields of an extra area; ends at the first that is cut off.

@@ -7,10 +7,11 @@ use plugyard_model::{Code, Finding, Place, Severity, codes};
 use super::content::{self, Located, Method, Scratch};
 use super::end::{self, End};
 use super::headers::{
-    Central, FLAG_PATCH, FLAG_STREAMED, FLAGS_ENCRYPTED, LOCAL_SIZE, Local, descriptor,
+    Central, FLAG_PATCH, FLAG_STREAMED, FLAG_UTF8, FLAGS_ENCRYPTED, LOCAL_SIZE, Local, descriptor,
     local_variable_size,
 };
 use super::layout::{self, Range};
+use super::names::Reading;
 use crate::name::{self, Names};
 use crate::notes::{Notes, whole};
 use crate::source::Window;
@@ -68,10 +69,12 @@ fn inspect_headers(
         return Ok(Inspected::default());
     }
     let directory = read_directory(source, &end, limits, notes)?;
+    let reading = Reading::of(&directory.entries, notes);
     let mut pass = Pass {
         window: Window::new(source, end.start),
         policy,
         end,
+        reading,
         names: Names::new(),
         entries: Vec::new(),
         contents: Vec::new(),
@@ -84,7 +87,7 @@ fn inspect_headers(
     pass.names.note_files_as_directories(notes);
     if directory.whole {
         let ranges = std::mem::take(&mut pass.ranges);
-        let name_of = |index: usize| name::shown(&directory.entries[index].name);
+        let name_of = |index: usize| name::shown(&reading.name(&directory.entries[index]));
         for (index, finding) in layout::check(ranges, end.base, end.start, name_of, notes) {
             if let Some(position) = pass.listed.get(index).copied().flatten() {
                 let content: &mut Located = &mut pass.contents[position];
@@ -157,6 +160,8 @@ struct Pass<'a> {
     window: Window<'a>,
     policy: &'a Policy,
     end: End,
+    /// How names are read.
+    reading: Reading,
     names: Names,
     entries: Vec<Entry>,
     contents: Vec<Located>,
@@ -167,7 +172,8 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn entry(&mut self, index: usize, central: &Central, notes: &mut Notes) -> io::Result<()> {
-        let shown = name::shown(&central.name);
+        let name = self.reading.name(central);
+        let shown = name::shown(&name);
         let mut refused = self.compare(index, central, &shown, notes)?;
         let mut refuse = |finding: Finding, notes: &mut Notes| {
             refused.get_or_insert_with(|| Box::new(finding.clone()));
@@ -210,14 +216,14 @@ impl Pass<'_> {
         }
 
         self.listed.push(None);
-        let path = match name::clean(&central.name, index + 1, &self.policy.limits) {
+        let path = match name::clean(&name, index + 1, &self.policy.limits) {
             Ok(path) => path,
             Err(finding) => {
                 notes.push(finding);
                 return Ok(());
             }
         };
-        let (kind, mode) = match kind(central) {
+        let (kind, mode) = match kind(central, &name) {
             Kind::Known(kind, mode) => (kind, mode),
             Kind::Refused(code) => {
                 notes.push(error(code));
@@ -339,9 +345,14 @@ fn differences(local: &Local, central: &Central) -> Vec<(&'static str, String, S
     if local.name != central.name {
         differ("name", name::shown(&local.name), name::shown(&central.name));
     }
+    let local_only = local
+        .unicode
+        .as_ref()
+        .filter(|name| central.unicode.as_ref() != Some(name));
     for other in [&local.other_name, &central.other_name]
         .into_iter()
         .flatten()
+        .chain(local_only)
     {
         differ(
             "Unicode name",
@@ -356,7 +367,11 @@ fn differences(local: &Local, central: &Central) -> Vec<(&'static str, String, S
             central.method.to_string(),
         );
     }
-    let flags = FLAGS_ENCRYPTED | FLAG_STREAMED | FLAG_PATCH;
+    let mut flags = FLAGS_ENCRYPTED | FLAG_STREAMED | FLAG_PATCH;
+    if std::str::from_utf8(&central.name).is_err() {
+        // It decides what the name is.
+        flags |= FLAG_UTF8;
+    }
     if local.flags & flags != central.flags & flags {
         let show = |flags: u16| format!("{flags:#06x}");
         differ("flags", show(local.flags), show(central.flags));
@@ -385,8 +400,8 @@ fn differences(local: &Local, central: &Central) -> Vec<(&'static str, String, S
 }
 
 /// File or directory, and its permissions, by name and attributes.
-fn kind(central: &Central) -> Kind {
-    let last = central.name.rsplit(|&byte| byte == b'/').next();
+fn kind(central: &Central, name: &[u8]) -> Kind {
+    let last = name.rsplit(|&byte| byte == b'/').next();
     let slash = matches!(last, Some(b"" | b"."));
     let unix = MADE_BY_UNIX.contains(&central.made_by);
     let mode = if unix { central.external >> 16 } else { 0 };

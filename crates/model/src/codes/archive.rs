@@ -61,6 +61,14 @@ super::codes! {
     ARCHIVE_NAME_ENCODING = "archive_name_encoding", 422, PackageErrors,
         en: ["Name is not UTF-8", "The name is not written in UTF-8", "make the archive again with UTF-8 names; old Windows programs write them in the local code page, such as GBK"],
         zh: ["名称不是 UTF-8", "名称不是 UTF-8 编码", "请以 UTF-8 名称重新制作归档；旧的 Windows 程序会使用本地代码页（如 GBK）"];
+    /// Names in a code page that the archive does not tell and that only one fits.
+    ARCHIVE_NAME_DECODED = "archive_name_decoded", 422, PackageErrors,
+        en: ["Name read in a code page", "The archive does not say how its names are written; {count} of them were read as {encoding} and are kept in UTF-8", "make the archive again with UTF-8 names"],
+        zh: ["名称按代码页读取", "归档未说明名称的编码；其中 {count} 个按 {encoding} 读取，并以 UTF-8 保存", "请以 UTF-8 名称重新制作归档"];
+    /// Names in a code page that the archive does not tell and that may be one of two.
+    ARCHIVE_NAME_AMBIGUOUS = "archive_name_ambiguous", 422, PackageErrors,
+        en: ["Name read perhaps wrongly", "The archive does not say how its names are written; {count} of them were read as {encoding} and are kept in UTF-8; as {other_encoding} this one would be `{other}`", "compare the names, or make the archive again with UTF-8 names"],
+        zh: ["名称可能读错", "归档未说明名称的编码；其中 {count} 个按 {encoding} 读取，并以 UTF-8 保存；若按 {other_encoding} 读取，此名称为 `{other}`", "请核对名称，或以 UTF-8 名称重新制作归档"];
     /// An empty name.
     ARCHIVE_NAME_EMPTY = "archive_name_empty", 422, PackageErrors,
         en: ["Empty name", "The entry {index} has no name", "make the archive again"],

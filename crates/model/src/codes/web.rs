@@ -2,6 +2,10 @@
 //! documentation's users (`E_…`, `W_…`).
 
 super::codes! {
+    /// What is neither an address, nor a file or directory, nor an fskey.
+    E_SOURCE_UNKNOWN = "E_SOURCE_UNKNOWN", 422, Usage,
+        en: ["Unknown source", "`{source}` is no address, no file or directory, and no fskey", "say which it is with `--from market`, `--from local` or `--from url`"],
+        zh: ["来源未知", "`{source}` 既不是地址，也不是文件或目录，也不是 fskey", "请用 `--from market`、`--from local` 或 `--from url` 指明"];
     /// An fskey that is no word in Pascal case.
     E_FSKEY_FORMAT = "E_FSKEY_FORMAT", 422, PackageErrors,
         en: ["Malformed fskey", "`{value}` is no fskey: a capital letter, then up to 63 letters and digits", "[[use `{suggestion}`]]"],
@@ -102,6 +106,14 @@ super::codes! {
     E_PACKAGE_AMBIGUOUS = "E_PACKAGE_AMBIGUOUS", 422, PackageErrors,
         en: ["More than one manifest", "There is more than one manifest: {found}", "keep one: a package is a plugin or a theme"],
         zh: ["清单不唯一", "存在多个清单：{found}", "请只保留一个：插件包要么是插件，要么是主题"];
+    /// No cover image where every package has one.
+    W_COVER_MISSING = "W_COVER_MISSING", 422, PackageErrors,
+        en: ["Cover image missing", "There is no cover image `{file}`; a market and a control panel have nothing to show", "add a square PNG there"],
+        zh: ["缺少封面图", "没有封面图 `{file}`，应用市场与控制面板将无图可显示", "请在该处添加一张正方形 PNG"];
+    /// A cover image that is no PNG, or not square.
+    W_COVER_FORMAT = "W_COVER_FORMAT", 422, PackageErrors,
+        en: ["Cover image unfit", "The cover image is {actual}, not a square PNG", "replace it by a square PNG"],
+        zh: ["封面图不合要求", "封面图为 {actual}，而非正方形 PNG", "请换成正方形 PNG"];
     /// A standalone plugin with a page, and no host that would serve it.
     W_STANDALONE_WITHOUT_HOST = "W_STANDALONE_WITHOUT_HOST", 422, PackageErrors,
         en: ["Standalone without host", "The plugin runs elsewhere and has an `accessPath`, but no host is set for it", "set its `plugin_host` after installing"],

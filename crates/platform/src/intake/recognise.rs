@@ -35,6 +35,9 @@ pub fn inspect(
     };
     if let Some(kind) = at_root {
         let mut inspection = kind.inspect(package, expected_key);
+        if !kind.takes_legacy_names() {
+            refuse_legacy_names(&mut inspection);
+        }
         config_findings(&mut inspection, kind.as_ref(), package);
         return Ok(with_wrapping(inspection, kind.as_ref(), listing));
     }
@@ -56,6 +59,16 @@ pub fn inspect(
 fn best<'a>(kinds: &'a Kinds, listing: &Listing) -> Option<&'a std::sync::Arc<dyn crate::Kind>> {
     let liked = |wanted| kinds.iter().find(|kind| kind.recognise(listing) == wanted);
     liked(Likeness::Yes).or_else(|| liked(Likeness::Maybe))
+}
+
+/// A name that had to be guessed keeps the package out.
+fn refuse_legacy_names(inspection: &mut Inspection) {
+    let guessed = [codes::ARCHIVE_NAME_DECODED, codes::ARCHIVE_NAME_AMBIGUOUS];
+    for finding in &mut inspection.findings {
+        if guessed.contains(&finding.code) {
+            *finding = Finding::error(codes::ARCHIVE_NAME_ENCODING, finding.place.clone());
+        }
+    }
 }
 
 /// What is wrong with the definition of a package's configuration, unless its kind has said so itself.

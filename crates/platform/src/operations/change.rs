@@ -459,6 +459,13 @@ async fn decide(
             let wanted = if on { active } else { resting };
             (Action::Install, Some(target), wanted)
         }
+        ChangeRequest::Prepare { version, .. } => {
+            if current.is_some() {
+                return Err(Problem::new(codes::PLUGIN_EXISTS).about(plugin));
+            }
+            let target = target(connection, plugin, version, offered).await?;
+            (Action::Perform, Some(target), wanted_before)
+        }
         _ if !is_there => return Err(not_installed()),
         ChangeRequest::Upgrade { version } => {
             let target = target(connection, plugin, version, offered).await?;
@@ -491,7 +498,9 @@ async fn decide(
         target,
         keep_data: matches!(request, ChangeRequest::Uninstall { keep_data: true }),
         task: match request {
-            ChangeRequest::Perform { task } => Some(task.to_owned()),
+            ChangeRequest::Perform { task } | ChangeRequest::Prepare { task, .. } => {
+                Some(task.to_owned())
+            }
             _ => None,
         },
         config: ConfigChange::default(),

@@ -392,6 +392,10 @@ pub(super) async fn installation_commit(
         secrets::forget(connection, change.installation).await?;
         return operation_resolve_all(connection, &change.plugin).await;
     };
+    if change.is_preparation() {
+        installation_delete_empty(connection, change).await?;
+        return version_touch(connection, target.id.0, now).await;
+    }
     let mut update = installation::Entity::update_many()
         .col_expr(
             installation::Column::CurrentVersion,
@@ -445,7 +449,7 @@ pub(super) async fn installation_delete_empty(
     connection: &impl ConnectionTrait,
     change: &Change,
 ) -> Result<(), StoreError> {
-    if change.action == Action::Install {
+    if change.action == Action::Install || change.is_preparation() {
         let deleted = installation::Entity::delete_many()
             .filter(installation::Column::Id.eq(change.installation.0))
             .filter(installation::Column::CurrentVersion.is_null())

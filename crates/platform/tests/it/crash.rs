@@ -44,6 +44,8 @@ enum What {
     Disable,
     Restart,
     Uninstall { keep_data: bool },
+    Perform,
+    Prepare(VersionId),
     Rescan,
     Recover,
 }
@@ -83,6 +85,11 @@ async fn child() {
         What::Disable => ChangeRequest::Disable,
         What::Restart => ChangeRequest::Restart,
         What::Uninstall { keep_data } => ChangeRequest::Uninstall { keep_data },
+        What::Perform => ChangeRequest::Perform { task: "note" },
+        What::Prepare(version) => ChangeRequest::Prepare {
+            task: "note",
+            version,
+        },
         What::Rescan => {
             for found in platform.rescan(&who).await.unwrap() {
                 let id = found.outcome.unwrap().operation.unwrap();
@@ -483,6 +490,52 @@ async fn uninstalling_without_the_data_survives_a_kill_at_every_point() {
     run_everywhere(|| Scenario {
         name: "uninstall, data kept",
         what: |_| What::Uninstall { keep_data: true },
+        ..CHANGE
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_survives_a_kill_at_every_point() {
+    run_everywhere(|| Scenario {
+        name: "perform",
+        what: |_| What::Perform,
+        twice: true,
+        ..CHANGE
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_of_a_plugin_that_rests_survives_a_kill_at_every_point() {
+    run_everywhere(|| Scenario {
+        name: "perform at rest",
+        rests: true,
+        what: |_| What::Perform,
+        ..CHANGE
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_without_an_installation_survives_a_kill_at_every_point() {
+    run_everywhere(|| Scenario {
+        name: "prepare",
+        installed: &[],
+        what: What::Prepare,
+        twice: true,
+        ..CHANGE
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_without_an_installation_that_fails_survives_a_kill_at_every_point() {
+    run_everywhere(|| Scenario {
+        name: "prepare that fails",
+        installed: &[],
+        new: json!({ "fail": ["note"] }),
+        what: What::Prepare,
         ..CHANGE
     })
     .await;

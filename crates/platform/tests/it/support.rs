@@ -27,6 +27,9 @@ use tokio::sync::Notify;
 
 pub(crate) const KIND: KindId = KindId::from_static("fake");
 
+/// What a task of the kind leaves.
+pub(crate) const NOTED: &str = "noted";
+
 /// What a plugin keeps for itself, among its effects.
 pub(crate) const DATA: &str = "data";
 
@@ -163,6 +166,7 @@ impl Fake {
                 self.write(cx, "current", &target)?;
                 self.put_by(cx);
             }
+            "note" => self.write(cx, NOTED, &target)?,
             "clear" => {
                 let key = self.path(cx, "");
                 for name in self.effects(cx.change.plugin.key.as_str()).keys() {
@@ -321,7 +325,10 @@ impl Kind for Fake {
                 steps.push(step(StepName::Commit, "switch", json!({})));
                 steps
             }
-            Action::Perform => Vec::new(),
+            Action::Perform => vec![
+                step(StepName::Migrate, "note", json!({})),
+                step(StepName::Commit, "tell", json!({})),
+            ],
             Action::Uninstall => vec![
                 step(StepName::Commit, "clear", json!({})),
                 step(StepName::Remove, "clear", json!({})),
@@ -374,6 +381,7 @@ impl Kind for Fake {
                 self.remove(cx, &format!("unpacked/{target}"));
             }
             "start" => self.remove(cx, &format!("started/{target}")),
+            "note" => self.remove(cx, NOTED),
             "start_again" if cx.change.wanted_before.is_on() => {
                 self.write(cx, &format!("started/{current}"), "process")?;
             }

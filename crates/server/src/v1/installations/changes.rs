@@ -287,9 +287,10 @@ async fn upgrade(
     Json(request): Json<Upgrade>,
 ) -> ApiResult<Response> {
     let Changing { app, view, .. } = &changing;
+    let kind = app.platform.kind(&view.plugin.kind)?;
     let options = request
         .options
-        .or_else(|| Some(view.current.as_ref()?.options.clone()))
+        .or_else(|| Some(kind.lasting_options(&view.current.as_ref()?.options)))
         .unwrap_or_else(no_options);
     let meant = version_of(
         app,

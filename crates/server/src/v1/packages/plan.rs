@@ -210,7 +210,10 @@ async fn meant(app: &App, about: About, change: &PlannedChange) -> Result<TakeIn
         (Some(options), ..) => Some(Value::Object(options.clone())),
         (None, Some(kind), Some(key)) if change.upgrade => {
             let installed = app.platform.installation(&format!("{kind}:{key}")).await?;
-            installed.current.map(|it| it.options)
+            let kind = app.platform.kind(&installed.plugin.kind)?;
+            installed
+                .current
+                .map(|it| kind.lasting_options(&it.options))
         }
         _ => None,
     };
