@@ -94,6 +94,10 @@ impl Served {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/market/metadata/{file}", get(metadata))
             .route("/market/packages/{fskey}/{file}", get(packages::package))
+            .route(
+                "/market/tickets/packages/{fskey}/{file}",
+                get(packages::ticket),
+            )
             .route("/api/open-source/{generation}/{call}", get(legacy::call))
             .with_state(self.clone())
     }

@@ -6,6 +6,7 @@
 mod assets;
 mod bridge;
 mod callbacks;
+mod entitlements;
 mod import;
 mod market;
 mod pages;
@@ -49,6 +50,7 @@ impl WebHost {
             .merge(upkeep::router())
             .merge(settings::router())
             .merge(market::router())
+            .merge(entitlements::router())
             .merge(import::router())
             .merge(viewers::router())
             .merge(tasks::router())
@@ -94,7 +96,8 @@ fn included<const N: usize>(
 /// Which right each route needs.
 pub fn rights() -> Vec<RouteRight> {
     // One line for each file.
-    let tables: [&[Entry]; 16] = [
+    let tables: [&[Entry]; 17] = [
+        entitlements::RIGHTS,
         import::RIGHTS,
         assets::RIGHTS,
         plugins::RIGHTS,

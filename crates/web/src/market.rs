@@ -10,6 +10,7 @@
 
 mod ask;
 mod check;
+pub(crate) mod codes;
 mod decide;
 mod download;
 mod schedule;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use plugyard_market::{PublicKey, Trust, client};
-use plugyard_model::{Problem, codes};
+use plugyard_model::{Problem, codes as problems};
 use plugyard_platform::Platform;
 use serde_json::Value as Json;
 use tokio::sync::{Mutex, Notify};
@@ -78,6 +79,10 @@ impl WebHost {
             platform: platform.clone(),
         };
         self.set_market_words(Arc::new(words::Words(web.clone())));
+        let (parts, home) = (self.0.markets.parts.clone(), platform.home().downloads());
+        let bytes = web.parts_limit();
+        let tidied = move || parts.tidy(&home, bytes);
+        drop(self.0.markets.tasks.spawn_blocking(tidied));
         let closing = self.0.markets.closing.clone();
         self.0.markets.tasks.spawn(async move {
             closing.run_until_cancelled(schedule::follow(&web)).await;
@@ -207,7 +212,7 @@ async fn trust(
 }
 
 fn invalid(field: &str, reason: String) -> Problem {
-    Problem::new(codes::E_MARKET_INVALID)
+    Problem::new(problems::E_MARKET_INVALID)
         .with("field", field)
         .with("reason", reason)
 }

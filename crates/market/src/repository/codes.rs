@@ -37,9 +37,16 @@ impl Ticket {
     /// A ticket for a path.
     #[must_use]
     pub fn issue(&self, path: &str, now: Timestamp) -> String {
+        self.issue_until(path, now).0
+    }
+
+    /// The same, and until when it is good.
+    #[must_use]
+    pub fn issue_until(&self, path: &str, now: Timestamp) -> (String, Timestamp) {
         let until = now.as_second().saturating_add(TICKET_SECONDS);
         let tag = hmac::sign(&self.0, format!("{until} {path}").as_bytes());
-        format!("{until}.{}", hex::encode(tag.as_ref()))
+        let ticket = format!("{until}.{}", hex::encode(tag.as_ref()));
+        (ticket, Timestamp::from_second(until).unwrap_or(now))
     }
 
     /// Whether a ticket is good for a path.

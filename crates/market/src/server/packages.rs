@@ -96,6 +96,44 @@ pub(super) async fn package(
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
+/// A ticket for a package that takes a code, in exchange for the code: so that somebody else, or a browser, can load
+/// it without knowing the code.
+pub(super) async fn ticket(
+    State(served): State<Served>,
+    Path((fskey, file)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let path = format!("packages/{fskey}/{file}");
+    let catalogue = match served.catalogue().await {
+        Ok(catalogue) => catalogue,
+        Err(failed) => return failed.into_response(),
+    };
+    let listed = catalogue
+        .get(&fskey)
+        .is_some_and(|offers| offers.iter().any(|offer| offer.path == path));
+    if !listed || !is_plugin_name(&fskey) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    match entitled(&served, &fskey, &headers).await {
+        Ok(true) => {}
+        Ok(false) => {
+            return (StatusCode::FORBIDDEN, "an upgrade code is needed\n").into_response();
+        }
+        Err(failed) => return failed.into_response(),
+    }
+    let now = Timestamp::now();
+    let (ticket, until) = served.0.tickets.issue_until(&path, now);
+    let body = serde_json::json!({ "ticket": ticket, "expiresAt": until.to_string() });
+    (
+        [
+            (header::CONTENT_TYPE, "application/json"),
+            (header::CACHE_CONTROL, "no-store"),
+        ],
+        body.to_string(),
+    )
+        .into_response()
+}
+
 /// Whether a request has a code that entitles to the plugin.
 pub(super) async fn entitled(
     served: &Served,

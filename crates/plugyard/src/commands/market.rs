@@ -29,18 +29,25 @@ pub(super) fn run(command: &Market, context: &Context) -> Result<ExitCode, Failu
             revoke,
         } => own::code(place, fskey, *revoke, context),
         Market::Serve(arguments) => own::serve(arguments, context),
-        Market::List | Market::Add(_) | Market::Remove { .. } | Market::Check => {
-            asynchronously(async {
-                let client = context.client()?;
-                match command {
-                    Market::Add(arguments) => remote::add(arguments, &client, context).await,
-                    Market::Remove { name, sure } => {
-                        remote::remove(name, *sure, &client, context).await
-                    }
-                    Market::Check => remote::check(&client, context).await,
-                    _ => remote::list(&client, context).await,
+        Market::List
+        | Market::Add(_)
+        | Market::Remove { .. }
+        | Market::Entitle { .. }
+        | Market::Check => asynchronously(async {
+            let client = context.client()?;
+            match command {
+                Market::Add(arguments) => remote::add(arguments, &client, context).await,
+                Market::Remove { name, sure } => {
+                    remote::remove(name, *sure, &client, context).await
                 }
-            })
-        }
+                Market::Entitle {
+                    name,
+                    fskey,
+                    forget,
+                } => remote::entitle(name, fskey, *forget, &client, context).await,
+                Market::Check => remote::check(&client, context).await,
+                _ => remote::list(&client, context).await,
+            }
+        }),
     }
 }

@@ -197,6 +197,9 @@ async fn legacy_package(
         call_name = "upgrade";
         asked.push(("version", version));
         asked.push(("upgradeCode", here.code.unwrap_or_default()));
+    } else if let Some(code) = here.code {
+        // One that the operator has before the plugin is here.
+        asked.push(("upgradeCode", code));
     }
     if here.standalone {
         asked.push(("type", "download"));
@@ -224,7 +227,7 @@ async fn legacy_package(
 }
 
 /// Whether a text can be an upgrade code: 1 to 32 printable ASCII characters without spaces.
-fn is_code(text: &str) -> bool {
+pub(super) fn is_code(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

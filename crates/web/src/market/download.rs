@@ -1,7 +1,7 @@
 //! Loading a package: on where it broke off, within an attempt and in the next one.
 //!
-//! What was loaded of a package stays in the staging area until the package is whole. It is named after the
-//! market, the plugin, the version and the hash that the catalogue says, so it is only ever continued with
+//! What was loaded of a package stays in `downloads/` until the package is whole, also when the server is started
+//! anew. It is named after the market, the plugin, the version and the hash that the catalogue says, so it is only ever continued with
 //! the same package; where nothing says the hash, only with what the server vouches for to be the same
 //! (`If-Range`). Whole packages are compared with the catalogue however they came together.
 
@@ -18,6 +18,7 @@ use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Response, StatusCode};
 use tokio::io::AsyncWriteExt as _;
 
+use super::codes;
 use super::transport::{Way, innermost, shown};
 
 /// How often a download that broke off goes on within one attempt.
@@ -72,13 +73,12 @@ impl Parts {
     /// are more than `bytes` together, go.
     pub(super) fn open(
         &self,
-        staging: &Path,
+        directory: &Path,
         (market, fskey, version): (&str, &str, &str),
         hash: Option<&Sha256>,
         bytes: u64,
     ) -> std::io::Result<Part> {
-        let directory = staging.join("market");
-        fs::create_dir_all(&directory)?;
+        fs::create_dir_all(directory)?;
         let hash = hash.map(ToString::to_string).unwrap_or_default();
         let whole = [market, fskey, version, &hash].join("\n");
         let mut name = format!("{fskey}.{}", Sha256::of(whole.as_bytes()));
@@ -88,7 +88,7 @@ impl Parts {
             // Two at once do not meet in one file.
             name = format!("{name}.{}", uuid::Uuid::now_v7());
         }
-        sweep(&directory, fskey, &name, &busy, bytes);
+        sweep(directory, Some((fskey, &name)), &busy, bytes);
         busy.insert(name.clone());
         let file = directory.join(&name);
         let continued = fs::metadata(&file).is_ok_and(|it| it.len() > 0);
@@ -99,6 +99,13 @@ impl Parts {
             kept,
             continued,
         })
+    }
+
+    /// What earlier runs of the server left: old parts go, those that are too many or more than `bytes`
+    /// together, and those to which nobody finds back.
+    pub(super) fn tidy(&self, directory: &Path, bytes: u64) {
+        let busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sweep(directory, None, &busy, bytes);
     }
 }
 
@@ -156,9 +163,9 @@ fn tag_of(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// Removes parts: of other packages of the plugin, old ones, and those that are too many or too much. That
-/// one cannot be removed is no harm.
-fn sweep(directory: &Path, fskey: &str, name: &str, busy: &BTreeSet<String>, bytes: u64) {
+/// Removes parts: of other packages of the plugin that one is `opened` of, old ones, those that are too many or too
+/// much, and those that were one attempt's own. That one cannot be removed is no harm.
+fn sweep(directory: &Path, opened: Option<(&str, &str)>, busy: &BTreeSet<String>, bytes: u64) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
     };
@@ -172,7 +179,7 @@ fn sweep(directory: &Path, fskey: &str, name: &str, busy: &BTreeSet<String>, byt
         .filter(|(.., file)| {
             let of_busy = |it: &String| file.starts_with(it.as_str());
             let is_tag = Path::new(file).extension().is_some_and(|it| it == "tag");
-            !is_tag && file != name && !busy.iter().any(of_busy)
+            !is_tag && opened.is_none_or(|(_, name)| file != name) && !busy.iter().any(of_busy)
         })
         .collect();
     // The youngest first.
@@ -180,10 +187,11 @@ fn sweep(directory: &Path, fskey: &str, name: &str, busy: &BTreeSet<String>, byt
     let (mut count, mut total) = (0, 0_u64);
     for (modified, size, file) in found {
         let old = modified.elapsed().is_ok_and(|it| it > LIFE);
-        let other = file.split('.').next() == Some(fskey);
+        let other = opened.is_some_and(|(fskey, _)| file.split('.').next() == Some(fskey));
+        let alone = file.split('.').count() != 2;
         count += 1;
         total = total.saturating_add(size);
-        if old || other || count > KEPT || total > bytes {
+        if old || other || alone || count > KEPT || total > bytes {
             let path = directory.join(file);
             let _ = fs::remove_file(tag_of(&path));
             let _ = fs::remove_file(path);
@@ -319,7 +327,7 @@ impl Way {
         let mut way = self.clone();
         if let Some(mut value) = wanted.code.and_then(|it| HeaderValue::from_str(it).ok()) {
             value.set_sensitive(true);
-            way.headers.insert("x-plugyard-upgrade-code", value);
+            way.headers.insert(codes::HEADER, value);
         }
         let tag = part.tag();
         let answer = way
@@ -388,16 +396,16 @@ mod tests {
 
     const PACKAGE: (&str, &str, &str) = ("own", "Mall", "1.1.0");
 
-    fn names(staging: &Path) -> usize {
-        fs::read_dir(staging.join("market")).map_or(0, Iterator::count)
+    fn names(directory: &Path) -> usize {
+        fs::read_dir(directory).map_or(0, Iterator::count)
     }
 
     #[test]
     fn a_part_is_found_again_by_the_same_package_alone() {
-        let staging = tempfile::tempdir().unwrap();
+        let home = tempfile::tempdir().unwrap();
         let parts = Parts::default();
         let hash = Sha256::of(b"it");
-        let open = |package, hash| parts.open(staging.path(), package, hash, 1000).unwrap();
+        let open = |package, hash| parts.open(home.path(), package, hash, 1000).unwrap();
         let part = open(PACKAGE, Some(&hash));
         assert!(!part.continued);
         fs::write(part.path(), b"half").unwrap();
@@ -409,7 +417,7 @@ mod tests {
         let beside = open(PACKAGE, Some(&hash));
         assert!(!beside.continued && beside.path() != path);
         drop(beside);
-        assert!(path.exists() && names(staging.path()) == 1);
+        assert!(path.exists() && names(home.path()) == 1);
         drop(again);
         // Another version, other bytes under the version, another market.
         for (package, hash) in [
@@ -426,20 +434,20 @@ mod tests {
 
     #[test]
     fn parts_are_bounded_and_end() {
-        let staging = tempfile::tempdir().unwrap();
+        let home = tempfile::tempdir().unwrap();
         let parts = Parts::default();
         for number in 0..40 {
             let fskey = format!("P{number}");
             let part = parts
-                .open(staging.path(), ("own", &fskey, "1.0.0"), None, 1000)
+                .open(home.path(), ("own", &fskey, "1.0.0"), None, 1000)
                 .unwrap();
             fs::write(part.path(), [0; 10]).unwrap();
         }
-        assert!(names(staging.path()) <= KEPT + 1);
+        assert!(names(home.path()) <= KEPT + 1);
         let mut part = parts
-            .open(staging.path(), ("own", "Last", "1.0.0"), None, 25)
+            .open(home.path(), ("own", "Last", "1.0.0"), None, 25)
             .unwrap();
-        assert!(names(staging.path()) <= 2, "no more than 25 bytes");
+        assert!(names(home.path()) <= 2, "no more than 25 bytes");
         fs::write(part.path(), [0; 10]).unwrap();
         part.finish();
         let path = part.path().to_owned();
@@ -449,9 +457,9 @@ mod tests {
 
     #[test]
     fn only_a_strong_word_of_the_server_is_kept() {
-        let staging = tempfile::tempdir().unwrap();
+        let home = tempfile::tempdir().unwrap();
         let part = Parts::default()
-            .open(staging.path(), PACKAGE, None, 1000)
+            .open(home.path(), PACKAGE, None, 1000)
             .unwrap();
         let strong = HeaderValue::from_static("\"v1\"");
         part.set_tag(Some(&strong));
@@ -460,5 +468,35 @@ mod tests {
         assert_eq!(part.tag(), None);
         part.set_tag(None);
         assert_eq!(part.tag(), None);
+    }
+
+    #[test]
+    fn a_new_start_keeps_what_can_be_gone_on_with() {
+        let home = tempfile::tempdir().unwrap();
+        let part = Parts::default()
+            .open(home.path(), PACKAGE, None, 1000)
+            .unwrap();
+        fs::write(part.path(), [0; 10]).unwrap();
+        part.set_tag(Some(&HeaderValue::from_static("\"v1\"")));
+        let path = part.path().to_owned();
+        drop(part);
+        // An attempt beside another one had a file of its own, which a crash left.
+        let beside = path.with_file_name(format!(
+            "{}.{}",
+            path.file_name().unwrap().to_str().unwrap(),
+            uuid::Uuid::now_v7()
+        ));
+        fs::write(&beside, [0; 10]).unwrap();
+        let parts = Parts::default();
+        parts.tidy(home.path(), 1000);
+        assert!(path.exists() && tag_of(&path).exists() && !beside.exists());
+        let again = parts.open(home.path(), PACKAGE, None, 1000).unwrap();
+        assert!(again.continued && again.tag().is_some());
+        drop(again);
+        let old = SystemTime::now() - LIFE - Duration::from_mins(1);
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(old).unwrap();
+        parts.tidy(home.path(), 1000);
+        assert_eq!(names(home.path()), 0, "nor its tag");
     }
 }

@@ -63,8 +63,11 @@ impl Web {
         market: &Market,
         found: &Found,
         about: &About,
+        code: Option<&str>,
     ) -> Result<Json, Problem> {
         let mut columns = written(market, found, about)?;
+        // Before anything is written: who may not load it has nothing of it.
+        let ticketed = self.ticketed(fskey, market, found, code).await?;
         let _alone = self.host.0.promises.alone().await;
         let (at, transaction) = (now(), self.host.database()?.begin().await?);
         let rows = records::all(&*transaction).await?;
@@ -136,11 +139,12 @@ impl Web {
             "to": found.version,
             "market": market.name,
             "archive": {
-                "url": found.address,
+                "url": ticketed.as_ref().map_or(&found.address, |it| &it.address),
                 "size": found.vouched.as_ref().map(|it| it.size),
                 "sha256": found.vouched.as_ref().map(|it| it.sha256),
-                // Who loads it sends the upgrade code along, in a header.
-                "entitled": found.send_code,
+                // Who loads it from a market that gives no tickets sends the upgrade code along, in a header.
+                "entitled": found.send_code && ticketed.is_none(),
+                "expiresAt": ticketed.and_then(|it| it.expires_at),
             },
         }))
     }

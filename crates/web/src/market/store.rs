@@ -232,6 +232,7 @@ pub(crate) async fn remove(database: &Database, name: &str) -> Result<(), Proble
         .exec(&*transaction)
         .await
         .map_err(StoreError::from)?;
+    super::codes::forget(&transaction, row.id).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use plugyard_market::{Offer, Refusal, Sha256};
 use plugyard_model::{OperationId, PluginName, Problem, Severity, codes};
 use plugyard_platform::intake::{Source, TakeIn};
 use plugyard_platform::operations::{ChangeRequest, Outcome};
-use plugyard_store::StoreError;
+use plugyard_store::{SecretText, StoreError};
 use sea_orm::Set;
 use serde_json::{Value as Json, json};
 
@@ -122,10 +122,20 @@ impl Web {
             if let (Wish::Have, Some(from)) = (wanted.wish, &from) {
                 must_not_be_older(fskey, from, &found.version)?;
             }
-            let handed = self.hand_over(fskey, &market, &found, about).await?;
+            let code = self.market_code(&market, fskey, row.as_ref()).await?;
+            let code = code.as_ref().map(SecretText::expose);
+            let handed = self.hand_over(fskey, &market, &found, about, code).await?;
             return Ok(Taken::Handed(handed));
         }
-        let mut part = self.load(fskey, &market, &found, row.as_ref()).await?;
+        let code = self.market_code(&market, fskey, row.as_ref()).await?;
+        let mut part = self
+            .load(
+                fskey,
+                &market,
+                &found,
+                code.as_ref().map(SecretText::expose),
+            )
+            .await?;
         // It is whole: nobody has to come back to it.
         part.finish();
         let take_in = TakeIn {
@@ -288,12 +298,17 @@ impl Web {
         let known = row.is_some_and(|it| it.plugin_type == PluginType::Standalone as i16);
         let here = ask::Here {
             version: row.map(|row| row.version.as_str()),
-            code: row.and_then(|row| row.upgrade_code.as_deref()),
+            code: None,
             standalone: (wanted.standalone || known) && !installed,
         };
         let mut refused = None;
         for mut market in markets {
             let way = self.host.way(&market, &site);
+            let code = self.market_code(&market, fskey, row).await?;
+            let here = ask::Here {
+                code: code.as_ref().map(SecretText::expose),
+                ..here
+            };
             let found = ask::find(&mut market, &way, fskey, here, channel).await;
             // What was seen is remembered, whatever came of it.
             store::trusted(database, &market).await?;
@@ -315,7 +330,7 @@ impl Web {
         fskey: &str,
         market: &Market,
         found: &Found,
-        row: Option<&plugin::Model>,
+        code: Option<&str>,
     ) -> Result<Part, Problem> {
         let site = self.host.site().await?;
         let way = self.host.way(market, &site);
@@ -327,28 +342,26 @@ impl Web {
         }
         let wanted = download::Wanted {
             address: &found.address,
-            code: row
-                .and_then(|row| row.upgrade_code.as_deref())
-                .filter(|_| found.send_code),
+            code: code.filter(|_| found.send_code),
             size: vouched.map(|offer| offer.size),
             limit: vouched.map_or(own.0, |offer| offer.size),
             patience: self.host.0.settings.download_timeout,
         };
-        let staging = self.platform.home().staging();
+        let directory = self.platform.home().downloads();
         let mut part = self
             .host
             .0
             .markets
             .parts
             .open(
-                &staging,
+                &directory,
                 (&market.name, fskey, &found.version),
                 vouched.map(|offer| &offer.sha256),
-                own.0.saturating_mul(2),
+                self.parts_limit(),
             )
             .map_err(|error| {
                 Problem::new(codes::INPUT_UNREADABLE)
-                    .with("path", staging.display())
+                    .with("path", directory.display())
                     .with("reason", error)
             })?;
         loop {
@@ -417,6 +430,11 @@ impl Web {
             // What else is wrong with it is said when it is taken in.
             _ => Ok(()),
         }
+    }
+
+    /// Bytes that packages which came in part may take together.
+    pub(super) fn parts_limit(&self) -> u64 {
+        self.platform.settings().package_limit.0.saturating_mul(2)
     }
 
     async fn came_from(&self, fskey: &str, market: i64) -> Result<(), StoreError> {

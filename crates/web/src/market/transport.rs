@@ -92,41 +92,71 @@ impl Way {
         limit: u64,
         with: &(dyn Fn(RequestBuilder) -> RequestBuilder + Send + Sync),
     ) -> Result<Option<Vec<u8>>, Refusal> {
+        let reading = self.reading(address, limit, with, None);
+        Ok(self.patiently(address, reading).await?.flatten())
+    }
+
+    /// The same, where an answer means something of its own: `Some(None)` for it.
+    pub(super) async fn read_unless(
+        &self,
+        address: &str,
+        limit: u64,
+        meant: StatusCode,
+    ) -> Result<Option<Option<Vec<u8>>>, Refusal> {
+        let reading = self.reading(address, limit, &|request| request, Some(meant));
+        self.patiently(address, reading).await
+    }
+
+    async fn reading(
+        &self,
+        address: &str,
+        limit: u64,
+        with: &(dyn Fn(RequestBuilder) -> RequestBuilder + Send + Sync),
+        meant: Option<StatusCode>,
+    ) -> Result<Option<Option<Vec<u8>>>, Refusal> {
         let path = shown(address);
-        let reading = async {
-            let answer = self.get(address, with).await?;
-            let status = answer.status();
-            if status == StatusCode::NOT_FOUND {
-                return Ok(None);
-            }
-            if !status.is_success() {
-                return Err(Refusal::Unreachable {
-                    path: path.clone(),
-                    reason: format!("the answer is {status}"),
+        let answer = self.get(address, with).await?;
+        let status = answer.status();
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if meant == Some(status) {
+            return Ok(Some(None));
+        }
+        if !status.is_success() {
+            return Err(Refusal::Unreachable {
+                path: path.clone(),
+                reason: format!("the answer is {status}"),
+            });
+        }
+        let mut bytes = Vec::new();
+        let mut body = answer.bytes_stream();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| Refusal::Unreachable {
+                path: path.clone(),
+                reason: innermost(&error),
+            })?;
+            if (bytes.len() + chunk.len()) as u64 > limit {
+                return Err(Refusal::Malformed {
+                    document: path.clone(),
+                    reason: format!("it has more than {limit} bytes"),
                 });
             }
-            let mut bytes = Vec::new();
-            let mut body = answer.bytes_stream();
-            while let Some(chunk) = body.next().await {
-                let chunk = chunk.map_err(|error| Refusal::Unreachable {
-                    path: path.clone(),
-                    reason: innermost(&error),
-                })?;
-                if (bytes.len() + chunk.len()) as u64 > limit {
-                    return Err(Refusal::Malformed {
-                        document: path.clone(),
-                        reason: format!("it has more than {limit} bytes"),
-                    });
-                }
-                bytes.extend_from_slice(&chunk);
-            }
-            Ok(Some(bytes))
-        };
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some(Some(bytes)))
+    }
+
+    async fn patiently<T>(
+        &self,
+        address: &str,
+        reading: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
         tokio::time::timeout(self.patience, reading)
             .await
             .unwrap_or_else(|_| {
                 Err(Refusal::Unreachable {
-                    path: path.clone(),
+                    path: shown(address),
                     reason: "it took too long".to_owned(),
                 })
             })

@@ -1,14 +1,16 @@
 //! The markets that a server asks, and what it brings from there.
 
+use std::fmt::Write as _;
+use std::io::BufRead as _;
 use std::path::Path;
 
 use plugyard_model::{ExitCode, Lang, Problem, codes};
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 
-use crate::cli::{AddMarket, Sure, WebInstall, WebUpgrade};
+use crate::cli::{AddMarket, Change, Install, Running, Sure, WebInstall, WebSource, WebUpgrade};
 use crate::client::{Client, segment};
-use crate::commands::{Context, operation};
+use crate::commands::{Context, change, operation};
 use crate::failure::Failure;
 use crate::output::{note, text_at};
 use crate::words::word;
@@ -102,6 +104,45 @@ pub(super) async fn remove(
     Ok(ExitCode::Done)
 }
 
+/// `market entitle`: the code comes by standard input, so that it stands in no list of processes.
+pub(super) async fn entitle(
+    name: &str,
+    fskey: &str,
+    forget: bool,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let path = format!("/v1/web/markets/{}/codes/{}", segment(name), segment(fskey));
+    let request = if forget {
+        client.request(Method::DELETE, &path)
+    } else {
+        let mut code = String::new();
+        std::io::stdin()
+            .lock()
+            .read_line(&mut code)
+            .map_err(|error| {
+                let problem = Problem::new(codes::INPUT_UNREADABLE)
+                    .with("path", "-")
+                    .with("reason", error);
+                context.problem(&problem)
+            })?;
+        client
+            .request(Method::PUT, &path)
+            .json(&json!({ "code": code.trim() }))
+    };
+    client.send(request).await?;
+    let body = json!({ "market": name, "fskey": fskey, "kept": !forget });
+    context
+        .printer
+        .one(&body, fskey, || match (context.lang, forget) {
+            (Lang::En, false) => format!("the code of {fskey} is kept for {name}"),
+            (Lang::En, true) => format!("there is no code of {fskey} for {name} any more"),
+            (Lang::ZhCn, false) => format!("已为 {name} 保存 {fskey} 的升级码"),
+            (Lang::ZhCn, true) => format!("已删除 {name} 中 {fskey} 的升级码"),
+        });
+    Ok(ExitCode::Done)
+}
+
 /// `market check` and `web check`: 1 when a market could not be asked.
 pub(crate) async fn check(client: &Client, context: &Context) -> Result<ExitCode, Failure> {
     let report = client
@@ -167,13 +208,48 @@ fn market(item: &Json) -> String {
     }
 }
 
-/// `web install`: from a market.
+/// What a source is when nobody says: an address, what is there or looks like a path, or a plugin of a market.
+fn source(text: &str) -> Option<WebSource> {
+    let is_path = || text.starts_with('/') || text.starts_with("./") || Path::new(text).exists();
+    let is_fskey = || {
+        let mut letters = text.bytes();
+        letters.next().is_some_and(|it| it.is_ascii_uppercase())
+            && text.len() <= 64
+            && letters.all(|it| it.is_ascii_alphanumeric())
+    };
+    if text.contains("://") {
+        Some(WebSource::Url)
+    } else if is_path() {
+        Some(WebSource::Local)
+    } else {
+        is_fskey().then_some(WebSource::Market)
+    }
+}
+
+/// `web install`: from wherever.
 pub(crate) async fn install(
     arguments: &WebInstall,
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let path = format!("/v1/web/downloads/{}", segment(&arguments.plugin));
+    let Some(from) = arguments.from.or_else(|| source(&arguments.source)) else {
+        let problem = Problem::new(codes::E_SOURCE_UNKNOWN).with("source", &arguments.source);
+        return Err(context.problem(&problem));
+    };
+    if from != WebSource::Market {
+        let install = Install {
+            package: arguments.source.clone(),
+            kind: Some("web".to_owned()),
+            stopped: false,
+            seed: arguments.seed,
+            options: Vec::new(),
+            values: Vec::new(),
+            running: Running::default(),
+            change: Change::default(),
+        };
+        return change::install(&install, client, context).await;
+    }
+    let path = format!("/v1/web/downloads/{}", segment(&arguments.source));
     let body = json!({ "market": arguments.market, "standalone": arguments.standalone });
     bring(&path, &body, client, context).await
 }
@@ -267,6 +343,12 @@ fn handed(begun: &Json, context: &Context) {
         };
         if let Some(hash) = begun["archive"]["sha256"].as_str() {
             text = format!("{text}\nSHA-256 {hash}");
+        }
+        if let Some(until) = begun["archive"]["expiresAt"].as_str() {
+            let _ = match context.lang {
+                Lang::En => write!(text, "\nthe address is good until {until}"),
+                Lang::ZhCn => write!(text, "\n该地址有效至 {until}"),
+            };
         }
         if begun["archive"]["entitled"] == true {
             text.push_str(match context.lang {

@@ -82,8 +82,8 @@ impl Bench {
     }
 
     fn staged(&self) -> usize {
-        let staging = self.site.server.home.join("staging/market");
-        std::fs::read_dir(staging).map_or(0, Iterator::count)
+        let downloads = self.site.server.home.join("downloads");
+        std::fs::read_dir(downloads).map_or(0, Iterator::count)
     }
 }
 
@@ -108,6 +108,40 @@ fn a_download_goes_on_in_the_next_attempt() {
     bench.say(move |asked| Some(part(asked, &zip)));
     bench.upgraded();
     assert_eq!(bench.ranges(before), [Some(format!("bytes={middle}-"))]);
+}
+
+#[test]
+fn a_download_goes_on_after_the_server_was_started_anew() {
+    let mut bench = Bench::new();
+    let middle = bench.break_off();
+    let before = bench.ranges(0).len();
+    for kill in [true, false] {
+        bench.site.start_again(kill);
+        assert_eq!(bench.staged(), 1, "killed: {kill}");
+    }
+    let zip = bench.zip.clone();
+    bench.say(move |asked| Some(part(asked, &zip)));
+    bench.upgraded();
+    assert_eq!(bench.ranges(before), [Some(format!("bytes={middle}-"))]);
+
+    // A part that was changed meanwhile is no part of the package any more: all of it is loaded anew.
+    let work = bench.site.work.path().to_owned();
+    bench.market.publish(&work, "Mall", "1.2.0");
+    bench.zip = std::fs::read(work.join("Mall-1.2.0.zip")).expect("a zip");
+    bench.break_off();
+    let downloads = bench.site.server.home.join("downloads");
+    for entry in std::fs::read_dir(downloads).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let size = std::fs::metadata(&path).expect("a file").len();
+        let size = usize::try_from(size).expect("a size");
+        std::fs::write(path, vec![b'x'; size]).expect("other bytes");
+    }
+    bench.site.start_again(true);
+    let zip = bench.zip.clone();
+    bench.say(move |asked| Some(part(asked, &zip)));
+    bench.site.server.cli_ok(&["web", "upgrade", "Mall"]);
+    assert_eq!(bench.site.record("Mall")["version"], "1.2.0");
+    assert_eq!(bench.staged(), 0);
 }
 
 #[test]

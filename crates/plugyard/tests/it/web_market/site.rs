@@ -13,7 +13,20 @@ use crate::support::{Server, plugins, plugyard, run, wait_for};
 pub(crate) struct Site {
     pub(crate) server: Server,
     pub(crate) work: tempfile::TempDir,
-    _database: Option<Postgres>,
+    database: Option<Postgres>,
+}
+
+/// The settings of such a server.
+fn prepare(command: &mut Command, database: Option<String>) {
+    command
+        .env("PLUGYARD__WEB__ALLOW_PRIVATE_HOSTS", "true")
+        .env("PLUGYARD__WEB__WEBHOOKS__ALLOW_PRIVATE", "true")
+        .env("PLUGYARD__WEB__OBSERVATION", "100ms")
+        .env("PLUGYARD__WEB__HEALTH_TRIES", "1")
+        .env("PLUGYARD__WEB__MARKET_TIMEOUT", "5s");
+    if let Some(url) = database {
+        command.env("PLUGYARD__DATABASE__URL", url);
+    }
 }
 
 /// One site on each database.
@@ -41,22 +54,27 @@ impl Site {
 
     fn on(database: Option<Postgres>) -> Self {
         let url = database.as_ref().map(Postgres::url);
-        let server = Server::start_with(|command| {
-            command
-                .env("PLUGYARD__WEB__ALLOW_PRIVATE_HOSTS", "true")
-                .env("PLUGYARD__WEB__WEBHOOKS__ALLOW_PRIVATE", "true")
-                .env("PLUGYARD__WEB__OBSERVATION", "100ms")
-                .env("PLUGYARD__WEB__HEALTH_TRIES", "1")
-                .env("PLUGYARD__WEB__MARKET_TIMEOUT", "5s");
-            if let Some(url) = url {
-                command.env("PLUGYARD__DATABASE__URL", url);
-            }
+        let work = tempfile::tempdir().expect("a temporary directory");
+        let server = Server::start_in(&work.path().join("server/home"), |command| {
+            prepare(command, url);
         });
         Self {
             server,
-            work: tempfile::tempdir().expect("a temporary directory"),
-            _database: database,
+            work,
+            database,
         }
+    }
+
+    /// Ends the server, by force or not, and starts it again.
+    pub(crate) fn start_again(&mut self, kill: bool) {
+        if kill {
+            self.server.kill();
+        } else {
+            self.server.terminate();
+        }
+        let home = self.server.home.clone();
+        let url = self.database.as_ref().map(Postgres::url);
+        self.server = Server::start_in(&home, |command| prepare(command, url));
     }
 
     pub(crate) fn record(&self, fskey: &str) -> Json {

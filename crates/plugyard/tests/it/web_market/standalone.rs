@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 
 use super::Market;
 use super::pages::{Asked, Pages, ok};
-use super::site::{Site, sites};
-use crate::support::plugins;
+use super::site::{Site, package, sites};
+use crate::support::{plugins, run};
 use crate::webhooks::receiver::{Post, Receiver};
 
 /// A package of an application.
@@ -239,4 +239,100 @@ fn who_is_not_entitled_is_told_so_by_either_protocol() {
     site.patch("/v1/web/plugins/Paid", &json!({ "upgradeCode": code }));
     site.server.cli_ok(&["web", "upgrade", "Paid"]);
     assert_eq!(site.record("Paid")["version"], "1.1.0");
+}
+
+/// Keeps a code by the command line, which reads it where no list of processes shows it.
+fn entitle(site: &Site, fskey: &str, code: &str) {
+    let file = site.work.path().join("code");
+    std::fs::write(&file, format!("{code}\n")).expect("a file");
+    let input = std::fs::File::open(&file).expect("the file");
+    let mut command = site.server.command(&["market", "entitle", "own", fskey]);
+    let ended = run(command.stdin(input));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(!ended.stdout.contains(code), "{ended:?}");
+    std::fs::remove_file(file).expect("the file");
+}
+
+#[test]
+fn an_entitled_application_is_handed_over_to_who_keeps_its_code() {
+    for site in sites("market_entitled") {
+        let market = Market::serve(site.work.path());
+        let publish = |zip: std::path::PathBuf| {
+            market.ok(&["publish", &zip.display().to_string(), "--entitled"]);
+        };
+        publish(application(&site, "App", "1.0.0"));
+        publish(application(&site, "Other", "1.0.0"));
+        publish(package(site.work.path(), "Paid", "1.0.0", &json!({})));
+        market.add_to(&site);
+        let install = |fskey: &str| site.server.cli(&["web", "install", fskey, "-o", "json"]);
+        assert_eq!(install("App").code, 6, "without a code");
+        entitle(&site, "App", "of-somebody-else");
+        assert_eq!(install("App").code, 6, "with another code");
+        assert_eq!(
+            site.record("App")["code"],
+            "E_NOT_FOUND",
+            "nothing is written"
+        );
+
+        let code = market.ok(&["code", "App"]).trim().to_owned();
+        entitle(&site, "App", &code);
+        let handed = install("App");
+        assert_eq!(handed.code, 0, "{handed:?}");
+        let handed: Json = serde_json::from_str(&handed.stdout).expect("JSON");
+        assert_eq!(handed["archive"]["entitled"], false, "no header is needed");
+        assert!(handed["archive"]["expiresAt"].is_string(), "{handed}");
+        let url = handed["archive"]["url"].as_str().expect("an address");
+        let get = |url: &str| site.server.http.get(url).send().expect("an answer");
+        let bytes = get(url).bytes().expect("bytes");
+        assert_eq!(
+            handed["archive"]["sha256"],
+            plugyard_market::Sha256::of(&bytes).to_string()
+        );
+        // The ticket is for this package, and without it there is none.
+        let (bare, _) = url.split_once('?').expect("a ticket");
+        assert_eq!(get(bare).status(), 403);
+        let other = url.replace("/App/", "/Other/").replace("App-", "Other-");
+        assert_ne!(get(&other).status(), 200);
+        record_of_app(&site, "1.0.0");
+
+        // A plugin that was never here is installed with the code that is kept.
+        assert_eq!(install("Paid").code, 6);
+        let paid = market.ok(&["code", "Paid"]).trim().to_owned();
+        entitle(&site, "Paid", &paid);
+        assert_eq!(install("Paid").code, 0);
+        assert_eq!(site.record("Paid")["version"], "1.0.0");
+
+        // Codes are told to nobody, and stand nowhere in clear.
+        let path = "/v1/web/markets/own/codes";
+        let kept = |site: &Site| -> Json { site.server.get(path).send().unwrap().json().unwrap() };
+        assert_eq!(
+            kept(&site),
+            json!({ "items": [{ "fskey": "App" }, { "fskey": "Paid" }] })
+        );
+        let database = std::fs::read(site.server.home.join("plugyard.db")).unwrap_or_default();
+        for code in [&code, &paid] {
+            let there = |bytes: &[u8]| bytes.windows(code.len()).any(|it| it == code.as_bytes());
+            assert!(!there(&database), "in the database");
+            assert!(!site.server.log().contains(code.as_str()), "in the log");
+        }
+        for (body, status) in [
+            (json!({ "code": "" }), 422),
+            (json!({ "code": "with spaces" }), 422),
+            (json!({ "code": "x".repeat(33) }), 422),
+        ] {
+            let address = format!("{}{path}/App", site.server.address);
+            let answer = site.server.http.put(address).json(&body).send();
+            assert_eq!(answer.expect("an answer").status(), status, "{body}");
+        }
+
+        // Forgotten, with its market or by itself.
+        publish(application(&site, "App", "1.1.0"));
+        site.server
+            .cli_ok(&["market", "entitle", "own", "App", "--forget"]);
+        assert_eq!(install("App").code, 6);
+        assert_eq!(site.record("App")["version"], "1.0.0");
+        site.server.cli_ok(&["market", "remove", "own", "--yes"]);
+        market.add_to(&site);
+        assert_eq!(kept(&site), json!({ "items": [] }));
+    }
 }
