@@ -74,6 +74,9 @@ pub struct ConfigChange {
     pub update_definitions: bool,
     /// Whether an upgrade may go to a definition of a lower version.
     pub force: bool,
+    /// Whether the plugin's first data are written with it, where its kind has such; `None` for as the kind does
+    /// when nobody says.
+    pub seed: Option<bool>,
 }
 
 impl Default for ConfigChange {
@@ -81,6 +84,7 @@ impl Default for ConfigChange {
         Self {
             update_definitions: true,
             force: false,
+            seed: None,
         }
     }
 }

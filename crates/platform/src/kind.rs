@@ -307,8 +307,8 @@ pub trait Kind: Send + Sync {
         false
     }
 
-    /// The options of the version in force that its successor has as well when nobody names others. Not those
-    /// that were about one change alone.
+    /// The options that are part of a version, of those that were given: not those about one change alone, such
+    /// as `seed`, which goes into [`ConfigChange::seed`].
     fn lasting_options(&self, options: &Json) -> Json {
         options.clone()
     }

@@ -25,7 +25,8 @@ pub(crate) use admin::{
 pub(crate) use config::{Config, FailOn, Secrets, Seen};
 pub(crate) use flow::{Rule, RuleCreate, Stream};
 pub(crate) use market::{
-    AddMarket, InitMarket, KeyRole, Market, Place, Publish, ServeMarket, WebInstall, WebUpgrade,
+    AddMarket, InitMarket, KeyRole, Market, Place, Publish, ServeMarket, WebInstall, WebSource,
+    WebUpgrade,
 };
 use values::{duration, pair, plain_pair, server};
 pub(crate) use web::{
@@ -341,7 +342,7 @@ pub(crate) struct Pack {
 }
 
 /// How to follow a change.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Change {
     /// Print the operation's id and do not wait for its end
     #[arg(long, conflicts_with_all = ["timeout", "dry_run"])]
@@ -366,6 +367,9 @@ pub(crate) struct Install {
     /// Install, but do not start it
     #[arg(long)]
     pub(crate) stopped: bool,
+    /// Run the seeds of a web plugin too; like `--option seed=true`
+    #[arg(long)]
+    pub(crate) seed: bool,
     /// An option of the plugin's kind; the value is JSON or plain text (may be repeated)
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) options: Vec<(String, serde_json::Value)>,
@@ -452,6 +456,9 @@ pub(crate) struct Upgrade {
     /// An option of the plugin's kind; the value is JSON or plain text (may be repeated)
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) options: Vec<(String, serde_json::Value)>,
+    /// Run the seeds of a web plugin too; like `--option seed=true`
+    #[arg(long)]
+    pub(crate) seed: bool,
     /// Leave what can be configured, and the values, as they are
     #[arg(long)]
     pub(crate) keep_definitions: bool,

@@ -48,7 +48,7 @@ impl Kind for WebKind {
     }
 
     fn lasting_options(&self, options: &Json) -> Json {
-        // Whether seeds run is said of each change anew.
+        // Whether seeds run is about one change, and makes no version of its own.
         let mut options = options.clone();
         if let Some(options) = options.as_object_mut() {
             options.remove(lifecycle::SEED);

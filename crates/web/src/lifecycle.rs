@@ -26,7 +26,7 @@ use crate::package::Manifest;
 use crate::records;
 use crate::site::{self, Site};
 
-/// The option of a change that says whether its seeds run; they do unless it says no.
+/// The option that says of a change whether its seeds run; they do unless it says no.
 pub(crate) const SEED: &str = "seed";
 
 /// What is done under the platform's words for steps.
@@ -47,6 +47,8 @@ pub(crate) enum Act {
     ResolveAgain,
     /// Migrations of the version in force are taken back, to go to an older one.
     Revert,
+    /// A package lies where plugins do, as files of the operator's.
+    Place,
     /// The link leads to the version.
     Link,
     /// Dependencies are resolved.
@@ -86,7 +88,7 @@ impl Act {
         match self {
             Self::Begin | Self::Check | Self::Announce => StepName::Verify,
             Self::Unload => StepName::Stop,
-            Self::Unpack => StepName::Unpack,
+            Self::Unpack | Self::Place => StepName::Unpack,
             Self::ResolveAgain | Self::Resolve => StepName::Build,
             Self::Revert
             | Self::Mark
@@ -112,7 +114,7 @@ impl Act {
                 .and_then(|word| word.as_str().map(str::to_owned))
                 .unwrap_or_default(),
             input: match self {
-                Self::Begin | Self::Announce | Self::Unpack | Self::Migrate => {
+                Self::Begin | Self::Announce | Self::Unpack | Self::Place | Self::Migrate => {
                     serde_json::to_value(input).unwrap_or_default()
                 }
                 _ => json!({}),
@@ -138,6 +140,8 @@ pub(crate) struct Input {
     announced: Vec<Name>,
     /// Lines for the log.
     warnings: Vec<String>,
+    /// Something lies already where a package is to be placed.
+    occupied: bool,
 }
 
 /// What a change is about.
@@ -226,8 +230,10 @@ impl WebHost {
         if let Some(version) = &change.target {
             let directory = files::version_directory(&self.0.home, &change.plugin, &version.digest);
             input.fresh = !files::is_there(&directory);
+            input.occupied = self.occupied(&facts);
         }
         if let Some(target) = &facts.target
+            && change.action != Action::Perform
             && change.current.as_ref().map(|it| it.digest)
                 != change.target.as_ref().map(|it| it.digest)
         {
@@ -299,10 +305,7 @@ impl WebHost {
         let seeds = change.action != Action::Rollback
             && hooks.has(Hook::Seed)
             && target.is_some_and(|it| it.contents.seeders)
-            && change
-                .target
-                .as_ref()
-                .is_none_or(|it| it.options.get(SEED) != Some(&Json::Bool(false)));
+            && change.config.seed != Some(false);
         let only = |act, when: bool| when.then_some(act);
         [
             Some(Act::Begin),

@@ -1,5 +1,6 @@
 //! Reading a package of this kind: pure, everything wrong with it at once.
 
+mod cover;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use self::reader::Reader;
+use crate::columns::PluginType;
 use crate::composer::{self, ForeignDependencies};
 
 /// The kind's word.
@@ -25,6 +27,13 @@ pub(crate) const JUNK: [&str; 2] = ["__MACOSX", ".DS_Store"];
 
 /// Largest manifest.
 const MANIFEST_LIMIT: u64 = 256 << 10;
+
+/// Characters of a path, and parts of it.
+const PATH_LENGTH: usize = 240;
+const DEPTH: usize = 32;
+
+/// So many findings of names are enough.
+const FINDINGS: usize = 200;
 
 /// What a manifest says, in the form that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,6 +191,7 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
             finding.code = code;
         }
     }
+    beyond_limits(names, &mut findings);
     let Some(file) = manifest_file(names, &mut findings) else {
         return Inspection::failed(Some(KIND), findings);
     };
@@ -231,6 +241,11 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
     let key = reader.text("fskey").map(str::to_owned);
     let version = reader.text("version").map(str::to_owned);
     let mut findings = reader.findings;
+    // Files of an application that is deployed on its own are somebody else's.
+    let elsewhere = |it: &Manifest| i64::from(it.plugin_type) == PluginType::Standalone as i64;
+    if !manifest.as_ref().is_some_and(elsewhere) {
+        cover::check(package, inside, theme, &mut findings);
+    }
     sort_findings(&mut findings);
     Inspection {
         kind: Some(KIND),
@@ -240,6 +255,28 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
             serde_json::to_value(manifest).expect("a manifest can be written")
         }),
         findings,
+    }
+}
+
+/// Names longer or deeper than packages of this kind may have; archives as such may have more.
+fn beyond_limits(names: &Listing, findings: &mut Vec<Finding>) {
+    for entry in &names.entries {
+        let limit = |cause: Code| {
+            Finding::error(codes::E_PACKAGE_LIMIT, Place::file(&entry.path))
+                .with("cause", cause.as_str())
+        };
+        let (length, depth) = (entry.path.chars().count(), entry.path.split('/').count());
+        if length > PATH_LENGTH {
+            let finding = limit(codes::ARCHIVE_NAME_TOO_LONG);
+            findings.push(finding.with("length", length).with("limit", PATH_LENGTH));
+        }
+        if depth > DEPTH {
+            let finding = limit(codes::ARCHIVE_NAME_TOO_DEEP);
+            findings.push(finding.with("depth", depth).with("limit", DEPTH));
+        }
+        if findings.len() > FINDINGS {
+            return;
+        }
     }
 }
 

@@ -19,8 +19,10 @@ fn inspect(files: &[(&str, &str)], expected: Option<&str>) -> Inspection {
 }
 
 fn said(inspection: &Inspection) -> Vec<(&'static str, &str)> {
+    // Of the cover image there is a test of its own.
     let findings = inspection.findings.iter();
     findings
+        .filter(|finding| !finding.code.as_str().starts_with("W_COVER"))
         .map(|finding| (finding.code.as_str(), finding.place.pointer.as_str()))
         .collect()
 }
@@ -296,6 +298,105 @@ fn choices_of_a_themes_field_are_labels_and_values() {
             said(&theme(bad)),
             [("E_FIELD_FORMAT", "/functionKeys/0/options")],
             "{bad}"
+        );
+    }
+}
+
+/// The first bytes of a PNG of this size.
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    bytes.extend(width.to_be_bytes());
+    bytes.extend(height.to_be_bytes());
+    bytes.extend([8, 6, 0, 0, 0]);
+    bytes
+}
+
+/// What is said of a cover image, in English.
+fn of_cover(manifest: &str, text: &str, cover: Option<(&str, &[u8])>) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(manifest);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, text).unwrap();
+    if let Some((path, bytes)) = cover {
+        let path = directory.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let package = Directory::open(directory.path(), &Policy::default());
+    let inspection = package::inspect(&package, None);
+    assert!(!inspection.has_errors(), "{:?}", inspection.findings);
+    let findings = inspection.findings.iter();
+    findings
+        .filter(|finding| finding.code.as_str().starts_with("W_COVER"))
+        .map(|finding| finding.text(Lang::En))
+        .collect()
+}
+
+#[test]
+fn a_cover_image_is_square_and_at_its_place() {
+    const PLACE: &str = "resources/assets/fresns.png";
+    let theme = GOOD
+        .replace("\"scene\": [\"extendChannel\"], \"accessPath\": \"/demo?id={parameter}\",", "")
+        .replace("\"platform\": {\"core\": \">=1.4.0, <2.0.0\", \"dependencies\": {\"SmtpEmail\": \"^2.0.0\"}}", "\"functions\": false");
+    let good = png(512, 512);
+    let good = good.as_slice();
+    assert!(of_cover("plugin.json", GOOD, Some((PLACE, good))).is_empty());
+    let wrapped = format!("demo-main/{PLACE}");
+    assert!(of_cover("demo-main/plugin.json", GOOD, Some((&wrapped, good))).is_empty());
+    assert!(of_cover("theme.json", &theme, Some(("assets/fresns.png", good))).is_empty());
+    // What is deployed elsewhere has its files there.
+    let elsewhere = GOOD.replace("\"fskey\"", "\"type\": 5, \"fskey\"");
+    assert!(of_cover("plugin.json", &elsewhere, None).is_empty());
+
+    let missing = of_cover("plugin.json", GOOD, None);
+    assert!(
+        missing.len() == 1 && missing[0].contains(PLACE),
+        "{missing:?}"
+    );
+    let elsewhere = of_cover("plugin.json", GOOD, Some(("fresns.png", good)));
+    assert!(
+        elsewhere.len() == 1 && elsewhere[0].contains(PLACE),
+        "{elsewhere:?}"
+    );
+    let missing = of_cover("theme.json", &theme, None);
+    assert!(missing[0].contains("assets/fresns.png"), "{missing:?}");
+    for (bytes, word) in [
+        (png(512, 511), "512 × 511"),
+        (png(0, 0), "0 × 0"),
+        (b"GIF89a".to_vec(), "another format"),
+        (png(1, 1)[..20].to_vec(), "another format"),
+        (Vec::new(), "another format"),
+    ] {
+        let said = of_cover("plugin.json", GOOD, Some((PLACE, &bytes)));
+        assert!(
+            said.len() == 1 && said[0].contains(word),
+            "{word}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn names_of_packages_are_bounded() {
+    let long = format!("app/{}/{}.php", "n".repeat(120), "n".repeat(112));
+    let deep = "d/".repeat(31) + "f";
+    assert_eq!((long.len(), deep.split('/').count()), (241, 32));
+    let inspection = inspect(
+        &[("plugin.json", GOOD), (&long[1..], ""), (&deep, "")],
+        None,
+    );
+    assert_eq!(said(&inspection), []);
+    let deeper = format!("d/{deep}");
+    let inspection = inspect(&[("plugin.json", GOOD), (&long, ""), (&deeper, "")], None);
+    let found: Vec<_> = inspection
+        .findings
+        .iter()
+        .filter(|it| it.code.as_str() == "E_PACKAGE_LIMIT")
+        .collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    for (finding, place, limit) in [(found[0], &long, "240"), (found[1], &deeper, "32")] {
+        assert_eq!(
+            (&finding.place.file, finding.params["limit"].as_str()),
+            (place, limit)
         );
     }
 }

@@ -271,6 +271,7 @@ impl Routes {
         let change = ConfigChange {
             update_definitions: options.update_definitions,
             force: options.force,
+            ..ConfigChange::default()
         };
         self.carry_out(who, plugin, request, Some(change)).await?;
         Ok(Success::new(Done::Upgraded, data))

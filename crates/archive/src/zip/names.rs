@@ -111,7 +111,10 @@ impl Reading {
         // Common characters throughout on one side only is no doubt worth the name.
         let other = other.filter(|other| {
             let clear = rare(page) == 0 && rare(*other) > 0;
-            !clear && legacy.iter().any(|name| page.read(name) != other.read(name))
+            !clear
+                && legacy
+                    .iter()
+                    .any(|name| page.read(name) != other.read(name))
         });
         let code = match other {
             None => codes::ARCHIVE_NAME_DECODED,

@@ -112,8 +112,8 @@ super::codes! {
         zh: ["缺少封面图", "没有封面图 `{file}`，应用市场与控制面板将无图可显示", "请在该处添加一张正方形 PNG"];
     /// A cover image that is no PNG, or not square.
     W_COVER_FORMAT = "W_COVER_FORMAT", 422, PackageErrors,
-        en: ["Cover image unfit", "The cover image is {actual}, not a square PNG", "replace it by a square PNG"],
-        zh: ["封面图不合要求", "封面图为 {actual}，而非正方形 PNG", "请换成正方形 PNG"];
+        en: ["Cover image unfit", "The cover image is {@actual}, not a square PNG", "replace it by a square PNG"],
+        zh: ["封面图不合要求", "封面图为 {@actual}，而非正方形 PNG", "请换成正方形 PNG"];
     /// A standalone plugin with a page, and no host that would serve it.
     W_STANDALONE_WITHOUT_HOST = "W_STANDALONE_WITHOUT_HOST", 422, PackageErrors,
         en: ["Standalone without host", "The plugin runs elsewhere and has an `accessPath`, but no host is set for it", "set its `plugin_host` after installing"],

@@ -540,6 +540,7 @@ async fn scenario_54_an_upgrade_takes_the_values_along_and_a_rollback_brings_the
             change: ConfigChange {
                 update_definitions: false,
                 force: true,
+                ..ConfigChange::default()
             },
             values: None,
         };
@@ -551,6 +552,7 @@ async fn scenario_54_an_upgrade_takes_the_values_along_and_a_rollback_brings_the
             change: ConfigChange {
                 update_definitions: true,
                 force: true,
+                ..ConfigChange::default()
             },
             values: None,
         };

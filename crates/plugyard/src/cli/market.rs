@@ -61,6 +61,16 @@ pub(crate) enum Market {
         #[arg(long)]
         revoke: bool,
     },
+    /// Keep an upgrade code, read from standard input, for a plugin of a market that plugins come from
+    Entitle {
+        /// The market
+        name: String,
+        /// The plugin; it need not be here
+        fskey: String,
+        /// Forget the code instead
+        #[arg(long)]
+        forget: bool,
+    },
     /// Serve a market
     Serve(ServeMarket),
 }
@@ -175,14 +185,31 @@ pub(crate) struct WebUpgrade {
 /// `web install`
 #[derive(Debug, Args)]
 pub(crate) struct WebInstall {
-    /// The plugin
-    pub(crate) plugin: String,
+    /// The plugin's fskey at a market, a zip file or a directory, or an http(s) address
+    pub(crate) source: String,
+    /// What the source is [default: as it looks]
+    #[arg(long, value_enum, alias = "install_type", alias = "install-type")]
+    pub(crate) from: Option<WebSource>,
+    /// Run the seeds too, of a file, a directory or an address; those from a market run always
+    #[arg(long)]
+    pub(crate) seed: bool,
     /// The market [default: the first that has the plugin]
     #[arg(long, value_name = "NAME")]
     pub(crate) market: Option<String>,
     /// It is deployed on its own: nothing is installed, the archive's address is shown (only markets of `v2` have to be told)
     #[arg(long)]
     pub(crate) standalone: bool,
+}
+
+/// Where a plugin comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WebSource {
+    /// A market, by its fskey
+    Market,
+    /// A file or a directory
+    Local,
+    /// An address, of a host that the server trusts
+    Url,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

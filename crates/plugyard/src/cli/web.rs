@@ -37,7 +37,7 @@ pub(crate) enum Web {
         /// The plugin's fskey [default: the plugin in this directory]
         fskey: Option<String>,
         /// Whether its data go too
-        #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = ["true", "1", "yes", "false", "0", "no"])]
+        #[arg(long, value_name = "BOOL", default_value = "false", value_parser = ["true", "1", "yes", "false", "0", "no"])]
         cleardata: String,
         #[command(flatten)]
         sure: Sure,
@@ -94,8 +94,16 @@ pub(crate) enum Web {
     Url(Url),
     /// Ask all markets for newer versions now
     Check,
-    /// Install a plugin from a market
+    /// Install a plugin from a market, a file, a directory or an address
     Install(super::WebInstall),
+    /// Place a package where plugins lie, and do nothing else
+    Unzip {
+        /// A zip file, a directory, or an http(s) address
+        #[arg(value_name = "PACKAGE")]
+        package: String,
+        #[command(flatten)]
+        change: Change,
+    },
     /// Bring plugins to the newest versions of their markets
     Upgrade(super::WebUpgrade),
     /// Where plugins are offered to people

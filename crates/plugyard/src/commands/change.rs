@@ -30,7 +30,10 @@ pub(super) async fn install(
         kind: arguments.kind.as_deref(),
         key: None,
     };
-    let options = options(Map::new(), &arguments.options, &arguments.running);
+    let mut options = options(Map::new(), &arguments.options, &arguments.running);
+    if arguments.seed {
+        seeds(&mut options, true, context)?;
+    }
     if arguments.change.dry_run {
         let mut change = json!({ "options": options });
         if arguments.stopped {
@@ -42,6 +45,9 @@ pub(super) async fn install(
         return foresee(package, &change, client, context).await;
     }
     let package = package.send(client, context).await?;
+    if text_at(&package, "/kind") == WEB {
+        seeds(&mut options, arguments.seed, context)?;
+    }
     let mut body = json!({
         "package": package["sha256"],
         "options": options,
@@ -88,6 +94,17 @@ pub(super) async fn upgrade(
     let mut body = json!({});
     if !arguments.options.is_empty() {
         body["options"] = options(Map::new(), &arguments.options, &Running::default());
+    }
+    if kind == WEB || arguments.seed {
+        if body["options"].is_null() {
+            let mut before = installation.pointer("/version/options").cloned();
+            if let Some(before) = before.as_mut().and_then(Json::as_object_mut) {
+                // It was said of an earlier change.
+                before.remove(SEED);
+            }
+            body["options"] = before.unwrap_or_else(|| json!({}));
+        }
+        seeds(&mut body["options"], arguments.seed, context)?;
     }
     if arguments.keep_definitions {
         body["update_definitions"] = json!(false);
@@ -244,6 +261,44 @@ fn remove_from(options: &mut Map<String, Json>, outer: &str, inner: &str) -> boo
     gone
 }
 
+/// The option of a web plugin that says whether its seeds run.
+const SEED: &str = "seed";
+/// The kind that has it.
+const WEB: &str = "web";
+
+/// Seeds run from the command line only when that was asked for, by the flag or by the option.
+fn seeds(options: &mut Json, asked: bool, context: &Context) -> Result<(), Failure> {
+    match options.get(SEED) {
+        None => options[SEED] = asked.into(),
+        Some(said) if asked && *said != Json::Bool(true) => {
+            let problem = Problem::new(codes::PORTABLE_OPTION_INVALID)
+                .with("option", SEED)
+                .with("reason", "`--seed` says otherwise");
+            return Err(context.problem(&problem));
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+/// `web unzip`: the package is sent, and its files are placed.
+pub(super) async fn unzip(
+    package: &str,
+    change: &Change,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let package = Package {
+        source: package,
+        kind: Some(WEB),
+        key: None,
+    };
+    let package = package.send(client, context).await?;
+    let body = json!({ "package": package["sha256"] });
+    let request = client.request(Method::POST, "/v1/web/unzip").json(&body);
+    carry_out(request, change, client, context).await
+}
+
 /// Options with what was given on top.
 fn options(mut options: Map<String, Json>, given: &[(String, Json)], running: &Running) -> Json {
     options.extend(given.iter().cloned());
@@ -398,11 +453,32 @@ async fn foresee(
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
+    let mut plan = planned(package, change, client, context).await?;
+    let unsaid = change.pointer("/options/seed").is_none() && change.get("upgrade").is_none();
+    if unsaid && text_at(&plan, "/plugin").starts_with("web:") {
+        // What it is has turned out only now.
+        let mut change = change.clone();
+        seeds(&mut change["options"], false, context)?;
+        plan = planned(package, &change, client, context).await?;
+    }
+    package.warn(&plan, context);
+    context.printer.one(&plan, &text_at(&plan, "/plugin"), || {
+        plan_text(&plan, context)
+    });
+    Ok(ExitCode::Done)
+}
+
+async fn planned(
+    package: Package<'_>,
+    change: &Json,
+    client: &Client,
+    context: &Context,
+) -> Result<Json, Failure> {
     let request = client.request(Method::POST, "/v1/packages/plan");
     let request = request.query(&package.query());
-    let plan = if package.is_address() {
+    if package.is_address() {
         let body = json!({ "url": package.source, "change": change });
-        client.json(request.json(&body)).await?
+        client.json(request.json(&body)).await
     } else {
         let (file, _packed) = package.open(context)?;
         let size = file
@@ -414,13 +490,8 @@ async fn foresee(
         let form = Form::new()
             .text("change", change.to_string())
             .part("file", file);
-        client.json(request.multipart(form)).await?
-    };
-    package.warn(&plan, context);
-    context.printer.one(&plan, &text_at(&plan, "/plugin"), || {
-        plan_text(&plan, context)
-    });
-    Ok(ExitCode::Done)
+        client.json(request.multipart(form)).await
+    }
 }
 
 /// A package that a command names.

@@ -10,7 +10,7 @@ use plugyard_model::ExitCode;
 
 use crate::cli::Web;
 use crate::client::Client;
-use crate::commands::{Context, market};
+use crate::commands::{Context, change, market};
 use crate::failure::Failure;
 
 pub(super) async fn run(
@@ -64,6 +64,10 @@ pub(super) async fn run(
         Web::Import(arguments) => import::run(arguments, client, context).await,
         Web::Check => market::check(client, context).await,
         Web::Install(arguments) => market::install(arguments, client, context).await,
+        Web::Unzip {
+            package,
+            change: follow,
+        } => change::unzip(package, follow, client, context).await,
         Web::Upgrade(arguments) => market::upgrade(arguments, client, context).await,
         Web::Url(arguments) => url::run(arguments, client, context).await,
         Web::Usage(command) => usage::run(command, client, context).await,

@@ -4,6 +4,7 @@
 mod beside;
 mod install;
 mod registry;
+mod sources;
 mod switch;
 mod tasks;
 mod themes;

@@ -256,4 +256,3 @@ async fn delete(
         .ok_or_else(|| records::not_found(&fskey))?;
     Ok(Json(web.document(&row).await?))
 }
-

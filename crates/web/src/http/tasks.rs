@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use plugyard_http::{ApiResult, Caller, Concerns, Json, Path, Principal, Query};
 use plugyard_model::rights::Right;
-use plugyard_model::{Problem, codes};
+use plugyard_model::{Digest, PluginName, Problem, codes};
 use plugyard_platform::ChangeRequest;
 use serde::Deserialize;
 use serde_json::json;
@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use super::Entry;
 use crate::host::Web;
 use crate::lifecycle::tasks::Task;
+use crate::package::KIND;
 use crate::records;
 
 pub(super) const RIGHTS: &[Entry] = &[
@@ -31,12 +32,14 @@ pub(super) const RIGHTS: &[Entry] = &[
         "/v1/web/plugins/{fskey}/reverts/{task}",
         Right::PluginRemove,
     ),
+    (Method::POST, "/v1/web/unzip", Right::PluginInstall),
 ];
 
 pub(super) fn router() -> OpenApiRouter<Web> {
     OpenApiRouter::new()
         .routes(routes!(task))
         .routes(routes!(revert))
+        .routes(routes!(unzip))
 }
 
 /// How to do it.
@@ -103,6 +106,53 @@ async fn revert(
     web.perform(&who, &fskey, &word, true, how.dry_run).await
 }
 
+/// A package to place.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WebUnzip)]
+struct Unzip {
+    /// SHA-256 of a package that was handed in.
+    #[schema(value_type = String)]
+    package: Digest,
+}
+
+/// Place a package where plugins lie, and do nothing else
+///
+/// Its files lie in `plugins/{fskey}` (a theme's in `themes/{fskey}`) for you to look at and to change; nothing is
+/// recorded, migrated or shown. What lay there is kept in `backups/adopted/`. A plugin that is installed is
+/// upgraded instead.
+#[utoipa::path(
+    post, path = "/v1/web/unzip", tag = "web", operation_id = "web_unzip", params(How),
+    request_body = Unzip,
+    responses(
+        (status = 200, description = "What would be done", body = serde_json::Value),
+        (status = 202, description = "The operation that does it", body = serde_json::Value),
+        (status = 404, description = "No such package", body = plugyard_http::ProblemBody),
+        (status = 409, description = "The plugin is installed", body = plugyard_http::ProblemBody),
+    ),
+)]
+async fn unzip(
+    State(web): State<Web>,
+    Caller(who): Caller,
+    Query(how): Query<How>,
+    Json(body): Json<Unzip>,
+) -> ApiResult<Response> {
+    let versions = web.platform.package(&body.package).await?.versions;
+    let ours = versions.iter().find(|it| it.plugin.kind == KIND);
+    let Some(version) = ours else {
+        let reason = "the package is of another kind";
+        return Err(Problem::new(codes::REQUEST_INVALID)
+            .with("reason", reason)
+            .into());
+    };
+    let request = ChangeRequest::Prepare {
+        task: Task::Unzip.as_str(),
+        version: version.version.id,
+    };
+    let plugin = version.plugin.clone();
+    web.begin(&who, plugin, request, how.dry_run).await
+}
+
 impl Web {
     async fn perform(
         &self,
@@ -126,6 +176,16 @@ impl Web {
         let request = ChangeRequest::Perform {
             task: task.as_str(),
         };
+        self.begin(who, plugin, request, dry_run).await
+    }
+
+    async fn begin(
+        &self,
+        who: &Principal,
+        plugin: PluginName,
+        request: ChangeRequest,
+        dry_run: bool,
+    ) -> ApiResult<Response> {
         if dry_run {
             let plan = self.platform.plan_only(&plugin, request).await?;
             let steps = plan.steps.iter().map(

@@ -143,4 +143,3 @@ async fn sync_status(
         "failed": failed,
     })))
 }
-

@@ -46,6 +46,8 @@ impl WebHost {
                 })
                 .await?;
             }
+            // Nothing of it is here but files.
+            Action::Perform if change.is_preparation() => {}
             Action::Perform => {
                 let shown = match Task::of(change) {
                     Some(Task::Publish) => Some(0),

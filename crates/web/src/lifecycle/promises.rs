@@ -85,7 +85,7 @@ impl WebHost {
         let fskey = facts.fskey.as_str();
         let about = |problem: Problem| problem.with("fskey", fskey).about(&change.plugin);
         let rows = records::all(connection).await?;
-        if change.action == Action::Install {
+        if change.action == Action::Install || change.is_preparation() {
             let row = rows
                 .iter()
                 .map(|row| &row.fskey)
@@ -96,6 +96,10 @@ impl WebHost {
                 let problem = Problem::new(codes::E_FSKEY_DUPLICATE).with("existing", other);
                 return Err(about(problem));
             }
+        }
+        if change.is_preparation() {
+            // Nobody needs what is not installed, and it needs nobody yet.
+            return Ok(());
         }
         let states = states::all(connection).await?;
         let others = self.0.promises.others(Some(change.operation));

@@ -45,6 +45,7 @@ impl WebHost {
             Act::Check => self.check(change, &facts).await?,
             Act::Announce => self.announce(change, &facts, &input).await?,
             Act::Unpack => return self.unpack(cx).await,
+            Act::Place => self.place(cx, &facts).await?,
             Act::Revert => self.revert_to_target(cx, &facts).await?,
             Act::Link => self.link(change, target(change)?, &facts).await?,
             Act::Resolve => self.resolve(cx, &facts).await?,
@@ -121,11 +122,11 @@ impl WebHost {
                 }
                 let directory = self.directory(change, target(change)?);
                 blocking(move || {
-                    discard(&directory.with_extension("part"))
-                        .and_then(|()| discard(&directory))
+                    discard(&directory.with_extension("part")).and_then(|()| discard(&directory))
                 })
                 .await
             }
+            Act::Place => self.unplace(cx, &facts, input.occupied).await,
             Act::ResolveAgain => {
                 let as_before = match facts.current {
                     Some(_) => before(&facts),

@@ -1,5 +1,5 @@
-//! Single steps of the lifecycle, each as a change of its own: assets shown and hidden, migrations, seeds, and
-//! dependencies.
+//! Single steps of the lifecycle, each as a change of its own: assets shown and hidden, migrations, seeds,
+//! dependencies, and packages that are only placed.
 
 use plugyard_model::{Problem, codes};
 use plugyard_platform::kind::{Action, Change};
@@ -28,10 +28,12 @@ pub(crate) enum Task {
     Seed,
     /// Resolves what `composer.json` requires.
     ComposerUpdate,
+    /// Places a package where plugins lie, and nothing else.
+    Unzip,
 }
 
 impl Task {
-    /// All of them.
+    /// All that are done with a plugin that is installed.
     pub(crate) const ALL: [Self; 8] = [
         Self::Publish,
         Self::Unpublish,
@@ -54,6 +56,7 @@ impl Task {
             Self::MigrateReset => "migrate-reset",
             Self::Seed => "seed",
             Self::ComposerUpdate => "composer-update",
+            Self::Unzip => "unzip",
         }
     }
 
@@ -64,7 +67,11 @@ impl Task {
 
     /// The one that a change is about.
     pub(crate) fn of(change: &Change) -> Option<Self> {
-        let task = change.task.as_deref().and_then(Self::from_word);
+        let word = change.task.as_deref();
+        let task = match word {
+            Some(word) if word == Self::Unzip.as_str() => Some(Self::Unzip),
+            _ => word.and_then(Self::from_word),
+        };
         task.filter(|_| change.action == Action::Perform)
     }
 
@@ -104,6 +111,9 @@ impl WebHost {
         if facts.is_standalone() {
             return Err(refused("task_standalone"));
         }
+        if task == Task::Unzip {
+            return Ok(vec![Act::Place]);
+        }
         if facts.is_theme() && !shows {
             return Err(refused("task_theme"));
         }
@@ -116,6 +126,8 @@ impl WebHost {
         let marks = only(Act::MarkTask, self.0.settings.hooks.has(Hook::Mark));
         let keeps = only(Act::Snapshot, self.0.settings.hooks.has(Hook::Snapshot));
         let acts = match task {
+            // Decided above, without the promise of a plugin that is here.
+            Task::Unzip => vec![Some(Act::Place)],
             Task::Publish => vec![Some(Act::Publish)],
             Task::Unpublish => vec![Some(Act::Unpublish)],
             Task::Migrate => {

@@ -55,6 +55,8 @@ enum What {
     Uninstall,
     /// All migrations taken back, of a plugin that is disabled.
     Reset,
+    /// A package placed over what somebody put there.
+    Unzip,
 }
 
 fn who() -> Principal {
@@ -141,6 +143,10 @@ async fn change(platform: &Platform, name: &PluginName, what: What) {
         What::Reset => ChangeRequest::Perform {
             task: "migrate-reset",
         },
+        What::Unzip => ChangeRequest::Prepare {
+            task: "unzip",
+            version: version(true).await,
+        },
     };
     let id = platform.change(&who(), name, request).await.unwrap();
     assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
@@ -223,6 +229,13 @@ async fn prepare(platform: &Platform, name: &PluginName, what: What) {
     if what == What::Install {
         return;
     }
+    if what == What::Unzip {
+        let there = platform.home().plugins().join(name.key.as_str());
+        fs::create_dir_all(&there).unwrap();
+        let manifest = json!({ "version": "by hand" }).to_string();
+        fs::write(there.join("plugin.json"), manifest).unwrap();
+        return;
+    }
     change(platform, name, What::Install).await;
     if what == What::Reset {
         return;
@@ -246,7 +259,18 @@ async fn run(test: TestDatabase, what: What) {
     let settled = async |name: &PluginName| {
         let (host, platform) = open_with_host(test.database.clone(), home).await;
         platform.recover().await.unwrap();
-        assert_eq!(found(&host, &platform).await, [] as [Json; 0], "{name}");
+        let mut found = found(&host, &platform).await;
+        if what == What::Unzip {
+            // Files of plugins that are not installed, and nothing else.
+            let reason = |it: &Json| it["reason"].as_str().unwrap_or_default().to_owned();
+            found.retain(|it| !reason(it).ends_with("is not installed"));
+            let hidden = fs::read_dir(platform.home().plugins()).unwrap().any(|it| {
+                let name = it.unwrap().file_name();
+                name.as_encoded_bytes().starts_with(b".")
+            });
+            assert!(!hidden, "{name}: half of a package remains");
+        }
+        assert_eq!(found, [] as [Json; 0], "{name}");
         let state = state(&platform, &test.database, name).await;
         platform.shut_down().await;
         state
@@ -300,6 +324,13 @@ async fn web_34_an_upgrade_that_is_cut_off_leaves_the_old_or_the_new() {
 async fn web_34_a_task_that_is_cut_off_leaves_all_or_nothing() {
     for test in databases().await {
         run(test, What::Reset).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn web_34_a_package_that_is_placed_and_cut_off_leaves_all_or_nothing() {
+    for test in databases().await {
+        run(test, What::Unzip).await;
     }
 }
 

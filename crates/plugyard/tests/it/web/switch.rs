@@ -132,7 +132,7 @@ fn web_50_web_52_data_go_only_when_somebody_says_so() {
             "{usages:#}"
         );
         site.server
-            .cli_ok(&["web", "uninstall", "DemoPlugin", "--cleardata", "--yes"]);
+            .cli_ok(&["web", "uninstall", "DemoPlugin", "--cleardata=yes", "--yes"]);
         assert_eq!(site.table("DemoPlugin"), None);
         assert!(!site.server.home.join("assets/DemoPlugin").exists());
         assert_eq!(site.status_file(), json!({}));

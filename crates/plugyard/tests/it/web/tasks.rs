@@ -87,7 +87,9 @@ fn assets_are_hidden_and_shown_by_themselves() {
 #[test]
 fn migrations_and_seeds_run_by_themselves_as_operations() {
     on_each(|site| {
-        site.install(&site.package("DemoPlugin", "1.0.0", FILES));
+        let package = site.package("DemoPlugin", "1.0.0", FILES);
+        site.server
+            .cli_ok(&["install", &package.display().to_string(), "--seed"]);
         let both = ["1_first.php", "2_second.php"];
         assert_eq!(site.lines("DemoPlugin"), both);
         fs::remove_file(site.directory.path().join("tables/DemoPlugin.seeds")).expect("seeds");

@@ -237,6 +237,7 @@ async fn install(
     Json(request): Json<Install>,
 ) -> ApiResult<Response> {
     let options = request.options.unwrap_or_else(no_options);
+    let seed = seed_of(&options);
     let meant = version_of(
         &app,
         request.package,
@@ -252,7 +253,10 @@ async fn install(
     };
     let config = ConfigInput {
         values: request.values,
-        ..ConfigInput::default()
+        change: ConfigChange {
+            seed,
+            ..ConfigChange::default()
+        },
     };
     if how.dry_run {
         let considered = meant.considered();
@@ -292,6 +296,7 @@ async fn upgrade(
         .options
         .or_else(|| Some(kind.lasting_options(&view.current.as_ref()?.options)))
         .unwrap_or_else(no_options);
+    let seed = seed_of(&options);
     let meant = version_of(
         app,
         request.package,
@@ -306,6 +311,7 @@ async fn upgrade(
         change: ConfigChange {
             update_definitions: request.update_definitions.unwrap_or(true),
             force: request.force,
+            seed,
         },
         values: None,
     };
@@ -570,6 +576,9 @@ async fn version_of(
             "the package is one of several plugins: say which as `plugin`",
         ));
     }
+    // What is about this change alone makes no version of its own.
+    let kind = app.platform.kind(&first.plugin.kind)?;
+    let options = kind.lasting_options(&options);
     if let Some(same) = of_plugin.iter().find(|it| it.version.options == options) {
         return Ok(Meant::Kept(same.plugin.clone(), same.version.id));
     }
@@ -594,6 +603,11 @@ fn mismatch(versions: &[VersionView], plugin: Option<&PluginName>, package: &Dig
             .with("actual", &actual.plugin),
         _ => Problem::new(codes::PACKAGE_NOT_FOUND).with("digest", package),
     }
+}
+
+/// Whether first data are written, as the options say.
+pub(in crate::v1) fn seed_of(options: &Value) -> Option<bool> {
+    options.get("seed").and_then(Value::as_bool)
 }
 
 fn no_options() -> Value {

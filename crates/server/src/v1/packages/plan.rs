@@ -247,6 +247,11 @@ async fn foreseen(
         change: ConfigChange {
             update_definitions: change.update_definitions.unwrap_or(true),
             force: change.force,
+            seed: change
+                .options
+                .as_ref()
+                .and_then(|options| options.get("seed"))
+                .and_then(Value::as_bool),
         },
         values: change.values,
     };

@@ -30,7 +30,11 @@ impl WebHost {
 
     /// Asks the application until it said yes, and watches for a while whether it stays so. Where it cannot be
     /// asked it is only watched: the application says when loading the plugin ended it.
-    pub(super) async fn healthy(&self, cx: &StepCx, facts: &Facts) -> Result<StepOutput, StepError> {
+    pub(super) async fn healthy(
+        &self,
+        cx: &StepCx,
+        facts: &Facts,
+    ) -> Result<StepOutput, StepError> {
         let asks = |it: &Manifest| it.platform.health_path.is_some();
         let address = self.health_address(facts).await.map_err(stored)?;
         if address.is_none() && facts.target.as_ref().is_some_and(asks) {

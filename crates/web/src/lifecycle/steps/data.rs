@@ -98,7 +98,12 @@ impl WebHost {
     }
 
     /// Takes the migrations of the new version back, as far as that can be done without harm.
-    pub(super) async fn unmigrate(&self, cx: &StepCx, facts: &Facts, new: bool) -> Result<(), StepError> {
+    pub(super) async fn unmigrate(
+        &self,
+        cx: &StepCx,
+        facts: &Facts,
+        new: bool,
+    ) -> Result<(), StepError> {
         let target = facts.target.as_ref();
         let reason = if target.and_then(|it| it.platform.reversible_migrations) == Some(false) {
             "its migrations cannot be taken back"
@@ -123,7 +128,11 @@ impl WebHost {
     }
 
     /// Takes migrations back that came after the version to go back to, while their code is still there.
-    pub(super) async fn revert_to_target(&self, cx: &StepCx, facts: &Facts) -> Result<(), StepError> {
+    pub(super) async fn revert_to_target(
+        &self,
+        cx: &StepCx,
+        facts: &Facts,
+    ) -> Result<(), StepError> {
         let now = before(facts);
         let reversible = facts
             .current
