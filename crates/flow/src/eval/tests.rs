@@ -5,7 +5,7 @@ use plugyard_symbol::{Body, JsonText, Row, Tuple, Value};
 use proptest::prelude::*;
 
 use super::project::{Keep, project};
-use super::{Scope, Slot, Stop, keeps};
+use super::{Scope, Slot, Stop, keeps, order, write_key};
 use crate::run::encode;
 use crate::sql::select::Select;
 
@@ -613,6 +613,58 @@ proptest! {
         let select = Select::parse(&sql).unwrap();
         if let Some(out) = run(&select, &row, Keep::default()) {
             prop_assert!(out.starts_with('{') || out.starts_with("error: "), "{}", out);
+        }
+    }
+}
+
+#[test]
+fn what_is_the_same_is_one_group_and_what_differs_is_not() {
+    let key = |json: &str| {
+        let mut text = String::new();
+        let value = JsonText::parse(json.as_bytes().to_vec().into()).unwrap();
+        write_key(&Value::Json(value), &mut text);
+        text
+    };
+    for (left, right) in [
+        ("1", "1.0"),
+        ("0", "-0.0"),
+        ("100", "1e2"),
+        ("null", " null "),
+    ] {
+        assert_eq!(key(left), key(right), "{left} and {right}");
+    }
+    for (left, right) in [
+        ("1", r#""1""#),
+        ("1", "true"),
+        ("null", r#""null""#),
+        ("9007199254740993", "9007199254740992"),
+        ("0.1", "0.2"),
+        ("[1]", "1"),
+    ] {
+        assert_ne!(key(left), key(right), "{left} and {right}");
+    }
+    // One key after another cannot be taken for two others.
+    assert_ne!(
+        key(r#""a""#) + &key(r#""b""#),
+        key(r#""a;3:b""#) + &key(r#""""#)
+    );
+}
+
+#[test]
+fn any_values_have_an_order() {
+    let sorted = [
+        Value::Null,
+        Value::Bool(false),
+        Value::Bool(true),
+        Value::Float(-1.5),
+        Value::Int(2),
+        Value::from("10"),
+        Value::from("9"),
+        Value::List(Vec::new()),
+    ];
+    for (left, small) in sorted.iter().enumerate() {
+        for (right, large) in sorted.iter().enumerate() {
+            assert_eq!(order(small, large), left.cmp(&right), "{small:?} {large:?}");
         }
     }
 }
