@@ -41,3 +41,4 @@ mod web_market;
 mod web_pages;
 mod web_usages;
 mod webhooks;
+mod windows;
