@@ -30,6 +30,8 @@ mod way;
 
 /// Peers that wait to be taken by the process they belong to; more are turned away.
 const WAITING: usize = 64;
+/// Any right of the group and of others.
+const OTHERS: u32 = 0o077;
 /// How often a name is tried that changes under our hands.
 const ATTEMPTS: usize = 16;
 
@@ -195,8 +197,8 @@ impl Lobby {
             visitor: Arc::clone(visitor),
             waiting: None,
         };
-        let _entry = self.enter(name, protocol, present)?;
-        Ok(Claim { _entry })
+        let entry = self.enter(name, protocol, present)?;
+        Ok(Claim { _entry: entry })
     }
 
     /// Listens on nothing more for a process, which has ended: its names are free when this returns.
@@ -229,8 +231,11 @@ impl Lobby {
                 found: sender,
             }),
         };
-        let _entry = self.enter(name, protocol, present)?;
-        Ok(Door { found, _entry })
+        let entry = self.enter(name, protocol, present)?;
+        Ok(Door {
+            found,
+            _entry: entry,
+        })
     }
 
     /// Makes way for a plugin that is about to listen under a name.
@@ -514,7 +519,7 @@ fn is_ours(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| {
         metadata.is_dir()
             && metadata.uid() == rustix::process::geteuid().as_raw()
-            && metadata.mode() & 0o077 == 0
+            && metadata.mode() & OTHERS == 0
     })
 }
 

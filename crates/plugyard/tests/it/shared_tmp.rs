@@ -32,7 +32,10 @@ fn inside(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         for kind in ["--mount", "--user"] {
             let made = Command::new("unshare").args([kind, "true"]).output();
-            assert!(!made.unwrap().status.success(), "{kind} is permitted");
+            assert!(
+                !made.expect("unshare").status.success(),
+                "{kind} is permitted"
+            );
         }
         return true;
     }
@@ -153,7 +156,7 @@ impl Sample {
         let entries = fs::read_dir("/tmp").expect("/tmp").flatten();
         let mut names: Vec<_> = entries
             .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| name.contains(&self.tag) && name.ends_with(".ipc"))
+            .filter(|name| name.contains(&self.tag) && !name.starts_with('.'))
             .collect();
         names.sort();
         names
