@@ -29,6 +29,7 @@ mod source;
 pub(crate) mod status;
 mod window;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -130,7 +131,9 @@ impl Run {
         let nodes = stages.in_order();
         if let Some(log) = &log {
             log.line("starting");
-            nodes.iter().for_each(|node| node.logs_to(log));
+            for node in &nodes {
+                node.logs_to(log);
+            }
         }
         let shared = Arc::new(Shared {
             nodes,
@@ -495,7 +498,8 @@ fn cache_name(op_id: &str) -> String {
         if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
             name.push(byte.into());
         } else {
-            name.push_str(&format!("%{byte:02X}"));
+            // Writing into memory does not fail.
+            let _ = write!(name, "%{byte:02X}");
         }
     }
     name

@@ -3,6 +3,7 @@
 //! When it reaches [`MAX_FILE`] it becomes `{name}.log.1` in the place of the one before. Whoever writes to it
 //! never waits: lines beyond what the writer keeps up with are counted and left out.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,7 +97,8 @@ async fn write(mut lines: mpsc::Receiver<String>, path: PathBuf, left_out: Arc<A
         batch.clear();
         let missing = left_out.swap(0, Ordering::Relaxed);
         if missing > 0 {
-            text.push_str(&format!("{missing} lines are left out\n"));
+            // Writing into memory does not fail.
+            let _ = writeln!(text, "{missing} lines are left out");
         }
         let file = path.clone();
         let written = spawn_blocking(move || append(&file, text.as_bytes())).await;

@@ -51,6 +51,10 @@ pub(super) struct Slot {
     tail: broadcast::Sender<Bytes>,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is wanted of a rule and what is being done are separate questions"
+)]
 struct Contents {
     json: Arc<str>,
     /// Nothing when what is stored cannot be read (any more).

@@ -313,7 +313,6 @@ fn list(name: &str, value: &Value) -> Result<Vec<Value>, String> {
 
 fn round(arguments: Vec<Value>) -> Result<Value, String> {
     let places = arguments.get(1).map_or(Ok(0), integer)?.clamp(0, 15);
-    #[expect(clippy::cast_possible_truncation, reason = "0 to 15")]
     let factor = 10_f64.powi(places as i32);
     Ok(Value::from_f64(
         (decimal(&arguments[0])? * factor).round() / factor,
@@ -424,7 +423,7 @@ fn url_query(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(byte.into())
+                out.push(byte.into());
             }
             b' ' => out.push('+'),
             byte => {

@@ -41,9 +41,8 @@ fn write(value: &Value, out: &mut String, depth: usize) {
         Value::Null => write!(out, "<nil>"),
         Value::Bool(truth) => write!(out, "{truth}"),
         Value::Int(number) => write!(out, "{number}"),
-        Value::Number(text) => write!(out, "{text}"),
         Value::Float(number) => write!(out, "{}", float(*number)),
-        Value::Text(text) => write!(out, "{text}"),
+        Value::Number(text) | Value::Text(text) => write!(out, "{text}"),
         Value::Bytes(bytes) => write!(out, "{}", String::from_utf8_lossy(bytes)),
         Value::List(values) => {
             out.push('[');

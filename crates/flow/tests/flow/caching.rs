@@ -140,8 +140,9 @@ async fn a_full_cache_drops_its_oldest_page_and_every_message_is_accounted_for()
     let left = app.count("r", "sink_moody_0_0_buffer_length");
     assert!((1..=12).contains(&left), "{left}");
     *app.plugins.mood.lock() = None;
-    let first = 100 - u32::try_from(left).unwrap();
-    let delivered = app.plugins.until_delivered(left as usize).await;
+    let left = u32::try_from(left).unwrap();
+    let first = 100 - left;
+    let delivered = app.plugins.until_delivered(left.try_into().unwrap()).await;
     assert_eq!(delivered, rows(first..100));
 }
 

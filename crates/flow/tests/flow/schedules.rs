@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::support::{App, NOW, Plugins, Starts, until};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn rule(options: Json) -> Json {
     json!({"id":"r","sql":"SELECT * FROM demo","actions":[{"print":{}}],"options":options})

@@ -142,6 +142,6 @@ async fn a_slow_sink_holds_up_shaped_rows_no_further_than_its_queues() {
         dropped() + held == SENT
     })
     .await;
-    app.plugins.gate.add_permits(SENT as usize);
+    app.plugins.gate.add_permits(usize::try_from(SENT).unwrap());
     app.until_state("r", RuleState::Running).await;
 }

@@ -95,7 +95,9 @@ async fn a_rule_that_is_slow_drops_in_its_own_queue_and_holds_up_nobody() {
         })
         .await;
     }
-    app.plugins.until_delivered(SENT as usize).await;
+    app.plugins
+        .until_delivered(usize::try_from(SENT).unwrap())
+        .await;
     assert_eq!(app.count("fast", "source_s_0_exceptions_total"), 0);
     assert_eq!(app.count("slow", "source_s_0_records_in_total"), SENT);
     assert!(app.count("slow", "op_gated_0_1_encode_0_exceptions_total") > 0);

@@ -319,7 +319,7 @@ mod tests {
         assert!(schedule("", 5, &[(1, 2)]).is_err());
         assert_eq!(
             schedule("", 5, &[]).unwrap().once(),
-            Some(Duration::from_secs(300))
+            Some(Duration::from_mins(5))
         );
     }
 

@@ -132,7 +132,7 @@ impl SinkOptions {
             apart: None,
         };
         let (mut enabled, mut apart, mut priority) = (false, false, Priority::Equal);
-        let (mut delimited, mut delimiter, mut header) = (false, ",".to_owned(), false);
+        let (mut lines, mut delimiter, mut header) = (false, ",".to_owned(), false);
         for (name, value) in properties {
             if value.is_null() {
                 continue;
@@ -150,9 +150,9 @@ impl SinkOptions {
                 "dataField" => options.data_field = text(name, value)?,
                 "batchSize" => options.batch_size = count(name, value, MAX_BATCH)?.unwrap_or(0),
                 "lingerInterval" => options.linger = duration(name, value)?,
-                "format" => delimited = format(value)?,
+                "format" => lines = format(value)?,
                 // Also a property of some sinks' own, so that its type is theirs where the format is not.
-                "delimiter" => delimiter = value.as_str().unwrap_or(",").to_owned(),
+                "delimiter" => value.as_str().unwrap_or(",").clone_into(&mut delimiter),
                 "hasHeader" => header = value.as_bool().unwrap_or(false),
                 "compression" => options.compression = compression(value)?,
                 "enableCache" => enabled = flag(name, value)?,
@@ -180,7 +180,7 @@ impl SinkOptions {
         if !options.fields.is_empty() && !options.exclude_fields.is_empty() {
             return Err("fields and excludeFields cannot be used together".to_owned());
         }
-        if delimited {
+        if lines {
             if delimiter.is_empty() {
                 ",".clone_into(&mut delimiter);
             }

@@ -44,7 +44,7 @@ pub(super) struct Pages {
     dir: PathBuf,
     bounds: Bounds,
     /// Oldest first; the last one may be open for writing.
-    pages: VecDeque<Page>,
+    files: VecDeque<Page>,
     writer: Option<File>,
     place: Option<File>,
     /// The oldest messages.
@@ -104,7 +104,7 @@ impl Pages {
         let mut it = Self {
             dir: dir.to_owned(),
             bounds,
-            pages: VecDeque::new(),
+            files: VecDeque::new(),
             writer: None,
             place: None,
             front: VecDeque::new(),
@@ -130,14 +130,14 @@ impl Pages {
                 fs::remove_file(&path)?;
                 continue;
             }
-            if it.pages.is_empty() {
+            if it.files.is_empty() {
                 it.unread = Place {
                     page: number,
                     offset: from,
                 };
             }
             it.unread_count += messages;
-            it.pages.push_back(Page {
+            it.files.push_back(Page {
                 number,
                 left: messages,
                 bytes,
@@ -200,7 +200,7 @@ impl Pages {
     /// Throws everything away.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.front.clear();
-        self.pages.clear();
+        self.files.clear();
         self.unread_count = 0;
         (self.writer, self.place) = (None, None);
         fs::remove_dir_all(&self.dir)
@@ -219,7 +219,7 @@ impl Pages {
             kept.dropped += self.drop_page();
         }
         let mut written = self.write_waiting().and_then(|()| self.write(&message));
-        if written.is_err() && self.pages.len() > 1 {
+        if written.is_err() && self.files.len() > 1 {
             // The disk is full, perhaps of this: the oldest page makes room.
             kept.dropped += self.drop_page();
             written = self.write_waiting().and_then(|()| self.write(&message));
@@ -254,21 +254,21 @@ impl Pages {
     }
 
     fn is_full(&self, bytes: usize) -> bool {
-        let disk: u64 = self.pages.iter().map(|page| page.bytes).sum();
+        let disk: u64 = self.files.iter().map(|page| page.bytes).sum();
         let on_disk = self.len();
         // One page is left to write to.
-        !self.pages.is_empty()
+        !self.files.is_empty()
             && (on_disk >= self.bounds.memory.max(1) + self.bounds.disk
                 || disk + bytes as u64 > MAX_DISK_BYTES)
     }
 
     /// Drops the oldest page with what is left of it.
     fn drop_page(&mut self) -> u64 {
-        let Some(page) = self.pages.front() else {
+        let Some(page) = self.files.front() else {
             return 0;
         };
         let (number, left) = (page.number, page.left);
-        if self.pages.len() == 1 {
+        if self.files.len() == 1 {
             self.writer = None;
         }
         for _ in 0..left {
@@ -279,13 +279,13 @@ impl Pages {
                 self.pop_front();
             }
         }
-        self.pages.pop_front();
+        self.files.pop_front();
         let _ = fs::remove_file(self.path(number));
         if self.unread.page == number {
             // Nothing of it is left; the next page begins at its beginning.
             self.unread = Place {
                 page: self
-                    .pages
+                    .files
                     .front()
                     .map_or(self.next_page, |page| page.number),
                 offset: 0,
@@ -306,26 +306,26 @@ impl Pages {
         let Some(Entry { at: Some(_), .. }) = self.pop_front() else {
             return;
         };
-        let Some(page) = self.pages.front_mut() else {
+        let Some(page) = self.files.front_mut() else {
             return;
         };
         page.left -= 1;
-        if page.left == 0 && (self.pages.len() > 1 || self.is_last_full()) {
+        if page.left == 0 && (self.files.len() > 1 || self.is_last_full()) {
             self.forget_page();
         }
     }
 
     fn is_last_full(&self) -> bool {
-        self.pages
+        self.files
             .back()
             .is_none_or(|page| page.messages >= self.bounds.page || page.bytes >= MAX_PAGE_BYTES)
     }
 
     fn forget_page(&mut self) {
-        if self.pages.len() == 1 {
+        if self.files.len() == 1 {
             self.writer = None;
         }
-        if let Some(page) = self.pages.pop_front() {
+        if let Some(page) = self.files.pop_front() {
             let _ = fs::remove_file(self.path(page.number));
         }
     }
@@ -346,7 +346,7 @@ impl Pages {
         if self.writer.is_none() || self.is_last_full() {
             self.begin_page()?;
         }
-        let (Some(file), Some(page)) = (&mut self.writer, self.pages.back_mut()) else {
+        let (Some(file), Some(page)) = (&mut self.writer, self.files.back_mut()) else {
             return Err(io::Error::other("no page is open"));
         };
         let mut record = Vec::with_capacity(HEAD + message.len());
@@ -372,9 +372,9 @@ impl Pages {
     }
 
     fn begin_page(&mut self) -> io::Result<()> {
-        if self.pages.back().is_some_and(|page| page.left == 0) {
+        if self.files.back().is_some_and(|page| page.left == 0) {
             // It was full, and everything in it is delivered.
-            let number = self.pages.pop_back().map(|page| page.number);
+            let number = self.files.pop_back().map(|page| page.number);
             self.writer = None;
             if let Some(number) = number {
                 let _ = fs::remove_file(self.path(number));
@@ -385,7 +385,7 @@ impl Pages {
         let path = self.path(number);
         self.writer = Some(OpenOptions::new().write(true).create_new(true).open(path)?);
         self.next_page += 1;
-        self.pages.push_back(Page {
+        self.files.push_back(Page {
             number,
             left: 0,
             bytes: 0,
@@ -401,7 +401,7 @@ impl Pages {
             && self.front_bytes < MAX_MEMORY_BYTES
         {
             let at = self.unread;
-            let Some(index) = self.pages.iter().position(|page| page.number == at.page) else {
+            let Some(index) = self.files.iter().position(|page| page.number == at.page) else {
                 // Lost, with all that was in it.
                 self.damaged += self.unread_count as u64;
                 self.unread_count = 0;
@@ -409,7 +409,7 @@ impl Pages {
             };
             let limit = self.bounds.memory.max(1) - self.front.len();
             let page = self.path(at.page);
-            let left = self.pages[index].left;
+            let left = self.files[index].left;
             let in_front = self
                 .front
                 .iter()
@@ -436,7 +436,7 @@ impl Pages {
             }
             self.unread.offset = end;
             if found == expected {
-                if let Some(next) = self.pages.get(index + 1) {
+                if let Some(next) = self.files.get(index + 1) {
                     self.unread = Place {
                         page: next.number,
                         offset: 0,
@@ -447,15 +447,15 @@ impl Pages {
                 let lost = expected;
                 self.damaged += lost as u64;
                 self.unread_count -= lost;
-                self.pages[index].left -= lost;
+                self.files[index].left -= lost;
                 self.unread = Place {
                     page: self
-                        .pages
+                        .files
                         .get(index + 1)
                         .map_or(self.next_page, |page| page.number),
                     offset: 0,
                 };
-                if self.pages[index].left == 0 && index == 0 {
+                if self.files[index].left == 0 && index == 0 {
                     self.forget_page();
                 }
             }
@@ -471,7 +471,7 @@ impl Pages {
             .unwrap_or(if self.unread_count > 0 {
                 self.unread
             } else {
-                self.pages.back().map_or(
+                self.files.back().map_or(
                     Place {
                         page: self.next_page,
                         offset: 0,
@@ -627,7 +627,7 @@ mod tests {
     fn files(dir: &Path) -> usize {
         let pages = fs::read_dir(dir).unwrap().filter(|entry| {
             let name = entry.as_ref().unwrap().file_name();
-            name.to_str().unwrap().ends_with(".page")
+            Path::new(&name).extension().is_some_and(|it| it == "page")
         });
         pages.count()
     }
@@ -692,7 +692,7 @@ mod tests {
         };
         let mut pages = Pages::open(dir.path(), bounds).unwrap();
         let kept = pages.add(messages(0..40));
-        assert_eq!(kept.dropped as usize + pages.len(), 40);
+        assert_eq!(usize::try_from(kept.dropped).unwrap() + pages.len(), 40);
         assert!(pages.len() <= 12);
         let first = 40 - pages.len();
         assert_eq!(deliver(&mut pages, 100), messages(first..40));
