@@ -401,23 +401,3 @@ async fn a_rule_that_starts_anew_begins_with_an_empty_window() {
     app.clock.pass(10_000);
     assert_eq!(app.plugins.until_delivered(1).await, [r#"[{"n":1}]"#]);
 }
-
-#[tokio::test]
-async fn a_full_window_is_counted_as_exceptions() {
-    let app = App::with_stream().await;
-    app.run(rule(
-        "SELECT count(*) AS n FROM demo GROUP BY TUMBLINGWINDOW(hh, 1)",
-    ))
-    .await;
-    // Each above half of what a window holds.
-    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(70 << 20));
-    app.take(&[&large]).await;
-    app.take(&[&large]).await;
-    assert_eq!(app.count("r", "op_2_window_0_exceptions_total"), 1);
-    assert_eq!(
-        app.metric("r", "op_2_window_0_last_exception"),
-        "window full (1000000 rows, 128 MiB), 1 oldest rows dropped"
-    );
-    app.clock.pass(3_600_000);
-    assert_eq!(app.plugins.until_delivered(1).await, [r#"[{"n":1}]"#]);
-}
