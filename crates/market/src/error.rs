@@ -8,7 +8,7 @@ use crate::hex::Sha256;
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The market could not be asked, or broke off.
-    #[error("the market could not be asked for `{path}`: {reason}")]
+    #[error("no answer from `{path}`: {reason}")]
     Unreachable {
         /// What was asked for, without anything secret.
         path: String,

@@ -292,7 +292,6 @@ mod tests {
                 "type_string",
                 "value_too_large",
                 "value_nul",
-                "e_type_range",
                 "e_scene_format",
                 "e_field_length",
                 "e_field_format",

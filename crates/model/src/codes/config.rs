@@ -361,6 +361,40 @@ pub(crate) const PHRASES: &[(&str, &str, &str)] = &[
     ("integer", "a whole number", "整数"),
     ("boolean", "true or false", "布尔值"),
     ("null", "null", "null"),
+    ("no_address", "it is no address", "不是地址"),
+    ("no_list", "it is no list of words", "不是单词列表"),
+    (
+        "no_code",
+        "a code has 1 to 32 printable characters and no spaces",
+        "升级码应为 1 到 32 个不含空格的可打印字符",
+    ),
+    (
+        "not_newer",
+        "it announces no version that is newer than `version`",
+        "它所通告的版本并不比 `version` 新",
+    ),
+    (
+        "scene_missing",
+        "it has no scene `{scene}`",
+        "没有场景 `{scene}`",
+    ),
+    ("plugin_missing", "it is not installed", "尚未安装"),
+    ("plugin_disabled", "it is disabled", "已停用"),
+    (
+        "ascending",
+        "several in ascending order and each once",
+        "多个时按升序排列且不重复",
+    ),
+    (
+        "relative path",
+        "a path inside the plugin's directory, without `..`",
+        "插件目录内的路径，不含 `..`",
+    ),
+    (
+        "version range",
+        "a range of versions such as `^2.0.0` or `>=1.4.0, <2.0.0`",
+        "版本范围，例如 `^2.0.0` 或 `>=1.4.0, <2.0.0`",
+    ),
     ("array", "an array", "数组"),
     ("object", "an object", "对象"),
     (

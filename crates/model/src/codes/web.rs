@@ -20,8 +20,8 @@ super::codes! {
         zh: ["插件包与插件不符", "该插件包属于 `{actual}`，而不是 `{expected}`", "请以 `{actual}` 安装"];
     /// A `type` that is none.
     E_TYPE_RANGE = "E_TYPE_RANGE", 422, PackageErrors,
-        en: ["Unknown type", "`type` is {value}; it is one of {allowed}", ""],
-        zh: ["未知类型", "`type` 的值为 {value}，应为 {allowed} 之一", ""];
+        en: ["Unknown type", "`{field}` is {value}; it is one of {allowed}", "[[a theme has a `{manifest}` instead]]"],
+        zh: ["未知类型", "`{field}` 的值为 {value}，应为 {allowed} 之一", "[[主题应使用 `{manifest}`]]"];
     /// A type that does not go with `isStandalone`.
     E_TYPE_STANDALONE_MISMATCH = "E_TYPE_STANDALONE_MISMATCH", 422, PackageErrors,
         en: ["Type and isStandalone disagree", "A plugin of type {type} has `isStandalone` {expected}", "set `isStandalone` to {expected}, or leave it out"],
@@ -40,8 +40,8 @@ super::codes! {
         zh: ["scene 格式错误", "`scene` 是至多 {limit} 个单词组成的列表，例如 `extendEditor`", ""];
     /// A host without `http://` or `https://` in front, in lower case.
     E_HOST_SCHEME = "E_HOST_SCHEME", 422, PackageErrors,
-        en: ["Host without scheme", "`{value}` does not begin with `http://` or `https://`", "write the scheme in lower case"],
-        zh: ["主机缺少协议", "`{value}` 不以 `http://` 或 `https://` 开头", "请使用小写的协议名"];
+        en: ["Host without scheme", "`{value}` does not begin with `http://` or `https://`", "write it like `https://plugins.example.net`, the scheme in lower case"],
+        zh: ["主机缺少协议", "`{value}` 不以 `http://` 或 `https://` 开头", "请写成 `https://plugins.example.net` 的形式，协议名小写"];
     /// A host that ends with a slash.
     E_HOST_TRAILING_SLASH = "E_HOST_TRAILING_SLASH", 422, PackageErrors,
         en: ["Host ends with a slash", "`{value}` ends with `/`", "remove the slash at the end"],
@@ -68,8 +68,8 @@ super::codes! {
         zh: ["大括号中没有变量", "`{value}` 中的大括号内不是变量", "变量是放在大括号内、以字母开头、至多 32 个字母或数字的名称"];
     /// A path longer than the setting allows.
     E_ACCESS_PATH_LENGTH = "E_ACCESS_PATH_LENGTH", 422, PackageErrors,
-        en: ["Path too long", "The path has {actual} characters; at most {limit} are allowed", "shorten it, or raise `plugins.access_path_max` (up to 255)"],
-        zh: ["路径过长", "路径有 {actual} 个字符，最多允许 {limit} 个", "请缩短路径，或调高 `plugins.access_path_max`（至多 255）"];
+        en: ["Path too long", "The path[[ `{field}` of `{fskey}`]] has {actual} characters; at most {limit} are allowed", "shorten it, or raise `plugins.access_path_max` (up to 255)"],
+        zh: ["路径过长", "[[`{fskey}` 的 `{field}` ]]路径有 {actual} 个字符，最多允许 {limit} 个", "请缩短路径，或调高 `plugins.access_path_max`（至多 255）"];
     /// A text of a length that its column does not take.
     E_FIELD_LENGTH = "E_FIELD_LENGTH", 422, PackageErrors,
         en: ["Wrong length", "`{field}` has {actual} characters; it takes {min} to {limit}", ""],
@@ -116,8 +116,8 @@ super::codes! {
         zh: ["封面图不合要求", "封面图为 {@actual}，而非正方形 PNG", "请换成正方形 PNG"];
     /// A standalone plugin with a page, and no host that would serve it.
     W_STANDALONE_WITHOUT_HOST = "W_STANDALONE_WITHOUT_HOST", 422, PackageErrors,
-        en: ["Standalone without host", "The plugin runs elsewhere and has an `accessPath`, but no host is set for it", "set its `plugin_host` after installing"],
-        zh: ["独立部署但无主机", "该插件独立部署且有 `accessPath`，但未设置主机", "安装后请设置 `plugin_host`"];
+        en: ["Standalone without host", "The plugin runs elsewhere and has an `accessPath`, but no host is set for it", "`plugyard web set FSKEY --host URL` sets one"],
+        zh: ["独立部署但无主机", "该插件独立部署且有 `accessPath`，但未设置主机", "用 `plugyard web set FSKEY --host URL` 设置"];
     /// A scene that enables nothing here.
     W_SCENE_UNKNOWN = "W_SCENE_UNKNOWN", 422, PackageErrors,
         en: ["Unknown scene", "The scene `{value}` enables nothing here", "[[did you mean `{suggestion}`?]]"],
@@ -136,8 +136,8 @@ super::codes! {
         zh: ["插件不存在", "没有插件 `{fskey}`", "请先安装该插件"];
     /// A plugin that does not support the place where it is to be used.
     E_SCENE_NOT_SUPPORTED = "E_SCENE_NOT_SUPPORTED", 422, PackageErrors,
-        en: ["Scene not supported", "The plugin `{fskey}` has no scene `{scene}`, so it cannot be used here", "choose a plugin with that scene"],
-        zh: ["不支持该场景", "插件 `{fskey}` 没有场景 `{scene}`，不能用于此处", "请选择支持该场景的插件"];
+        en: ["Scene not supported", "The plugin `{fskey}` cannot be used here: {@reason}", "choose an enabled plugin with the scene `{scene}`"],
+        zh: ["不支持该场景", "插件 `{fskey}` 不能用于此处：{@reason}", "请选择已启用且支持场景 `{scene}` 的插件"];
     /// A usage that is part of the site.
     E_USAGE_PROTECTED = "E_USAGE_PROTECTED", 409, Conflict,
         en: ["Usage is protected", "The usage {id} belongs to the site and cannot be deleted", "disable it instead"],
@@ -148,8 +148,8 @@ super::codes! {
         zh: ["列不适用", "类型 {type} 的使用关联没有 `{field}`", "请删去该项"];
     /// Numbers of a usage that are out of their range or order.
     E_USAGE_RANGE = "E_USAGE_RANGE", 422, PackageErrors,
-        en: ["Out of range", "`{field}` takes numbers from {min} to {max}, several in ascending order and each once", ""],
-        zh: ["超出范围", "`{field}` 应在 {min} 到 {max} 之间，多个时按升序排列且不重复", ""];
+        en: ["Out of range", "`{field}` takes numbers from {min} to {max}[[, {@form}]]", ""],
+        zh: ["超出范围", "`{field}` 应在 {min} 到 {max} 之间[[，{@form}]]", ""];
     /// A parameter that is no part of a URL as it stands.
     W_PARAMETER_NOT_URL_SAFE = "W_PARAMETER_NOT_URL_SAFE", 422, PackageErrors,
         en: ["Parameter needs encoding", "`{value}` is inserted as it is, and is not valid in a URL", "percent-encode it, or set `plugin_usages.parameter_encoding` to `component`"],

@@ -29,8 +29,16 @@ super::codes! {
     W_IMPORT_EXISTS = "W_IMPORT_EXISTS", 422, PackageErrors,
         en: ["Already here", "`{fskey}` is here already and stays as it is", "replace it with `--existing replace`"],
         zh: ["已存在", "`{fskey}` 已存在，保持不变", "如需替换，请使用 `--existing replace`"];
+    /// A plugin whose package is installed here: what its manifest says stays.
+    W_IMPORT_PACKAGED = "W_IMPORT_PACKAGED", 422, PackageErrors,
+        en: ["Installed here", "`{fskey}` is installed here as a package: only its host and upgrade code were taken over", "`plugyard upgrade` brings another version, `plugyard web activate` enables it"],
+        zh: ["已在此安装", "`{fskey}` 已作为插件包安装于此：仅接管其主机与升级码", "更换版本请用 `plugyard upgrade`，启用请用 `plugyard web activate`"];
+    /// A dump without a single row of the tables that are taken over.
+    E_IMPORT_EMPTY = "E_IMPORT_EMPTY", 422, PackageErrors,
+        en: ["Nothing to take over", "The dump has no row of `plugins`, `plugin_usages`, `apps` or `app_usages`[[; its tables are {tables}]]", "is it the right file, and were these tables exported with their rows?"],
+        zh: ["没有可接管的内容", "转储中没有 `plugins`、`plugin_usages`、`apps` 或 `app_usages` 的任何行[[；其中的表为 {tables}]]", "文件是否正确？这些表是否连同数据一起导出？"];
     /// A column that could not be kept.
     W_IMPORT_DROPPED = "W_IMPORT_DROPPED", 422, PackageErrors,
-        en: ["Value left out", "`{field}` of `{fskey}` is left out: {reason}", "set it by hand afterwards, if it is still needed"],
-        zh: ["值已舍弃", "`{fskey}` 的 `{field}` 已舍弃：{reason}", "如仍需要，请在导入后手工设置"];
+        en: ["Value left out", "`{field}` of `{fskey}` is left out: {@reason}", "set it by hand afterwards, if it is still needed"],
+        zh: ["值已舍弃", "`{fskey}` 的 `{field}` 已舍弃：{@reason}", "如仍需要，请在导入后手工设置"];
 }

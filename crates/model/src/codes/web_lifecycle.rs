@@ -59,8 +59,8 @@ super::codes! {
         zh: ["主题不能启用或停用", "`{fskey}` 是主题，始终启用，由引擎的槽位使用", "请将引擎的槽位（如 `FresnsEngine_Desktop`）设为它"];
     /// An application that is deployed on its own is not loaded here.
     E_STANDALONE_NOT_ACTIVATABLE = "E_STANDALONE_NOT_ACTIVATABLE", 409, Conflict,
-        en: ["Nothing to load", "`{fskey}` is deployed on its own: nothing of it is loaded here", "set `isEnabled` of its record to offer it or not"],
-        zh: ["无可加载内容", "`{fskey}` 独立部署，此处不加载其任何内容", "请通过其记录的 `isEnabled` 决定是否提供"];
+        en: ["Nothing to load", "`{fskey}` is deployed on its own: nothing of it is loaded here", "`plugyard web set {fskey} --enabled` or `--disabled` offers it or not"],
+        zh: ["无可加载内容", "`{fskey}` 独立部署，此处不加载其任何内容", "用 `plugyard web set {fskey} --enabled` 或 `--disabled` 决定是否提供"];
     /// No theme of that fskey is here.
     E_THEME_NOT_FOUND = "E_THEME_NOT_FOUND", 404, NotFound,
         en: ["No such theme", "There is no theme `{fskey}`", "install it first"],

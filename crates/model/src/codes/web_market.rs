@@ -3,8 +3,8 @@
 super::codes! {
     /// A market that does not answer, or breaks off.
     E_MARKET_UNREACHABLE = "E_MARKET_UNREACHABLE", 502, Unreachable,
-        en: ["Market not reachable", "The market `{market}` could not be asked: {reason}", "try again later; what is installed is not concerned"],
-        zh: ["无法访问插件市场", "无法访问插件市场 `{market}`：{reason}", "请稍后重试；已安装的插件不受影响"];
+        en: ["Market not reachable", "The market `{market}` could not be asked: {reason}", "look at its address, the network and the proxy; `--allow-private` of `plugyard market add` is for a market in the server's own network. What is installed is not concerned"],
+        zh: ["无法访问插件市场", "无法访问插件市场 `{market}`：{reason}", "请检查其地址、网络与代理；服务器内网中的市场须用 `plugyard market add --allow-private` 添加。已安装的插件不受影响"];
     /// A market that says no.
     E_MARKET_REFUSED = "E_MARKET_REFUSED", 502, Failed,
         en: ["Market refuses", "The market `{market}` refuses: {reason}", "ask whoever runs the market; `plugyard market list` shows its address"],
@@ -39,8 +39,8 @@ super::codes! {
         zh: ["版本不符", "`{fskey}` 的插件包版本为 {actual}，而不是 {expected}", "请询问市场运营者"];
     /// A package that takes an upgrade code which is not there or not good.
     E_UPGRADE_CODE = "E_UPGRADE_CODE", 403, NotPermitted,
-        en: ["Upgrade code needed", "The market `{market}` gives `{fskey}` only to who has an upgrade code, and the one stored is missing or not good", "enter the code that came with the purchase"],
-        zh: ["需要升级码", "插件市场 `{market}` 仅向持有升级码者提供 `{fskey}`，而已存的升级码缺失或无效", "请填写购买时获得的升级码"];
+        en: ["Upgrade code needed", "The market `{market}` gives `{fskey}` only to who has an upgrade code, and the one stored is missing or not good", "enter the code that came with the purchase: `plugyard web set {fskey} --upgrade-code -`"],
+        zh: ["需要升级码", "插件市场 `{market}` 仅向持有升级码者提供 `{fskey}`，而已存的升级码缺失或无效", "请填写购买时获得的升级码：`plugyard web set {fskey} --upgrade-code -`"];
     /// An upgrade of a plugin for which none is known.
     E_NO_UPGRADE = "E_NO_UPGRADE", 409, Conflict,
         en: ["No newer version", "No market has a newer version of `{fskey}` than {version}", "`plugyard web check` asks the markets again"],

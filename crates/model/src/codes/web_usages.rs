@@ -96,8 +96,8 @@ super::codes! {
         zh: ["没有设置页", "插件没有 `settings_path`，没有设置页", ""];
     /// Why there is no URL: nothing says where pages are served.
     NO_BASE_URL = "no_base_url", 422, PackageErrors,
-        en: ["No base address", "neither `plugin_host` nor the setting `system_url` is set", "set `system_url` of the site, or `pluginHost` of the plugin"],
-        zh: ["没有基础地址", "`plugin_host` 与设置 `system_url` 均未设置", "请设置站点的 `system_url`，或插件的 `pluginHost`"];
+        en: ["No base address", "neither `plugin_host` nor the setting `system_url` is set", "`plugyard web settings system_url=URL` sets the site's, `plugyard web set FSKEY --host URL` the plugin's"],
+        zh: ["没有基础地址", "`plugin_host` 与设置 `system_url` 均未设置", "用 `plugyard web settings system_url=URL` 设置站点的地址，或用 `plugyard web set FSKEY --host URL` 设置插件的主机"];
     /// A parameter in a URL that has no place for it.
     W_PARAMETER_UNUSED = "W_PARAMETER_UNUSED", 422, PackageErrors,
         en: ["Parameter without a place", "The usage has a parameter, and the path has no place for it", "write `{parameter}` into the plugin's `accessPath`"],
