@@ -127,6 +127,7 @@ pub fn plugin_type(number: i64, standalone: Option<bool>) -> Result<(PluginType,
 /// The finding for a `type` that is no number of a type.
 pub fn type_out_of_range(value: impl ToString) -> Issue {
     Issue::error(codes::E_TYPE_RANGE)
+        .with("field", "type")
         .with("value", value)
         .with("allowed", "1, 2, 3, 4, 5")
 }

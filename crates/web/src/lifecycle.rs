@@ -492,18 +492,18 @@ fn going_back(change: &Change, current: &Manifest, target: &Manifest) -> Result<
 /// A package is the same everywhere, but how long a path may be is the site's to say.
 fn paths_fit(manifest: &Manifest, site: &Site) -> Result<(), Problem> {
     let limit = site.access_path_max();
-    for path in [&manifest.access_path, &manifest.settings_path]
-        .into_iter()
-        .flatten()
-    {
-        let (_, issues) = columns::path(path, limit);
+    for (field, path) in [
+        ("accessPath", &manifest.access_path),
+        ("settingsPath", &manifest.settings_path),
+    ] {
+        let (_, issues) = columns::path(path.as_deref().unwrap_or_default(), limit);
         if let Some(issue) = issues
             .into_iter()
             .find(|issue| issue.code == codes::E_ACCESS_PATH_LENGTH)
         {
             let mut problem = Problem::new(issue.code);
             problem.params = issue.params;
-            return Err(problem);
+            return Err(problem.with("field", field).with("fskey", &manifest.fskey));
         }
     }
     Ok(())

@@ -167,8 +167,16 @@ pub fn recognise(names: &Listing) -> Likeness {
             .any(|file| names.has_file(&format!("{directory}/{file}"))),
         _ => false,
     };
+    let manifests = names.root_names();
+    let manifests = manifests.iter().filter(|root| {
+        let mut files = MANIFESTS.iter().map(|file| format!("{root}/{file}"));
+        files.any(|file| names.has_file(&file))
+    });
     if is_one(names) || wrapped {
         Likeness::Yes
+    } else if manifests.count() > 1 {
+        // Several plugins in one package, which the inspection says.
+        Likeness::Maybe
     } else {
         Likeness::No
     }
@@ -183,13 +191,7 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
         if finding.code == codes::ARCHIVE_CASE_COLLISION {
             finding.severity = Severity::Error;
         }
-        if finding.severity == Severity::Error
-            && let Some(code) = unsafe_code(finding.code)
-        {
-            let cause = finding.code.as_str().to_owned();
-            finding.params.insert("cause".to_owned(), cause);
-            finding.code = code;
-        }
+        rename(finding);
     }
     beyond_limits(names, &mut findings);
     let Some(file) = manifest_file(names, &mut findings) else {
@@ -280,6 +282,17 @@ fn beyond_limits(names: &Listing, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Calls an error about the archive what registries of web plugins call it.
+fn rename(finding: &mut Finding) {
+    if finding.severity == Severity::Error
+        && let Some(code) = unsafe_code(finding.code)
+    {
+        let cause = finding.code.as_str().to_owned();
+        finding.params.insert("cause".to_owned(), cause);
+        finding.code = code;
+    }
+}
+
 /// What registries of web plugins call a finding about an archive: unsafe, or beyond a limit. Damage has no other
 /// name.
 fn unsafe_code(code: Code) -> Option<Code> {
@@ -356,7 +369,9 @@ fn read(package: &dyn PackageReader, file: &str, findings: &mut Vec<Finding>) ->
     let bytes = match package.read(file, MANIFEST_LIMIT) {
         Ok(bytes) => bytes,
         Err(error) => {
-            findings.push(error.to_finding());
+            let mut finding = error.to_finding();
+            rename(&mut finding);
+            findings.push(finding);
             return None;
         }
     };

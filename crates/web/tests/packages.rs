@@ -155,11 +155,11 @@ fn values_of_other_types_and_unknown_keys_are_named() {
     assert_eq!(
         said(&inspection),
         [
-            ("E_FIELD_FORMAT", "/autoloadFiles"),
+            ("E_FIELD_FORMAT", "/autoloadFiles/0"),
             ("E_FIELD_FORMAT", "/isStandalone"),
             ("E_FIELD_FORMAT", "/name"),
             ("E_FIELD_FORMAT", "/platform"),
-            ("E_FIELD_FORMAT", "/providers"),
+            ("E_FIELD_FORMAT", "/providers/0"),
             ("E_SCENE_FORMAT", "/scene"),
             ("W_MANIFEST_UNKNOWN_KEY", "/settingPath"),
             ("E_TYPE_RANGE", "/type"),
@@ -170,6 +170,55 @@ fn values_of_other_types_and_unknown_keys_are_named() {
         .iter()
         .find(|finding| finding.params.contains_key("suggestion"));
     assert_eq!(unknown.unwrap().params["suggestion"], "settingsPath");
+    // Each says what was written, and what belongs there.
+    let texts: Vec<String> = inspection
+        .findings
+        .iter()
+        .map(|it| it.text(Lang::En))
+        .collect();
+    assert!(texts[0].contains("without `..`"), "{texts:#?}");
+    for (at, value) in [(0, "../x"), (1, "yes"), (2, "3"), (4, "1"), (7, "\"1\"")] {
+        assert_eq!(inspection.findings[at].params["value"], value, "{at}");
+    }
+}
+
+#[test]
+fn a_theme_has_a_manifest_of_its_own_name() {
+    let text = GOOD.replace("\"name\"", "\"type\": 4, \"name\"");
+    let inspection = inspect(&[("plugin.json", &text)], None);
+    assert_eq!(said(&inspection), [("E_TYPE_RANGE", "/type")]);
+    let finding = &inspection.findings[0];
+    let said = finding.text(Lang::En);
+    assert_eq!(said, "`type` is 4; it is one of 1, 2, 3, 5");
+    let hint = finding.code.hint(Lang::En, &finding.params);
+    assert!(hint.contains("theme.json"), "{hint}");
+}
+
+#[test]
+fn a_manifest_that_is_too_large_is_beyond_a_limit() {
+    let text = GOOD.replace("Demo\"", &format!("{}\"", "x".repeat(300_000)));
+    let inspection = inspect(&[("plugin.json", &text)], None);
+    assert_eq!(said(&inspection), [("E_PACKAGE_LIMIT", "")]);
+}
+
+#[test]
+fn fields_of_a_theme_say_what_belongs_there() {
+    let text = r#"{"fskey": "FancyTheme", "name": "x", "description": "", "author": "me", "version": "1.0.0",
+        "functions": true, "functionKeys": [
+            {"itemKey": "a", "itemType": "strin"}, {"itemKey": "a", "itemType": "string"}, {"itemType": "string"}, 5
+        ]}"#;
+    let inspection = inspect(&[("theme.json", text)], None);
+    assert_eq!(
+        said(&inspection),
+        [
+            ("E_FIELD_FORMAT", "/functionKeys/0/itemType"),
+            ("E_FIELD_DUPLICATE", "/functionKeys/1/itemKey"),
+            ("E_FIELD_REQUIRED", "/functionKeys/2/itemKey"),
+            ("E_FIELD_FORMAT", "/functionKeys/3/"),
+        ]
+    );
+    let said = inspection.findings[0].text(Lang::En);
+    assert!(said.contains("string | number"), "{said}");
 }
 
 #[test]
@@ -216,7 +265,7 @@ fn a_requirement_that_cannot_be_read_is_not_passed_over() {
             ("E_VERSION_FORMAT", "/platform/compatibleSince"),
             ("E_FIELD_FORMAT", "/platform/conflicts"),
             ("E_FIELD_FORMAT", "/platform/core"),
-            ("E_VERSION_FORMAT", "/platform/dependencies/S3Storage"),
+            ("E_FIELD_FORMAT", "/platform/dependencies/S3Storage"),
             ("E_FIELD_FORMAT", "/platform/dependencies/SmtpEmail"),
             ("E_FSKEY_FORMAT", "/platform/dependencies/bad name"),
             ("E_PATH_ABSOLUTE", "/platform/healthPath"),

@@ -106,8 +106,8 @@ impl<'a> Reader<'a> {
             self.findings
                 .push(Finding::warning(codes::W_STANDALONE_WITHOUT_HOST, place));
         }
-        let providers = self.texts("providers", |_| true);
-        let autoload_files = self.texts("autoloadFiles", is_inside);
+        let providers = self.texts("providers", None);
+        let autoload_files = self.texts("autoloadFiles", Some(("relative path", is_inside)));
         let aliases = self.aliases();
         let platform = self.platform();
         let function_keys = self.function_keys();
@@ -162,22 +162,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Notes what is wrong with a member, with what is written there.
     fn found(&mut self, key: &str, issue: Issue) {
-        let finding = Finding {
-            code: issue.code,
-            severity: issue.severity,
-            place: self.place(key),
-            params: issue.params,
-            own_text: None,
+        let issue = match self.member(key) {
+            Some((_, node)) => quoting(node, issue),
+            None => issue,
         };
-        self.findings.push(finding);
+        self.push(self.place(key), issue);
     }
 
     fn wrong_type(&mut self, key: &str, expected: &str) {
-        let finding = Finding::error(codes::E_FIELD_FORMAT, self.place(key))
+        let issue = Issue::error(codes::E_FIELD_FORMAT)
             .with("field", key)
             .with("expected", expected);
-        self.findings.push(finding);
+        self.found(key, issue);
     }
 
     /// A mandatory text.
@@ -238,9 +236,14 @@ impl<'a> Reader<'a> {
             None => 1,
             Some((_, value)) => match value.as_number().and_then(json::Number::as_i64) {
                 // Themes come from `theme.json` only.
-                Some(4) | None => {
+                number @ (Some(4) | None) => {
                     let shown = value.to_serde().to_string();
-                    self.found("type", columns::type_out_of_range(shown));
+                    let issue = columns::type_out_of_range(shown).with("allowed", "1, 2, 3, 5");
+                    let issue = match number {
+                        Some(_) => issue.with("manifest", "theme.json"),
+                        None => issue,
+                    };
+                    self.found("type", issue);
                     return (PluginType::Extension, false);
                 }
                 Some(number) => number,
@@ -299,18 +302,43 @@ impl<'a> Reader<'a> {
         path
     }
 
-    fn texts(&mut self, key: &str, taken: impl Fn(&str) -> bool) -> Vec<String> {
+    /// A list of texts, all of which are of a form where one is given.
+    fn texts(&mut self, key: &str, form: Option<(&str, fn(&str) -> bool)>) -> Vec<String> {
         let Some((_, value)) = self.member(key).filter(|(_, value)| !value.is_null()) else {
             return Vec::new();
         };
-        let texts: Option<Vec<String>> = value.as_array().and_then(|items| {
-            let text = |item: &Node| item.as_str().filter(|text| taken(text)).map(str::to_owned);
-            items.iter().map(text).collect()
-        });
-        if texts.is_none() {
+        let Some(items) = value.as_array() else {
             self.wrong_type(key, "array");
+            return Vec::new();
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let expected = match (item.as_str(), form) {
+                (None, _) => "string",
+                (Some(text), Some((expected, is_taken))) if !is_taken(text) => expected,
+                (Some(text), _) => {
+                    texts.push(text.to_owned());
+                    continue;
+                }
+            };
+            let field = format!("{key}/{index}");
+            let place = item.place(self.file, &format!("/{field}"));
+            let issue = Issue::error(codes::E_FIELD_FORMAT)
+                .with("field", field)
+                .with("expected", expected);
+            self.push(place, quoting(item, issue));
         }
-        texts.unwrap_or_default()
+        texts
+    }
+
+    fn push(&mut self, place: Place, issue: Issue) {
+        self.findings.push(Finding {
+            code: issue.code,
+            severity: issue.severity,
+            place,
+            params: issue.params,
+            own_text: None,
+        });
     }
 
     /// Short names, carried as they are.
@@ -373,8 +401,7 @@ impl<'a> Reader<'a> {
         if let Some(range) = &core
             && semver::VersionReq::parse(range).is_err()
         {
-            let issue = Issue::error(codes::E_VERSION_FORMAT).with("value", range);
-            self.within(object, "core", issue);
+            self.within(object, "core", no_range("platform.core", range));
         }
         let reversible = object
             .get("reversibleMigrations")
@@ -430,7 +457,7 @@ impl<'a> Reader<'a> {
                 Some(range) if semver::VersionReq::parse(range).is_ok() => {
                     ranges.insert(name.to_owned(), range.to_owned());
                 }
-                Some(range) => wrong(Issue::error(codes::E_VERSION_FORMAT).with("value", range)),
+                Some(range) => wrong(no_range(format_args!("platform.{key}.{name}"), range)),
                 None => wrong(
                     Issue::error(codes::E_FIELD_FORMAT)
                         .with("field", format_args!("platform.{key}.{name}"))
@@ -479,29 +506,57 @@ impl<'a> Reader<'a> {
         let mut keys: Vec<FunctionKey> = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let pointer = |key: &str| format!("/functionKeys/{index}/{key}");
-            let mut wrong = |node: &Node, key: &str, expected: &str| {
-                let finding =
-                    Finding::error(codes::E_FIELD_FORMAT, node.place(self.file, &pointer(key)));
-                let finding = finding.with("field", key).with("expected", expected);
-                self.findings.push(finding);
+            let mut note = |node: &Node, key: &str, issue: Issue| {
+                self.findings.push(Finding {
+                    code: issue.code,
+                    severity: issue.severity,
+                    place: node.place(self.file, &pointer(key)),
+                    params: issue.params,
+                    own_text: None,
+                });
+            };
+            let format = |key: &str, expected: &str| {
+                Issue::error(codes::E_FIELD_FORMAT)
+                    .with("field", key)
+                    .with("expected", expected)
             };
             let Some(object) = item.as_object() else {
-                wrong(item, "", "object");
+                note(item, "", format("functionKeys", "object"));
                 continue;
             };
             let options = choices(object.get("options"));
             if options.is_none() {
-                wrong(item, "options", "[{\"label\", \"value\"}]");
+                let issue = format("options", "[{\"label\", \"value\"}]");
+                note(object.get("options").unwrap_or(item), "options", issue);
             }
             let text = |key: &str| object.get(key).and_then(Node::as_str);
             let item_type = text("itemType").unwrap_or_default();
             if !ITEM_TYPES.contains(&item_type) {
-                wrong(item, "itemType", "string");
+                let issue = format("itemType", &ITEM_TYPES.join(" | "));
+                let node = object.get("itemType");
+                let issue = match node {
+                    Some(node) => quoting(node, issue),
+                    None => issue,
+                };
+                note(node.unwrap_or(item), "itemType", issue);
             }
             let item_key = text("itemKey").unwrap_or_default().to_owned();
             let twice = keys.iter().any(|key| key.item_key == item_key);
-            if item_key.is_empty() || item_key.len() > 64 || twice {
-                wrong(item, "itemKey", "string");
+            let node = object.get("itemKey");
+            let issue = match node {
+                None => Some(Issue::error(codes::E_FIELD_REQUIRED).with("field", "itemKey")),
+                Some(node) if node.as_str().is_none() => {
+                    Some(quoting(node, format("itemKey", "string")))
+                }
+                Some(_) if twice => Some(
+                    Issue::error(codes::E_FIELD_DUPLICATE)
+                        .with("field", "functionKeys")
+                        .with("value", &item_key),
+                ),
+                Some(_) => columns::line("itemKey", &item_key, 1, 64).err(),
+            };
+            if let Some(issue) = issue {
+                note(node.unwrap_or(item), "itemKey", issue);
             }
             keys.push(FunctionKey {
                 item_key,
@@ -542,6 +597,25 @@ impl<'a> Reader<'a> {
         }
         self.findings.push(finding);
     }
+}
+
+/// Adds what is written to an issue that does not mention it.
+fn quoting(node: &Node, issue: Issue) -> Issue {
+    if issue.params.contains_key("value") {
+        return issue;
+    }
+    match node.as_str() {
+        Some(text) => issue.with("value", text),
+        None => issue.with("value", node.to_serde()),
+    }
+}
+
+/// The finding for versions that are no range.
+fn no_range(field: impl ToString, range: &str) -> Issue {
+    Issue::error(codes::E_FIELD_FORMAT)
+        .with("field", field)
+        .with("expected", "version range")
+        .with("value", range)
 }
 
 /// What can be chosen; `None` when that is written in another form.

@@ -1,9 +1,12 @@
 //! Reading what somebody sent, key by key, with everything wrong with it at once.
 
-use plugyard_model::{Finding, Place, Problem, Severity, codes, sort_findings};
+use plugyard_model::{Code, Finding, Place, Problem, Severity, codes, sort_findings};
 use serde_json::{Map, Value as Json};
 
 use crate::columns::{Issue, closest};
+
+/// The member whose value stands in no answer.
+const SECRET: &str = "/upgradeCode";
 
 /// The members of an object, read one after the other.
 pub(crate) struct Fields<'a> {
@@ -41,8 +44,9 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Notes what is wrong at a place.
+    /// Notes what is wrong at a place, with what was written there.
     pub(crate) fn note(&mut self, at: &str, issue: Issue) {
+        let issue = self.quoting(at, issue);
         self.findings.push(Finding {
             code: issue.code,
             severity: issue.severity,
@@ -50,6 +54,26 @@ impl<'a> Fields<'a> {
             params: issue.params,
             own_text: None,
         });
+    }
+
+    /// Adds what was written at a place to an issue that does not mention it. Secrets are not repeated, nor what
+    /// stands under a key that is none: that may be a secret whose key was mistyped.
+    fn quoting(&self, at: &str, issue: Issue) -> Issue {
+        const SILENT: [Code; 2] = [codes::E_FIELD_UNKNOWN, codes::E_FIELD_READ_ONLY];
+        if issue.params.contains_key("value") || SILENT.contains(&issue.code) || at == SECRET {
+            return issue;
+        }
+        let key = at
+            .trim_start_matches('/')
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let rest = at.get(1 + key.len()..).unwrap_or_default();
+        match self.get(key).and_then(|value| value.pointer(rest)) {
+            Some(Json::String(text)) => issue.with("value", text),
+            Some(value) => issue.with("value", value),
+            None => issue,
+        }
     }
 
     /// Notes that a value is of another form than `expected`.
