@@ -294,15 +294,17 @@ fn slot(key: &str, value: &Json, rows: &[plugin::Model]) -> Result<Json, Issue> 
 
 /// Whether a plugin is there, enabled, and has the scene. The empty text chooses nobody.
 fn provides(fskey: &str, scene: &str, rows: &[plugin::Model]) -> Result<(), Issue> {
-    let fits = |row: &plugin::Model| {
-        row.is_enabled == 1 && records::scene(row).iter().any(|word| word == scene)
+    let reason = match live(rows, fskey) {
+        _ if fskey.is_empty() => return Ok(()),
+        None => "plugin_missing",
+        Some(row) if !records::scene(row).iter().any(|word| word == scene) => "scene_missing",
+        Some(row) if row.is_enabled == 0 => "plugin_disabled",
+        Some(_) => return Ok(()),
     };
-    if fskey.is_empty() || live(rows, fskey).is_some_and(fits) {
-        return Ok(());
-    }
     Err(Issue::error(codes::E_SCENE_NOT_SUPPORTED)
         .with("fskey", fskey)
-        .with("scene", scene))
+        .with("scene", scene)
+        .with("reason", reason))
 }
 
 fn live<'a>(rows: &'a [plugin::Model], fskey: &str) -> Option<&'a plugin::Model> {

@@ -181,6 +181,7 @@ pub fn check(usage: &mut Usage, plugin: Option<PluginState<'_>>) -> Vec<Issue> {
     let Some(kind) = UsageType::from_number(usage.usage_type.into()) else {
         return vec![
             Issue::error(codes::E_TYPE_RANGE)
+                .with("field", "usageType")
                 .with("value", usage.usage_type)
                 .with("allowed", "1, 2, 3, 4, 5, 6, 7, 8, 9"),
         ];
@@ -201,7 +202,8 @@ pub fn check(usage: &mut Usage, plugin: Option<PluginState<'_>>) -> Vec<Issue> {
             issues.push(
                 Issue::error(codes::E_SCENE_NOT_SUPPORTED)
                     .with("fskey", &usage.plugin_fskey)
-                    .with("scene", kind.required_scene()),
+                    .with("scene", kind.required_scene())
+                    .with("reason", "scene_missing"),
             );
         }
         Some(_) => {}
@@ -243,29 +245,25 @@ pub fn check(usage: &mut Usage, plugin: Option<PluginState<'_>>) -> Vec<Issue> {
         kind != UsageType::Group && usage.group_id.is_some(),
     );
     not_applicable("roles", !kind.has_roles() && !usage.roles.is_empty());
-    let mut out_of_range = |column: &str, bad: bool, min: u8, max: u8| {
-        if bad {
-            issues.push(
-                Issue::error(codes::E_USAGE_RANGE)
-                    .with("field", column)
-                    .with("min", min)
-                    .with("max", max),
-            );
-        }
+    let range = |column: &str, min: u8, max: u8| {
+        Issue::error(codes::E_USAGE_RANGE)
+            .with("field", column)
+            .with("min", min)
+            .with("max", max)
     };
     let ascending = usage.scene.windows(2).all(|pair| pair[0] < pair[1]);
     let known = usage
         .scene
         .iter()
         .all(|scene| (1..=kind.scenes()).contains(scene));
-    out_of_range(
-        "scene",
-        kind.scenes() > 0 && !(ascending && known),
-        1,
-        kind.scenes(),
-    );
+    if kind.scenes() > 0 && !(ascending && known) {
+        let issue = range("scene", 1, kind.scenes());
+        issues.push(issue.with("form", "ascending"));
+    }
     let number = usage.editor_number.unwrap_or(1);
-    out_of_range("editorNumber", !(1..=10).contains(&number), 1, 10);
+    if !(1..=10).contains(&number) {
+        issues.push(range("editorNumber", 1, 10));
+    }
     if kind == UsageType::Group && usage.group_id.is_none() {
         issues.push(Issue::error(codes::E_FIELD_REQUIRED).with("field", "groupId"));
     }

@@ -119,7 +119,8 @@ pub(crate) async fn add(
             if !records::scene(&row).iter().any(|scene| scene == SCENE) {
                 return Err(Problem::new(codes::E_SCENE_NOT_SUPPORTED)
                     .with("fskey", fskey)
-                    .with("scene", SCENE));
+                    .with("scene", SCENE)
+                    .with("reason", "scene_missing"));
             }
         }
         (KeyKind::Platform, None) => {}

@@ -69,7 +69,7 @@ impl Draft {
     }
 
     /// Whether it has been stored before.
-    fn is_stored(&self) -> bool {
+    pub(crate) fn is_stored(&self) -> bool {
         self.usage.id > 0
     }
 
@@ -181,11 +181,11 @@ impl Draft {
         let known = known.and_then(|number| u8::try_from(number).ok());
         match known {
             None => {
-                let issue = Issue::error(codes::E_TYPE_RANGE).with("value", given);
-                fields.note(
-                    "/usageType",
-                    issue.with("allowed", "1, 2, 3, 4, 5, 6, 7, 8, 9"),
-                );
+                let issue = Issue::error(codes::E_TYPE_RANGE)
+                    .with("field", "usageType")
+                    .with("value", given)
+                    .with("allowed", "1, 2, 3, 4, 5, 6, 7, 8, 9");
+                fields.note("/usageType", issue);
             }
             Some(number) if self.is_stored() && number != self.usage.usage_type => {
                 let issue = Issue::error(codes::E_USAGE_TYPE_FIXED).with("id", self.usage.id);

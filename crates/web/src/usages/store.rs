@@ -18,6 +18,7 @@ use crate::entity::{plugin, usage, usage_name};
 use crate::host::now;
 use crate::records;
 use crate::site::Site;
+use crate::url::Encoding;
 use crate::usage::{Usage, is_content_type};
 
 /// A usage as it is stored, and its plugin's record unless that is deleted.
@@ -148,6 +149,7 @@ pub(crate) async fn change(
     let before = find(&*transaction, id).await?;
     let mut draft = before.draft.clone();
     let findings = read(&*transaction, &mut draft, body, &site).await?;
+    stays_the_sites(id, &before.draft.usage, &draft.usage)?;
     if draft == before.draft {
         return Ok((before, findings));
     }
@@ -245,12 +247,31 @@ async fn read(
     let scene = plugin.as_ref().map(records::scene).unwrap_or_default();
     let plugin = plugin.as_ref().map(|plugin| records::state(plugin, &scene));
     draft.check(plugin, &mut fields);
+    if draft.is_stored() && !body.contains_key("pluginFskey") {
+        // What became of the plugin since then is no reason to keep its usage from being hidden or moved.
+        let of_plugin = [codes::E_PLUGIN_NOT_FOUND, codes::E_SCENE_NOT_SUPPORTED];
+        fields.findings.retain(|it| !of_plugin.contains(&it.code));
+    }
+    if site.parameter_encoding() == Encoding::Component {
+        // It is encoded whenever it is inserted.
+        let code = codes::W_PARAMETER_NOT_URL_SAFE;
+        fields.findings.retain(|it| it.code != code);
+    }
     if has_errors(&fields.findings) {
         return Err(refused(fields.findings));
     }
     let mut findings = fields.findings;
     plugyard_model::sort_findings(&mut findings);
     Ok(findings)
+}
+
+/// A content type that every site has cannot be made another one, nor one that can be deleted.
+fn stays_the_sites(id: i64, before: &Usage, after: &Usage) -> Result<(), Problem> {
+    let fixed = !before.can_delete && is_content_type(&before.plugin_fskey);
+    if fixed && (after.can_delete || after.plugin_fskey != before.plugin_fskey) {
+        return Err(Problem::new(codes::E_USAGE_PROTECTED).with("id", id));
+    }
+    Ok(())
 }
 
 /// Keeps others from changing the row until the transaction ends, where a database lets several write.

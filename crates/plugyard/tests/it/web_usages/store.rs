@@ -293,8 +293,18 @@ fn web_23_a_seeded_content_type_cannot_be_deleted() {
             assert_eq!((status, &body["code"]), (409, &json!("E_USAGE_PROTECTED")));
         }
         assert_eq!(site.names(None, "type=4&scene=2").len(), 6);
-        // One that can be: gone for people, kept for operators who ask.
+        // Nor in two steps, nor by making it another plugin's.
         site.plugin("DemoPlugin", Some(HOST), Some("/mall"));
+        let first = format!("/v1/web/usages/{}", items[0]["id"]);
+        for change in [
+            json!({ "canDelete": true }),
+            json!({ "pluginFskey": "DemoPlugin" }),
+        ] {
+            let (status, body) = site.ask(Method::PATCH, &first, Some(&change));
+            let told = (status, &body["code"]);
+            assert_eq!(told, (409, &json!("E_USAGE_PROTECTED")), "{change}");
+        }
+        // One that can be: gone for people, kept for operators who ask.
         let usage = site.offer("DemoPlugin", 4, &json!({ "scene": "1" }));
         assert_eq!(site.names(None, "type=4&scene=1").len(), 7);
         let (status, _) = site.ask(Method::DELETE, &format!("/v1/web/usages/{usage}"), None);
@@ -390,6 +400,18 @@ fn a_usage_is_changed_key_by_key_and_keeps_its_type() {
             (&answer["rating"], &answer["parameter"]),
             (&json!(2), &json!("50%"))
         );
+        // What is encoded when it is inserted needs none.
+        let encoding = |word: &str| {
+            let body = json!({ "plugin_usages.parameter_encoding": word });
+            let (status, _) = site.ask(Method::PATCH, "/v1/web/settings", Some(&body));
+            assert_eq!(status, 200);
+        };
+        encoding("component");
+        assert_eq!(
+            site.change(usage, &json!({ "rating": 3 }))["findings"],
+            json!([])
+        );
+        encoding("verbatim");
         // The empty text is a value, null is none.
         assert_eq!(
             site.change(usage, &json!({ "parameter": "" }))["url"],
@@ -430,6 +452,32 @@ fn a_usage_is_changed_key_by_key_and_keeps_its_type() {
         assert_eq!(site.get(&path)["icon"], "https://files.example/12");
         let (status, body) = site.ask(Method::PATCH, "/v1/web/usages/999", Some(&json!({})));
         assert_eq!((status, &body["code"]), (404, &json!("usage_not_found")));
+    });
+}
+
+#[test]
+fn a_usage_whose_plugin_went_can_still_be_hidden() {
+    on_each(|site| {
+        site.plugin("DemoPlugin", Some(HOST), Some("/mall"));
+        let usage = site.offer("DemoPlugin", 9, &json!({}));
+        for (column, code) in [
+            ("scene = '[]'", "E_SCENE_NOT_SUPPORTED"),
+            ("deleted_at = '2026-01-01 00:00:00'", "E_NOT_FOUND"),
+        ] {
+            site.sql(&format!(
+                "UPDATE plugins SET {column} WHERE fskey = 'DemoPlugin'"
+            ));
+            let answer = site.change(usage, &json!({ "isEnabled": false, "rating": 3 }));
+            assert_eq!(answer["isEnabled"], false);
+            // Who chooses it anew is told that it is none.
+            let path = format!("/v1/web/usages/{usage}");
+            let again = json!({ "pluginFskey": "DemoPlugin" });
+            let (status, body) = site.ask(Method::PATCH, &path, Some(&again));
+            assert_eq!(
+                (status, findings(&body)),
+                (422, vec![(code.to_owned(), "/pluginFskey".to_owned())])
+            );
+        }
     });
 }
 
