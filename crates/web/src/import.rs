@@ -111,11 +111,18 @@ pub(crate) fn read(bytes: &[u8], format: Format, file: &str) -> Dump {
             };
         }
     };
-    match format {
+    let mut dump = match format {
         Format::Sql => sql::read(text, file),
         Format::Csv => plain::csv(text, file),
         Format::Json => plain::json(text, file),
+    };
+    if dump.rows.is_empty() && dump.findings.is_empty() {
+        let tables: Vec<_> = dump.ignored.keys().map(|it| format!("`{it}`")).collect();
+        let finding = Finding::error(codes::E_IMPORT_EMPTY, Place::file(file));
+        dump.findings
+            .push(finding.with("tables", tables.join(", ")));
     }
+    dump
 }
 
 #[cfg(test)]

@@ -213,6 +213,101 @@ fn csv_and_json_and_the_third_generation_are_taken_over() {
     assert_eq!(missing.code, 3, "{missing:?}");
 }
 
+#[test]
+fn what_looks_the_same_is_taken_over_as_often_as_it_is_there() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let usage = |id: u32, roles: &str, deleted: Json| {
+        json!({
+            "id": id, "usage_type": 9, "plugin_fskey": "Mall", "name": "Gold", "parameter": "gold",
+            "roles": roles, "deleted_at": deleted,
+        })
+    };
+    let rows = json!({
+        "plugins": [{
+            "fskey": "Mall", "type": 1, "name": "Mall", "version": "1.0.0", "author": "Ann",
+            "scene": ["extendChannel"], "access_path": "/mall", "plugin_host": "https://mall.example",
+        }],
+        // One that was removed and made anew, and one for other roles.
+        "plugin_usages": [usage(7, "", json!("2024-01-01 00:00:00")), usage(8, "", Json::Null), usage(9, "3", Json::Null)],
+    });
+    let file = written(directory.path(), "rows.json", &rows.to_string());
+    for (server, database) in servers() {
+        server.cli_ok(&["web", "import", &file]);
+        let roles = |include: &str| {
+            let listed = asked(&server, &format!("/v1/web/usages?type=9{include}"));
+            let items = listed["items"].as_array().expect("items").clone();
+            items
+                .iter()
+                .map(|it| it["roles"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(roles(""), [json!([]), json!([3])]);
+        assert_eq!(roles("&include=deleted").len(), 3);
+        let again = server.cli_ok(&["web", "import", &file, "-o", "json"]);
+        let report: Json = serde_json::from_str(&again.stdout).expect("JSON");
+        assert_eq!(
+            (&report["usages"]["added"], &report["usages"]["kept"]),
+            (&json!(0), &json!(3))
+        );
+        drop(server);
+        drop(database);
+    }
+}
+
+#[test]
+fn what_a_package_says_is_not_the_dumps_to_say() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let package = directory.path().join("Mall");
+    std::fs::create_dir(&package).expect("a directory");
+    let manifest = json!({
+        "fskey": "Mall", "name": "Mall", "description": "", "version": "1.0.0", "author": "Ann", "accessPath": "/mall",
+    });
+    written(&package, "plugin.json", &manifest.to_string());
+    let rows = json!({ "plugins": [{
+        "fskey": "Mall", "type": 1, "name": "Older", "version": "0.9.0", "author": "Bob", "is_enabled": 0,
+        "plugin_host": "https://mall.example", "upgrade_code": "SECRETCODE", "deleted_at": "2024-01-01 00:00:00",
+    }] });
+    let file = written(directory.path(), "rows.json", &rows.to_string());
+    for (server, database) in servers() {
+        server.cli_ok(&["install", &package.display().to_string()]);
+        server.cli_ok(&["web", "activate", "Mall"]);
+        let done = server.cli_ok(&["web", "import", &file, "--existing", "replace"]);
+        assert!(done.stderr.contains("W_IMPORT_PACKAGED"), "{done:?}");
+        let mall = asked(&server, "/v1/web/plugins/Mall");
+        assert_eq!(
+            (&mall["name"], &mall["version"], &mall["isEnabled"]),
+            (&json!("Mall"), &json!("1.0.0"), &json!(true))
+        );
+        assert_eq!(mall["accessUrl"], "https://mall.example/mall");
+        assert_eq!(mall["hasUpgradeCode"], true);
+        server.cli_ok(&["web", "doctor"]);
+        drop(server);
+        drop(database);
+    }
+}
+
+#[test]
+fn a_dump_with_nothing_in_it_is_no_success() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start();
+    let other = "INSERT INTO `users` (`id`) VALUES (1);";
+    for (name, text) in [("a.sql", other), ("b.json", "{}"), ("c.sql", "")] {
+        let file = written(directory.path(), name, text);
+        let ended = server.cli(&["web", "import", &file]);
+        assert_eq!(ended.code, 4, "{name}: {ended:?}");
+        assert!(ended.stderr.contains("E_IMPORT_EMPTY"), "{name}: {ended:?}");
+    }
+    // Of two rows that letters' cases alone tell apart, the first is the one that is there.
+    let row = |fskey: &str| json!({ "fskey": fskey, "type": 1, "name": "x", "version": "1.0.0", "author": "Ann" });
+    let twins = json!({ "plugins": [row("Twin"), row("TWIN")] });
+    let file = written(directory.path(), "twins.json", &twins.to_string());
+    let ended = server.cli(&["web", "import", &file]);
+    assert!(
+        ended.stderr.contains("There is `Twin` already"),
+        "{ended:?}"
+    );
+}
+
 /// The commands of a page of the documentation.
 fn commands(page: &str) -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR"))

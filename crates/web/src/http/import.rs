@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use super::Entry;
 use crate::host::Web;
 use crate::import::{self, Existing, Format, Report};
+use crate::package::KIND;
 
 pub(super) const RIGHTS: &[Entry] = &[(Method::POST, "/v1/web/import", Right::PluginInstall)];
 
@@ -69,7 +70,20 @@ async fn take_over(
             tracing::error!(%error, "Reading a dump failed");
             Problem::new(plugyard_model::codes::INTERNAL).with("request", "-")
         })?;
-    let applied = import::apply(database, dump, &file, query.existing, query.dry_run).await;
+    let installed = web.platform.installations_of(&KIND).await?;
+    let packaged = installed.iter().filter(|view| view.installed().is_some());
+    let packaged = packaged
+        .map(|view| view.plugin.key.as_str().to_owned())
+        .collect();
+    let applied = import::apply(
+        database,
+        dump,
+        &file,
+        query.existing,
+        &packaged,
+        query.dry_run,
+    )
+    .await;
     let applied = applied.map_err(Problem::from)?;
     if !query.dry_run {
         // The rows are there; `plugyard web doctor` says when the file is not.

@@ -1,6 +1,6 @@
 //! Writing what a dump holds, in one transaction, and saying what became of each row.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use plugyard_model::{Finding, FindingDocument, Lang, codes};
 use plugyard_store::{Database, StoreError};
@@ -97,12 +97,13 @@ struct Known {
 }
 
 /// Writes the sound rows of a dump, all or (when the database fails) none. With `dry_run` everything is done but
-/// the last word of the transaction.
+/// the last word of the transaction. `packaged` are the plugins of here whose packages are installed.
 pub(crate) async fn apply(
     database: &Database,
     dump: Dump,
     file: &str,
     existing: Existing,
+    packaged: &BTreeSet<String>,
     dry_run: bool,
 ) -> Result<Applied, StoreError> {
     let transaction = database.begin().await?;
@@ -118,7 +119,7 @@ pub(crate) async fn apply(
         &*transaction,
         of(Table::Plugins),
         file,
-        existing,
+        (existing, packaged),
         &mut applied,
     )
     .await?;
@@ -135,7 +136,7 @@ async fn plugins<'r>(
     connection: &impl ConnectionTrait,
     rows: impl Iterator<Item = &'r Row>,
     file: &str,
-    existing: Existing,
+    (existing, packaged): (Existing, &BTreeSet<String>),
     applied: &mut Applied,
 ) -> Result<HashMap<String, Known>, StoreError> {
     let here = records::all(connection).await?;
@@ -147,7 +148,7 @@ async fn plugins<'r>(
         known.insert(row.fskey.clone(), Known { scene, is_offered });
         by_lower.insert(row.fskey.to_ascii_lowercase(), row);
     }
-    let mut met = HashSet::new();
+    let mut met: HashMap<String, String> = HashMap::new();
     let mut has_room = false;
     let now = records::time(now());
     for row in rows {
@@ -158,12 +159,14 @@ async fn plugins<'r>(
             let here = by_lower.get(&lower).map(|row| &row.fskey);
             // Somebody else's, here or earlier in the dump.
             let taken = here.filter(|here| **here != sound.fskey);
-            let taken = taken.or((!met.insert(lower)).then_some(&sound.fskey));
+            let taken = taken.or(met.get(&lower));
             if let Some(existing) = taken {
                 let issue = Issue::error(codes::E_FSKEY_DUPLICATE).with("existing", existing);
                 judge.note("fskey", issue);
+                return false;
             }
-            taken.is_none()
+            met.insert(lower, sound.fskey.clone());
+            true
         });
         let Some(mut sound) = sound else {
             applied.plugins.refused += 1;
@@ -176,6 +179,27 @@ async fn plugins<'r>(
             judge.findings.clear();
             judge.note("fskey", issue);
             applied.plugins.kept += 1;
+            applied.findings.append(&mut judge.findings);
+            continue;
+        }
+        if let Some(row) =
+            here.filter(|row| row.deleted_at.is_none() && packaged.contains(&row.fskey))
+        {
+            // What its package says, and whether it works, is not the dump's to say.
+            let columns = plugin::ActiveModel {
+                id: Set(row.id),
+                plugin_host: sound.row.plugin_host,
+                upgrade_code: sound.row.upgrade_code,
+                updated_at: Set(now),
+                ..Default::default()
+            };
+            columns.update(connection).await?;
+            let issue = Issue::warning(codes::W_IMPORT_PACKAGED).with("fskey", &sound.fskey);
+            judge
+                .findings
+                .retain(|it| it.place.pointer == "/plugin_host");
+            judge.note("fskey", issue);
+            applied.plugins.replaced += 1;
             applied.findings.append(&mut judge.findings);
             continue;
         }
@@ -212,8 +236,10 @@ async fn usages<'r>(
     let site = Site::read(connection).await?;
     let language = site.default_language();
     // Taking a dump over twice has the effect of doing it once.
-    let here = usage::Entity::find().all(connection).await?;
-    let mut here: HashSet<_> = here.into_iter().map(|row| identity(&row.into())).collect();
+    let mut here: HashMap<Identity, usize> = HashMap::new();
+    for row in usage::Entity::find().all(connection).await? {
+        *here.entry(identity(&row.into())).or_default() += 1;
+    }
     let mut rows: Vec<_> = rows
         .map(|row| {
             let judge = Judge::new(file, row);
@@ -254,12 +280,14 @@ async fn usages<'r>(
             deleted_at: Set(body.deleted_at),
             ..store::columns(&draft)
         };
-        let identity = identity(&row);
-        if here.contains(&identity) {
-            applied.usages.kept += 1;
-            continue;
+        // As many of one look as the dump has: one may be deleted and made anew, or be for others.
+        if let Some(left) = here.get_mut(&identity(&row)) {
+            if *left > 0 || is_content_type(&body.fskey) {
+                *left = left.saturating_sub(1);
+                applied.usages.kept += 1;
+                continue;
+            }
         }
-        here.insert(identity);
         let row = row.insert(connection).await?;
         store::put_names(connection, row.id, &draft.names).await?;
         applied.usages.added += 1;

@@ -139,9 +139,8 @@ pub(super) fn plugin(judge: &mut Judge<'_>, now: DateTime) -> Option<Plugin> {
     let version = judge.required("version");
     let version = version.filter(|it| judge.taken("version", columns::version(it)).is_some());
     let link = judge.text(&["author_link", "website"]).unwrap_or_default();
-    let author_link = columns::author_link(&link).unwrap_or_else(|issue| {
-        let reason = issue.code.as_str();
-        judge.dropped("author_link", &fskey, reason);
+    let author_link = columns::author_link(&link).unwrap_or_else(|_| {
+        judge.dropped("author_link", &fskey, "no_address");
         None
     });
     let scene = scene(judge, &fskey);
@@ -153,11 +152,12 @@ pub(super) fn plugin(judge: &mut Judge<'_>, now: DateTime) -> Option<Plugin> {
     let code = judge.text(&["upgrade_code"]).filter(|code| {
         let fits = (1..=32).contains(&code.len()) && code.bytes().all(|it| it.is_ascii_graphic());
         if !fits && !code.is_empty() {
-            judge.dropped("upgrade_code", &fskey, "E_FIELD_FORMAT");
+            judge.dropped("upgrade_code", &fskey, "no_code");
         }
         fits
     });
-    let is_enabled = judge.flag("is_enabled").unwrap_or(true);
+    let theme = kind == columns::PluginType::Theme;
+    let is_enabled = theme || judge.flag("is_enabled").unwrap_or(true);
     let created_at = judge.time("created_at").unwrap_or(now);
     let updated_at = judge.time("updated_at").unwrap_or(created_at);
     let deleted_at = judge.time("deleted_at").map(|it| it.max(created_at));
@@ -246,7 +246,7 @@ fn scene(judge: &mut Judge<'_>, fskey: &str) -> Vec<String> {
             scene
         }
         Some(Err(_)) | None => {
-            judge.dropped("scene", fskey, "E_SCENE_FORMAT");
+            judge.dropped("scene", fskey, "no_list");
             Vec::new()
         }
     }
@@ -290,7 +290,7 @@ fn upgrade(judge: &mut Judge<'_>, fskey: &str, version: Option<&str>) -> Option<
         })
     });
     if newer.is_none() || judge.flag("is_upgrade") == Some(false) {
-        judge.dropped("upgrade_version", fskey, "is_upgrade");
+        judge.dropped("upgrade_version", fskey, "not_newer");
         return None;
     }
     newer

@@ -125,7 +125,8 @@ fn what_is_no_dump_is_said_to_be_none() {
     assert_eq!(codes_of(b"{", Format::Json), [codes::E_IMPORT_SYNTAX]);
     assert_eq!(codes_of(b"5", Format::Json), [codes::E_IMPORT_TABLE]);
     assert_eq!(codes_of(b"ab\xff", Format::Sql), [codes::E_IMPORT_ENCODING]);
-    assert_eq!(codes_of(b"", Format::Sql), []);
+    assert_eq!(codes_of(b"", Format::Sql), [codes::E_IMPORT_EMPTY]);
+    assert_eq!(codes_of(b"{}", Format::Json), [codes::E_IMPORT_EMPTY]);
 }
 
 proptest::proptest! {
