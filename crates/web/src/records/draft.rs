@@ -272,15 +272,26 @@ impl Reader<'_> {
 
     /// Themes are always enabled, what is loaded here is activated, and all else is offered or not.
     fn enabled(&mut self, before: Option<&Model>) {
+        let number = set(&self.columns.plugin_type).copied();
+        let number = number.or(before.map(|row| row.plugin_type));
+        let theme = number == Some(PluginType::Theme as i16);
         if let Some(row) = before
             && self.fields.has("isEnabled")
             && row.is_standalone == 0
+            && !theme
         {
             return self.read_only("isEnabled", "activate or deactivate the plugin");
         }
-        if let Some(enabled) = self.fields.flag("isEnabled") {
-            let theme = set(&self.columns.plugin_type) == Some(&(PluginType::Theme as i16));
-            self.columns.is_enabled = Set(i16::from(enabled || theme));
+        match self.fields.flag("isEnabled") {
+            Some(false) if theme => {
+                let fskey = before.map(|row| row.fskey.as_str());
+                let fskey = fskey.or(self.fields.get("fskey").and_then(Json::as_str));
+                let issue = Issue::error(codes::E_THEME_NOT_ACTIVATABLE);
+                let issue = issue.with("fskey", fskey.unwrap_or_default());
+                self.fields.note("/isEnabled", issue);
+            }
+            Some(enabled) => self.columns.is_enabled = Set(i16::from(enabled)),
+            None => {}
         }
     }
 
@@ -304,6 +315,22 @@ impl Reader<'_> {
             let issue = Issue::warning(codes::W_STANDALONE_WITHOUT_HOST);
             self.fields.note("/pluginHost", issue);
         }
+    }
+}
+
+/// Empties what a manifest could say and this one does not: a record that lives again is that of another package.
+pub(super) fn empty_unsaid(columns: &mut ActiveModel) {
+    for column in [
+        &mut columns.author_link,
+        &mut columns.access_path,
+        &mut columns.settings_path,
+    ] {
+        if column.is_not_set() {
+            *column = Set(None);
+        }
+    }
+    if columns.scene.is_not_set() {
+        columns.scene = Set(None);
     }
 }
 

@@ -81,6 +81,7 @@ impl WebHost {
             Some(row) => {
                 columns.id = Unchanged(row.id);
                 columns.fskey = Unchanged(row.fskey);
+                draft::empty_unsaid(&mut columns);
                 if draft::set(&columns.is_enabled).is_none() {
                     columns.is_enabled = Set(i16::from(theme || standalone));
                 }
