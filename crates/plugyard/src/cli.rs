@@ -30,7 +30,8 @@ pub(crate) use market::{
 };
 use values::{duration, pair, plain_pair, server};
 pub(crate) use web::{
-    Columns, DumpFormat, Import, Listed, Page, Revert, Single, Url, UrlCommand, Usage, Web,
+    Columns, DumpFormat, Import, Listed, Page, RecordAdd, RecordColumns, RecordSet, Revert, Single,
+    Url, UrlCommand, Usage, Web,
 };
 pub(crate) use webhook::Webhook;
 
@@ -220,6 +221,10 @@ pub(crate) enum Command {
     /// Plugins of a web application: where they are offered, and their addresses
     #[command(subcommand, arg_required_else_help = true)]
     Web(Web),
+
+    /// Print the address of a web plugin's page, or say how it comes about; as `web url`
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Url(Url),
 
     /// Markets: where plugins of a web application come from, and running one
     #[command(subcommand, arg_required_else_help = true)]

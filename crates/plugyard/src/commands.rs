@@ -147,6 +147,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
                 Command::Logs(arguments) => plugin::logs(&arguments, &client, context).await,
                 Command::Rescan(arguments) => rescan::run(&arguments, &client, context).await,
                 Command::Web(command) => web::run(&command, &client, context).await,
+                Command::Url(arguments) => web::address(&arguments, &client, context).await,
                 Command::Config(command) => config::run(&command, &client, context).await,
                 Command::Operation(command) => operation::run(&command, &client, context).await,
                 Command::Stream(command) => flow::stream(&command, &client, context).await,

@@ -90,6 +90,27 @@ const TABLE: &[(&str, &str)] = &[
     ("hint", "提示"),
     ("continue?", "是否继续？"),
     ("nothing here yet", "暂无内容"),
+    ("all of them agree", "全部一致"),
+    (
+        "`plugyard web publish PLUGIN` shows them as they are in the package",
+        "用 `plugyard web publish PLUGIN` 按插件包重新发布",
+    ),
+    (
+        "`plugyard web verify PLUGIN` names them; `plugyard upgrade web:PLUGIN PACKAGE` puts them there again",
+        "用 `plugyard web verify PLUGIN` 列出；用 `plugyard upgrade web:PLUGIN PACKAGE` 重新放置",
+    ),
+    (
+        "`plugyard operation list` has its steps; repeat the change when the cause is gone",
+        "用 `plugyard operation list` 查看其步骤；排除原因后重试",
+    ),
+    (
+        "`plugyard web sync-status` writes it anew",
+        "用 `plugyard web sync-status` 重新写入",
+    ),
+    (
+        "`plugyard web activate` and `deactivate` say again what is wanted; `plugyard upgrade web:PLUGIN PACKAGE` writes the record anew",
+        "用 `plugyard web activate` 或 `deactivate` 重新指定状态；用 `plugyard upgrade web:PLUGIN PACKAGE` 重写记录",
+    ),
     ("no errors", "没有错误"),
     ("enabled", "已启用"),
     ("disabled", "已禁用"),

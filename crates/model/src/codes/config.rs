@@ -375,8 +375,8 @@ pub(crate) const PHRASES: &[(&str, &str, &str)] = &[
     ),
     (
         "scene_missing",
-        "it has no scene `{scene}`",
-        "没有场景 `{scene}`",
+        "it has not the scene that is needed",
+        "缺少所需的场景",
     ),
     ("plugin_missing", "it is not installed", "尚未安装"),
     ("plugin_disabled", "it is disabled", "已停用"),

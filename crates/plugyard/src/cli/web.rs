@@ -19,6 +19,10 @@ pub(crate) enum Web {
         #[arg(long)]
         with_trashed: bool,
     },
+    /// Make the record of a plugin that is not installed from a package
+    Add(RecordAdd),
+    /// Change a plugin's record; what is not named stays
+    Set(RecordSet),
     /// Let the application load plugins
     Activate {
         /// The plugins' fskeys [default: the plugin in this directory, else all]
@@ -46,7 +50,7 @@ pub(crate) enum Web {
     Doctor,
     /// Compare the files of plugins with their packages
     Verify {
-        /// The plugins' fskeys [default: the plugin in this directory]
+        /// The plugins' fskeys [default: the plugin in this directory, else all]
         fskeys: Vec<String>,
     },
     /// Show the assets of plugins
@@ -111,6 +115,89 @@ pub(crate) enum Web {
     Usage(Usage),
     /// Take over the plugin table of a running application, out of a dump
     Import(Import),
+}
+
+/// `web add`
+#[derive(Debug, Args)]
+pub(crate) struct RecordAdd {
+    /// Its fskey: a capital letter, then up to 63 letters and digits
+    pub(crate) fskey: String,
+    /// 1 extension, 2 control panel, 3 engine, 4 theme, 5 deployed on its own
+    #[arg(long = "type", value_name = "NUMBER", value_parser = value_parser!(u8).range(1..=5))]
+    pub(crate) plugin_type: u8,
+    /// Its name
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Its version, such as `1.0.0`
+    #[arg(long)]
+    pub(crate) version: String,
+    /// Who made it
+    #[arg(long)]
+    pub(crate) author: String,
+    #[command(flatten)]
+    pub(crate) columns: RecordColumns,
+    /// Do not offer it yet
+    #[arg(long)]
+    pub(crate) disabled: bool,
+}
+
+/// `web set`
+#[derive(Debug, Args)]
+pub(crate) struct RecordSet {
+    /// The plugin's fskey [default: the plugin in this directory]
+    pub(crate) fskey: Option<String>,
+    /// 1 extension, 2 control panel, 3 engine, 4 theme, 5 deployed on its own
+    #[arg(long = "type", value_name = "NUMBER", value_parser = value_parser!(u8).range(1..=5))]
+    pub(crate) plugin_type: Option<u8>,
+    /// Its name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Its version, such as `1.0.0`
+    #[arg(long)]
+    pub(crate) version: Option<String>,
+    /// Who made it
+    #[arg(long)]
+    pub(crate) author: Option<String>,
+    #[command(flatten)]
+    pub(crate) columns: RecordColumns,
+    /// Offer what is deployed on its own
+    #[arg(long, conflicts_with = "disabled")]
+    pub(crate) enabled: bool,
+    /// Do not offer what is deployed on its own
+    #[arg(long)]
+    pub(crate) disabled: bool,
+    /// Empty a column: the name of an option (may be repeated)
+    #[arg(long, value_name = "OPTION", value_parser = ["author-link", "scene", "host", "access-path", "settings-path", "upgrade-code"])]
+    pub(crate) unset: Vec<String>,
+}
+
+/// Columns of a record that may be empty. Of an installed package its operator sets host and upgrade code only.
+#[derive(Debug, Default, Args)]
+pub(crate) struct RecordColumns {
+    /// What it does, in one line
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// Address of its author's page
+    #[arg(long, value_name = "URL")]
+    pub(crate) author_link: Option<String>,
+    /// Where it can be selected, with commas, e.g. `sendEmail,extendUser`
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) scene: Option<Vec<String>>,
+    /// Its own address, where its pages are not served by the site
+    #[arg(long, value_name = "URL")]
+    pub(crate) host: Option<String>,
+    /// Its page for end users, e.g. `/mall?id={parameter}`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) access_path: Option<String>,
+    /// Its page for operators
+    #[arg(long, value_name = "PATH")]
+    pub(crate) settings_path: Option<String>,
+    /// It is deployed on its own: nothing of it is loaded here
+    #[arg(long)]
+    pub(crate) standalone: bool,
+    /// What entitles to its upgrades; `-` reads it from standard input
+    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    pub(crate) upgrade_code: Option<String>,
 }
 
 /// A single step of the lifecycle.
@@ -278,7 +365,7 @@ pub(crate) enum Usage {
         /// Do not show it yet
         #[arg(long)]
         disabled: bool,
-        /// It can never be removed
+        /// It cannot be removed
         #[arg(long)]
         protected: bool,
     },

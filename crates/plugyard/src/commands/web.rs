@@ -2,16 +2,26 @@
 
 mod import;
 mod plugins;
+mod record;
 mod tasks;
 mod url;
 mod usage;
 
 use plugyard_model::ExitCode;
 
-use crate::cli::Web;
+use crate::cli::{Url, Web};
 use crate::client::Client;
 use crate::commands::{Context, change, market};
 use crate::failure::Failure;
+
+/// `url …`, which is `web url …`.
+pub(super) async fn address(
+    arguments: &Url,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    url::run(arguments, client, context).await
+}
 
 pub(super) async fn run(
     command: &Web,
@@ -27,6 +37,8 @@ pub(super) async fn run(
             let fskey = tasks::one(fskey.as_deref(), context)?;
             plugins::show(&fskey, *with_trashed, client, context).await
         }
+        Web::Add(arguments) => record::add(arguments, client, context).await,
+        Web::Set(arguments) => record::set(arguments, client, context).await,
         Web::Activate { fskeys } => tasks::switch("activate", fskeys, false, client, context).await,
         Web::Deactivate { fskeys, cascade } => {
             tasks::switch("deactivate", fskeys, *cascade, client, context).await
@@ -55,7 +67,7 @@ pub(super) async fn run(
         }
         Web::Doctor => plugins::doctor(client, context).await,
         Web::Verify { fskeys } => {
-            let fskeys = tasks::named(fskeys, context)?;
+            let fskeys = tasks::named_or_packaged(fskeys, client).await?;
             plugins::verify(&fskeys, client, context).await
         }
         Web::Settings { values } => plugins::settings(values, client, context).await,

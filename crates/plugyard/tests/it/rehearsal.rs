@@ -31,6 +31,8 @@ const LOOK: &[&str] = &[
     "web verify",
     "web url",
     "web url explain",
+    "url",
+    "url explain",
     "web usage list",
     "web usage show",
     "market list",
@@ -89,6 +91,8 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "webhook add",
             "webhook set",
             "webhook remove",
+            "web add",
+            "web set",
             "web usage add",
             "web usage set",
             "web usage remove",
@@ -155,7 +159,9 @@ fn commands() -> BTreeMap<String, bool> {
     // A noun with verbs does nothing by itself.
     let names: Vec<String> = all.keys().cloned().collect();
     let has_verbs = |name: &str| names.iter().any(|it| it.starts_with(&format!("{name} ")));
-    all.retain(|name, _| !has_verbs(name) || ["web url", "validate"].contains(&name.as_str()));
+    all.retain(|name, _| {
+        !has_verbs(name) || ["url", "web url", "validate"].contains(&name.as_str())
+    });
     all
 }
 

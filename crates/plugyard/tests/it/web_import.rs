@@ -56,9 +56,9 @@ fn dump() -> String {
 }
 
 /// A server on each database, and the database where it is not a file of the home.
-fn servers() -> Vec<(Server, Option<Postgres>)> {
+fn servers(name: &str) -> Vec<(Server, Option<Postgres>)> {
     let mut servers = vec![(Server::start(), None)];
-    if let Some(database) = Postgres::new("web_import") {
+    if let Some(database) = Postgres::new(name) {
         let url = database.url();
         let server = Server::start_with(|command| {
             command.env("PLUGYARD__DATABASE__URL", url);
@@ -84,7 +84,7 @@ fn asked(server: &Server, path: &str) -> Json {
 fn a_dump_is_taken_over_row_by_row_and_a_second_time_changes_nothing() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = written(directory.path(), "dump.sql", &dump());
-    for (server, database) in servers() {
+    for (server, database) in servers("web_import") {
         let dry = server.cli(&["web", "import", &file, "--dry-run", "-o", "json"]);
         let report: Json = serde_json::from_str(&dry.stdout).expect("JSON");
         assert_eq!(report["dry_run"], true);
@@ -231,7 +231,7 @@ fn what_looks_the_same_is_taken_over_as_often_as_it_is_there() {
         "plugin_usages": [usage(7, "", json!("2024-01-01 00:00:00")), usage(8, "", Json::Null), usage(9, "3", Json::Null)],
     });
     let file = written(directory.path(), "rows.json", &rows.to_string());
-    for (server, database) in servers() {
+    for (server, database) in servers("web_import_same") {
         server.cli_ok(&["web", "import", &file]);
         let roles = |include: &str| {
             let listed = asked(&server, &format!("/v1/web/usages?type=9{include}"));
@@ -268,7 +268,7 @@ fn what_a_package_says_is_not_the_dumps_to_say() {
         "plugin_host": "https://mall.example", "upgrade_code": "SECRETCODE", "deleted_at": "2024-01-01 00:00:00",
     }] });
     let file = written(directory.path(), "rows.json", &rows.to_string());
-    for (server, database) in servers() {
+    for (server, database) in servers("web_import_packaged") {
         server.cli_ok(&["install", &package.display().to_string()]);
         server.cli_ok(&["web", "activate", "Mall"]);
         let done = server.cli_ok(&["web", "import", &file, "--existing", "replace"]);

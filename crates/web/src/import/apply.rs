@@ -281,12 +281,12 @@ async fn usages<'r>(
             ..store::columns(&draft)
         };
         // As many of one look as the dump has: one may be deleted and made anew, or be for others.
-        if let Some(left) = here.get_mut(&identity(&row)) {
-            if *left > 0 || is_content_type(&body.fskey) {
-                *left = left.saturating_sub(1);
-                applied.usages.kept += 1;
-                continue;
-            }
+        if let Some(left) = here.get_mut(&identity(&row))
+            && (*left > 0 || is_content_type(&body.fskey))
+        {
+            *left = left.saturating_sub(1);
+            applied.usages.kept += 1;
+            continue;
         }
         let row = row.insert(connection).await?;
         store::put_names(connection, row.id, &draft.names).await?;

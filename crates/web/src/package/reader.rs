@@ -61,6 +61,9 @@ const THEME_KEYS: &[&str] = &[
     "functionKeys",
 ];
 
+/// What a text must be like: how that is called, and whether one is.
+type Form<'f> = (&'f str, fn(&str) -> bool);
+
 /// The manifest of a package, read member by member.
 pub(super) struct Reader<'a> {
     pub(super) theme: bool,
@@ -303,7 +306,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of texts, all of which are of a form where one is given.
-    fn texts(&mut self, key: &str, form: Option<(&str, fn(&str) -> bool)>) -> Vec<String> {
+    fn texts(&mut self, key: &str, form: Option<Form<'_>>) -> Vec<String> {
         let Some((_, value)) = self.member(key).filter(|(_, value)| !value.is_null()) else {
             return Vec::new();
         };
@@ -506,7 +509,7 @@ impl<'a> Reader<'a> {
         let mut keys: Vec<FunctionKey> = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let pointer = |key: &str| format!("/functionKeys/{index}/{key}");
-            let mut note = |node: &Node, key: &str, issue: Issue| {
+            let mut wrong = |node: &Node, key: &str, issue: Issue| {
                 self.findings.push(Finding {
                     code: issue.code,
                     severity: issue.severity,
@@ -521,13 +524,13 @@ impl<'a> Reader<'a> {
                     .with("expected", expected)
             };
             let Some(object) = item.as_object() else {
-                note(item, "", format("functionKeys", "object"));
+                wrong(item, "", format("functionKeys", "object"));
                 continue;
             };
             let options = choices(object.get("options"));
             if options.is_none() {
                 let issue = format("options", "[{\"label\", \"value\"}]");
-                note(object.get("options").unwrap_or(item), "options", issue);
+                wrong(object.get("options").unwrap_or(item), "options", issue);
             }
             let text = |key: &str| object.get(key).and_then(Node::as_str);
             let item_type = text("itemType").unwrap_or_default();
@@ -538,7 +541,7 @@ impl<'a> Reader<'a> {
                     Some(node) => quoting(node, issue),
                     None => issue,
                 };
-                note(node.unwrap_or(item), "itemType", issue);
+                wrong(node.unwrap_or(item), "itemType", issue);
             }
             let item_key = text("itemKey").unwrap_or_default().to_owned();
             let twice = keys.iter().any(|key| key.item_key == item_key);
@@ -556,7 +559,7 @@ impl<'a> Reader<'a> {
                 Some(_) => columns::line("itemKey", &item_key, 1, 64).err(),
             };
             if let Some(issue) = issue {
-                note(node.unwrap_or(item), "itemKey", issue);
+                wrong(node.unwrap_or(item), "itemKey", issue);
             }
             keys.push(FunctionKey {
                 item_key,

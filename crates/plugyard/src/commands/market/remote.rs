@@ -95,7 +95,11 @@ pub(super) async fn remove(
     client: &Client,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    context.confirm(name, sure)?;
+    let what = match context.lang {
+        Lang::En => format!("forget the market {name}; plugins that came from there stay"),
+        Lang::ZhCn => format!("移除插件市场 {name}（由其安装的插件保留）"),
+    };
+    context.confirm(&what, sure)?;
     let path = format!("/v1/web/markets/{}", segment(name));
     client.send(client.request(Method::DELETE, &path)).await?;
     context

@@ -4,11 +4,12 @@ use plugyard_model::{ExitCode, Lang};
 use reqwest::Method;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cli::{Listed, Sure};
+use crate::cli::{Format, Listed, Sure};
 use crate::client::{Client, segment};
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::output::{line, table, text_at};
+use crate::output::{line, note, table, text_at};
+use crate::words::word;
 
 pub(super) async fn list(
     arguments: &Listed,
@@ -37,10 +38,10 @@ pub(super) async fn list(
         &items,
         |item| text_at(item, "/fskey"),
         &[
-            "PLUGIN", "TYPE", "VERSION", "STATE", "FILES", "ASSETS", "NAME",
+            "PLUGIN", "TYPE", "VERSION", "NEWER", "STATE", "FILES", "ASSETS", "NAME",
         ],
         |item| {
-            let mut row = ["/fskey", "/type", "/version", "/state"]
+            let mut row = ["/fskey", "/type", "/version", "/upgradeVersion", "/state"]
                 .map(|pointer| text_at(item, pointer))
                 .to_vec();
             for (pointer, good, bad) in [
@@ -94,9 +95,34 @@ pub(super) async fn uninstall(
     Ok(ExitCode::Done)
 }
 
+/// What to do about what the doctor finds, by what was compared.
+const REPAIRS: &[(&str, &str)] = &[
+    (
+        "assets",
+        "`plugyard web publish PLUGIN` shows them as they are in the package",
+    ),
+    (
+        "files",
+        "`plugyard web verify PLUGIN` names them; `plugyard upgrade web:PLUGIN PACKAGE` puts them there again",
+    ),
+    (
+        "operation",
+        "`plugyard operation list` has its steps; repeat the change when the cause is gone",
+    ),
+    ("status_file", "`plugyard web sync-status` writes it anew"),
+    (
+        "table",
+        "`plugyard web activate` and `deactivate` say again what is wanted; `plugyard upgrade web:PLUGIN PACKAGE` writes the record anew",
+    ),
+];
+
 pub(super) async fn doctor(client: &Client, context: &Context) -> Result<ExitCode, Failure> {
     let found = client.get("/v1/web/doctor").await?;
     let items = found["items"].as_array().cloned().unwrap_or_default();
+    if items.is_empty() && context.printer.format == Format::Table {
+        note(word(context.lang, "all of them agree"));
+        return Ok(ExitCode::Done);
+    }
     context.printer.list(
         &found,
         &items,
@@ -108,6 +134,12 @@ pub(super) async fn doctor(client: &Client, context: &Context) -> Result<ExitCod
                 .to_vec()
         },
     );
+    for (check, next) in REPAIRS {
+        if items.iter().any(|item| item["check"] == *check) {
+            let hint = word(context.lang, "hint:");
+            note(&format!("{hint} {check}: {}", word(context.lang, next)));
+        }
+    }
     Ok(if items.is_empty() {
         ExitCode::Done
     } else {

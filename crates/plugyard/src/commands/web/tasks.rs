@@ -26,6 +26,24 @@ pub(super) fn named(fskeys: &[String], context: &Context) -> Result<Vec<String>,
     }
 }
 
+/// The same, or all whose packages are installed.
+pub(super) async fn named_or_packaged(
+    fskeys: &[String],
+    client: &Client,
+) -> Result<Vec<String>, Failure> {
+    if !fskeys.is_empty() {
+        return Ok(fskeys.to_vec());
+    }
+    if let Some(fskey) = here() {
+        return Ok(vec![fskey]);
+    }
+    let (_, items) = client
+        .list("/v1/web/plugins?limit=500&include=files")
+        .await?;
+    let packaged = items.iter().filter(|record| record["files"].is_object());
+    Ok(packaged.map(|record| text_at(record, "/fskey")).collect())
+}
+
 /// The same for one.
 pub(super) fn one(fskey: Option<&str>, context: &Context) -> Result<String, Failure> {
     let fskeys: Vec<String> = fskey.into_iter().map(str::to_owned).collect();

@@ -228,6 +228,20 @@ fn web_10_an_upgrade_code_is_told_nobody() {
             Some(json!({ "upgradeCode": "another secret that is far too long for it" })),
         );
         assert!(!refused.to_string().contains("another secret"), "{refused}");
+        // Nor in what others are told.
+        let ear = json!({
+            "name": "ear", "url": "https://hooks.example.net/", "events": ["app:handleData"],
+        });
+        site.post("/v1/webhooks", ear);
+        let mut cloud = with("Cloud", "type", json!(5));
+        cloud["upgradeCode"] = json!(code);
+        site.post(PLUGINS, cloud);
+        let deliveries = site.get("/v1/webhook-deliveries");
+        let id = deliveries["items"][0]["id"].as_str().expect("a delivery");
+        let told = site
+            .get(&format!("/v1/webhook-deliveries/{id}"))
+            .to_string();
+        assert!(told.contains("Cloud") && !told.contains(code), "{told}");
     });
 }
 
@@ -322,5 +336,119 @@ fn everything_wrong_with_a_record_is_told_at_once() {
             ]
         );
         assert_eq!(site.get(PLUGINS)["items"], json!([]));
+    });
+}
+
+#[test]
+fn what_was_written_stands_in_the_answer_and_secrets_do_not() {
+    on_each(|site| {
+        let body = json!({
+            "fskey": "DemoPlugin", "type": 1, "name": " ", "description": "", "version": "1.0.0-alpha.beta1",
+            "author": "me", "scene": { "a": 1 }, "isStandalone": 2, "upgradeCode": "with a space", "upgradecode": "typo",
+        });
+        let (status, answer) = site.call(Method::POST, PLUGINS, Some(body));
+        assert_eq!(status, 422);
+        let findings = answer["findings"].as_array().expect("findings");
+        let value = |pointer: &str| {
+            let found = findings.iter().find(|it| it["pointer"] == pointer);
+            found.expect(pointer)["params"]["value"].clone()
+        };
+        assert_eq!(value("/name"), " ");
+        assert_eq!(value("/version"), "1.0.0-alpha.beta1");
+        assert_eq!(value("/scene"), "{\"a\":1}");
+        assert_eq!(value("/isStandalone"), "2");
+        assert_eq!(value("/upgradeCode"), Json::Null);
+        assert_eq!(value("/upgradecode"), Json::Null);
+    });
+}
+
+#[test]
+fn a_record_that_lives_again_says_what_the_new_one_says() {
+    on_each(|site| {
+        let full = json!({
+            "fskey": "DemoPlugin", "type": 1, "name": "Old", "description": "", "version": "1.0.0", "author": "me",
+            "scene": ["extendChannel"], "accessPath": "/old", "settingsPath": "/old", "authorLink": "https://a.example",
+            "pluginHost": "https://plug.example.net", "upgradeCode": "code",
+        });
+        let before = site.post(PLUGINS, full);
+        site.ok(Method::DELETE, "/v1/web/plugins/DemoPlugin", None);
+        let after = site.post(PLUGINS, record("DemoPlugin"));
+        for key in ["id", "createdAt", "pluginHost", "hasUpgradeCode"] {
+            assert_eq!(after[key], before[key], "{key}");
+        }
+        for key in ["accessPath", "settingsPath", "authorLink", "deletedAt"] {
+            assert_eq!(after[key], Json::Null, "{key}");
+        }
+        assert_eq!(after["scene"], json!([]));
+        // A theme is always enabled, and whoever says otherwise is told.
+        let mut theme = with("FancyTheme", "type", json!(4));
+        theme["isEnabled"] = json!(false);
+        let codes = site.refused(Method::POST, PLUGINS, Some(theme));
+        assert_eq!(codes, ["E_THEME_NOT_ACTIVATABLE"]);
+    });
+}
+
+#[test]
+fn a_record_is_made_and_changed_on_the_command_line() {
+    on_each(|site| {
+        let cli = |words: &str| {
+            let words: Vec<&str> = words.split(' ').collect();
+            site.server.cli(&words)
+        };
+        let made = cli(
+            "web add Mall --type 5 --name Mall --version 1.0.0 --author me --scene extendChannel,extendUser \
+             --access-path /mall?id={parameter} -o json",
+        );
+        assert_eq!(made.code, 0, "{made:?}");
+        let record: Json = serde_json::from_str(&made.stdout).expect("JSON");
+        assert_eq!(record["scene"], json!(["extendChannel", "extendUser"]));
+        assert_eq!(cli("web settings system_url=null").code, 0);
+        let url = cli("url Mall");
+        assert_eq!(url.code, 1, "{url:?}");
+        assert!(url.stderr.contains("plugyard web set"), "{url:?}");
+        let set = cli("web set Mall --host https://mall.example --upgrade-code c0de --disabled");
+        assert_eq!(set.code, 0, "{set:?}");
+        assert!(!set.stdout.contains("c0de") && !set.stderr.contains("c0de"));
+        let record = site.record("Mall");
+        assert_eq!(
+            (&record["hasUpgradeCode"], &record["isEnabled"]),
+            (&json!(true), &json!(false))
+        );
+        let explained = cli("url explain Mall");
+        assert!(
+            explained.stdout.contains("plugins.plugin_host"),
+            "{explained:?}"
+        );
+        assert_eq!(cli("url Mall").stdout, cli("web url Mall").stdout);
+        assert_eq!(
+            cli("web set Mall --unset host --unset upgrade-code").code,
+            0
+        );
+        let record = site.record("Mall");
+        assert_eq!(
+            (&record["pluginHost"], &record["hasUpgradeCode"]),
+            (&Json::Null, &json!(false))
+        );
+        let refused = cli("web set Mall --host https://mall.example/");
+        assert_ne!(refused.code, 0);
+        assert!(
+            refused.stderr.contains("E_HOST_TRAILING_SLASH"),
+            "{refused:?}"
+        );
+        // Nothing is named, so all packages are compared; there are none.
+        assert_eq!(cli("web verify").code, 0);
+        let doctor = cli("web doctor");
+        assert!(doctor.stderr.contains("agree"), "{doctor:?}");
+        site.post(PLUGINS, with("DemoPlugin", "type", json!(1)));
+        let status = site.directory.path().join("home/plugins.json");
+        std::fs::write(status, "{}").expect("a file");
+        let doctor = cli("web doctor");
+        assert_eq!(doctor.code, 1, "{doctor:?}");
+        assert!(
+            doctor.stderr.contains("plugyard web sync-status"),
+            "{doctor:?}"
+        );
+        assert_eq!(cli("web sync-status").code, 0);
+        assert_eq!(cli("web doctor").code, 0);
     });
 }

@@ -280,17 +280,16 @@ fn inside_a_plugins_directory_its_name_may_be_left_out() {
         assert_eq!(record["fskey"], "DemoPlugin");
         assert_eq!(inside(&["web", "verify"]).code, 0);
         assert_eq!(inside(&["web", "publish"]).code, 0);
-        for verb in [
-            "show",
-            "verify",
-            "publish",
-            "migrate",
-            "uninstall",
-            "migrate-reset",
-        ] {
+        for verb in ["show", "publish", "migrate", "uninstall", "migrate-reset"] {
             let refused = outside(&["web", verb]);
             assert_eq!(refused.code, 2, "{verb}: {refused:?}");
         }
+        // What only looks is about all packages.
+        let compared = outside(&["web", "verify", "-o", "name"]);
+        assert_eq!(
+            (compared.code, compared.stdout.as_str()),
+            (0, "Alpha\nBase\nDemoPlugin\n")
+        );
         // Everywhere else activation is of all, whatever the order that needs.
         let ended = outside(&["web", "activate"]);
         assert_eq!(

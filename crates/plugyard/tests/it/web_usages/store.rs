@@ -408,7 +408,7 @@ fn a_usage_is_changed_key_by_key_and_keeps_its_type() {
         };
         encoding("component");
         assert_eq!(
-            site.change(usage, &json!({ "rating": 3 }))["findings"],
+            site.change(usage, &json!({ "rating": 2 }))["findings"],
             json!([])
         );
         encoding("verbatim");
