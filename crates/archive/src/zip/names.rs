@@ -134,7 +134,7 @@ impl Reading {
     }
 
     /// The name of an entry; not UTF-8 when it is in no encoding that is known.
-    pub(super) fn name<'a>(self, central: &'a Central) -> Cow<'a, [u8]> {
+    pub(super) fn name(self, central: &Central) -> Cow<'_, [u8]> {
         if let Some(unicode) = &central.unicode {
             return Cow::Borrowed(unicode);
         }
