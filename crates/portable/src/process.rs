@@ -434,7 +434,7 @@ impl StartError {
                 text,
                 params: Params::from([
                     ("path".to_owned(), path.display().to_string()),
-                    ("reason".to_owned(), reason),
+                    ("holder".to_owned(), reason),
                 ]),
             },
             ListenError::Twice | ListenError::Io(_) => text.into(),

@@ -95,8 +95,8 @@ super::codes! {
         zh: ["主机不允许隔离", "该主机不允许为插件创建命名空间：{reason}", "请允许用户与挂载命名空间（容器中：`CAP_SYS_ADMIN`，或不禁止 `unshare` 的配置）；或将 `portable.isolation` 设为 `auto` 或 `shared`，此时插件之间的隔离较弱；`plugyard doctor` 会说明缺少什么"];
     /// A socket name of the SDKs that somebody else has, where plugins share `/tmp`.
     PORTABLE_SOCKET_TAKEN = "portable_socket_taken", 409, Conflict,
-        en: ["Socket name in use", "`{path}` cannot be had: {reason}", "stop what uses the name, remove what was left of it, or run the servers where mount namespaces are permitted, with which each plugin has names of its own"],
-        zh: ["套接字名称已被占用", "无法使用 `{path}`：{reason}", "请停止占用该名称的程序、删除其残留，或在允许挂载命名空间的环境中运行服务器（此时每个插件有各自的名称）"];
+        en: ["Socket name in use", "`{path}` cannot be had: {holder}", "stop what uses the name, remove what was left of it, or run the servers where mount namespaces are permitted, with which each plugin has names of its own"],
+        zh: ["套接字名称已被占用", "无法使用 `{path}`：{holder}", "请停止占用该名称的程序、删除其残留，或在允许挂载命名空间的环境中运行服务器（此时每个插件有各自的名称）"];
     /// A symbol in use could not be started on the new version.
     PORTABLE_SYMBOL_FAILED = "portable_symbol_failed", 422, Failed,
         en: ["Symbol did not start", "{reason}", "the new version must serve what running rules use, under the same names"],

@@ -385,7 +385,7 @@ async fn a_plugin_or_function_of_another_server_is_refused_until_it_is_gone() {
     );
     // The socket's owner is this process, which both servers are.
     let me = format!("process {}", std::process::id());
-    assert!(failed.error.params["reason"].contains(&me), "{failed:?}");
+    assert!(failed.error.params["holder"].contains(&me), "{failed:?}");
     assert!(two.installation(&name).is_none());
 
     // Another plugin with a function of the same name.
