@@ -399,6 +399,12 @@ pub(super) fn problem(state: OperationState, failure: &Failure, change: &Change)
         problem = problem.with(name, value);
     }
     let first_line = failure.text.lines().find(|line| !line.trim().is_empty());
+    let first_line = first_line.unwrap_or_default().trim();
+    // Told by its own code, a failure has its own words for what that code leaves open.
+    let reason = match failure.params.get("reason") {
+        Some(own) if code == step_code => own.as_str(),
+        _ => first_line,
+    };
     let previous = change
         .current
         .as_ref()
@@ -409,7 +415,7 @@ pub(super) fn problem(state: OperationState, failure: &Failure, change: &Change)
     problem
         .about(&change.plugin)
         .with("step", failure.step.map_or("-", StepName::as_str))
-        .with("reason", first_line.unwrap_or_default().trim())
+        .with("reason", reason)
         .with("undo", failure.undo.as_deref().unwrap_or_default())
         .with("previous", previous.unwrap_or_default())
         .with("operation", change.operation)

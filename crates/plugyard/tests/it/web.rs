@@ -39,7 +39,8 @@ if [ -e "$root/fail-$PLUGYARD_HOOK" ]; then
 fi
 case $PLUGYARD_HOOK in
 dependencies) [ ! -e "$PLUGYARD_DIRECTORY/app/unresolvable" ] ;;
-mark) if [ -e "$table" ]; then wc -l < "$table"; else echo 0; fi ;;
+mark) [ ! -e "$root/silent-mark" ] || exit 0
+    if [ -e "$table" ]; then wc -l < "$table"; else echo 0; fi ;;
 migrate)
     for file in "$PLUGYARD_DIRECTORY"/database/migrations/*; do
         name=$(basename "$file")

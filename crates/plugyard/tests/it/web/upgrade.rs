@@ -41,6 +41,26 @@ fn web_42_web_43_an_upgrade_keeps_what_was_enabled_and_what_was_not() {
     });
 }
 
+/// Without a mark the way back would take all data of the plugin, that of the old version too.
+#[test]
+fn web_44_an_upgrade_stops_before_its_migrations_where_nobody_says_where_they_stand() {
+    on_each(|site| {
+        let silent = site.directory.path().join("silent-mark");
+        std::fs::write(&silent, "").expect("a flag");
+        // A first version has nothing that could be lost.
+        site.install(&site.package("DemoPlugin", "1.0.0", &MIGRATIONS[..1]));
+        let health = [MIGRATIONS[0], MIGRATIONS[1], ("app/health", "500")];
+        let ended = site.upgrade("DemoPlugin", &site.package("DemoPlugin", "2.0.0", &health));
+        assert_eq!(ended.code, 1, "{ended:?}");
+        let said = "`mark` for `DemoPlugin` failed: it printed nothing";
+        assert!(ended.stderr.contains(said), "{ended:?}");
+        assert_eq!(site.record("DemoPlugin")["version"], "1.0.0");
+        assert_eq!(site.table("DemoPlugin").expect("is there"), ["1_first.php"]);
+        std::fs::remove_file(silent).expect("a flag");
+        site.doctor_finds_nothing();
+    });
+}
+
 /// Upgrades an enabled plugin to a version that the application is not well with.
 fn comes_back(site: &mut Site, health: &str) {
     site.install(&site.package("DemoPlugin", "1.0.0", &MIGRATIONS[..1]));

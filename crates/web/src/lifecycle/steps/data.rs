@@ -9,7 +9,7 @@ use plugyard_store::StoreError;
 use sea_orm::Set;
 use serde_json::{Value as Json, json};
 
-use super::error::stored;
+use super::error::{params, stored};
 use super::{before, target};
 use crate::hooks::Hook;
 use crate::host::{WebHost, now};
@@ -29,7 +29,7 @@ impl WebHost {
         if again && marks.contains_key(version) {
             return Ok(());
         }
-        let mark = self.hook_says(cx, Hook::Mark, facts, "").await?;
+        let mark = self.says_mark(cx, facts).await?;
         marks.insert(version.clone(), mark);
         states::change(connection, &facts.fskey, now(), |row| {
             row.migration_marks = Set(Some(json!(marks)));
@@ -38,9 +38,34 @@ impl WebHost {
         .map_err(stored)
     }
 
+    /// Where the migrations stand, in the application's words. Where data may be there, silence is no such
+    /// word: the way back would take all of it.
+    async fn says_mark(&self, cx: &StepCx, facts: &Facts) -> Result<String, StepError> {
+        let mark = self.hook_says(cx, Hook::Mark, facts, "").await?;
+        match &cx.change.current {
+            Some(current) if mark.is_empty() && self.0.settings.hooks.has(Hook::Mark) => {
+                let reason = "it printed nothing of where the migrations stand, and a way back \
+                              without that takes all of the plugin's data";
+                Err(StepError {
+                    code: codes::E_MIGRATION,
+                    text: format!(
+                        "the command `mark` failed at version {}: {reason}",
+                        current.label
+                    ),
+                    params: params([
+                        ("hook", Hook::Mark.as_str()),
+                        ("fskey", &facts.fskey),
+                        ("reason", reason),
+                    ]),
+                })
+            }
+            _ => Ok(mark),
+        }
+    }
+
     /// The same for a task: what runs now is all that the way back may take.
     pub(super) async fn mark_task(&self, cx: &StepCx, facts: &Facts) -> Result<(), StepError> {
-        let mark = self.hook_says(cx, Hook::Mark, facts, "").await?;
+        let mark = self.says_mark(cx, facts).await?;
         let version = target(&cx.change)?.label.clone();
         let connection = self.database().map_err(stored)?.conn();
         let state = states::find(connection, &facts.fskey)
