@@ -3,6 +3,8 @@
 //! Acknowledgements are always drained, whether or not anybody asked for them: an SDK that cannot
 //! get rid of one ends its sink (HOST-26).
 
+mod answers;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +33,7 @@ use crate::plugin::{InstanceKey, Plugin};
 use crate::process::{Worker, check_socket, seconds, socket_stem};
 use crate::relapses::Relapses;
 use crate::tally::Tally;
+use answers::{Answers, Outcome};
 
 /// Acknowledgements that wait for the sender; more are counted and dropped, which only a plugin that
 /// acknowledges what it never got can cause.
@@ -271,35 +274,36 @@ impl SinkInstance {
     }
 
     /// As [`send`](Self::send), for one.
-    async fn send_one(&self, message: &Bytes) -> Result<(), SymbolError> {
+    async fn send_one(&self, message: &Bytes) -> Outcome {
         if !self.require_ack
             && let Ok(mut attachment) = self.attachment.try_lock()
             && let Some(attachment) = attachment.as_mut().filter(|it| it.is_connected())
         {
             return attachment.send_one(message, self.times).await;
         }
-        let mut outcome = self.send(std::slice::from_ref(message)).await;
-        outcome.pop().unwrap_or(Ok(()))
+        let mut outcome = Ok(());
+        let mut told = |outcomes: Vec<Outcome>| outcome = outcomes.into_iter().collect();
+        self.send(std::slice::from_ref(message), &mut told).await;
+        outcome
     }
 
-    /// Sends all of them, in order. After one that is not acknowledged, whoever moves or stops the sink has its
-    /// turn: where none is, all of them take very long.
-    async fn send(&self, messages: &[Bytes]) -> Vec<Result<(), SymbolError>> {
-        let mut results = self.send_some(messages).await;
-        while results.len() < messages.len() {
-            let more = self.send_some(&messages[results.len()..]).await;
-            results.extend(more);
+    /// Sends all of them, in order, and tells of each as soon as its fate is known. After one that is not
+    /// acknowledged, whoever moves or stops the sink has its turn: where none is, all of them take very long.
+    async fn send(&self, messages: &[Bytes], told: &mut (dyn FnMut(Vec<Outcome>) + Send)) {
+        let mut answers = Answers::new(told);
+        while answers.known() < messages.len() {
+            let rest = &messages[answers.known()..];
+            self.send_some(rest, &mut answers).await;
         }
-        results
     }
 
     /// Sends where the sink is connected, which is nearly always so at once.
-    async fn send_some(&self, messages: &[Bytes]) -> Vec<Result<(), SymbolError>> {
+    async fn send_some(&self, messages: &[Bytes], answers: &mut Answers<'_>) {
         if let Ok(mut attachment) = self.attachment.try_lock()
             && let Some(attachment) = attachment.as_mut().filter(|it| it.is_connected())
         {
             return attachment
-                .send(messages, self.require_ack, self.times)
+                .send(messages, self.require_ack, self.times, answers)
                 .await;
         }
         let deadline = Instant::now() + self.times.send;
@@ -313,7 +317,7 @@ impl SinkInstance {
                 match attachment.connect().await {
                     Ok(()) => {
                         return attachment
-                            .send(messages, self.require_ack, self.times)
+                            .send(messages, self.require_ack, self.times, answers)
                             .await;
                     }
                     Err(error) => reason = Some(error.text),
@@ -328,7 +332,7 @@ impl SinkInstance {
                     "sink {} is not running: no process took the message within {after}{reason}",
                     self.symbol
                 ));
-                return vec![Err(error); messages.len()];
+                return answers.tell_failed(messages.len(), error);
             }
             let _ = timeout_at(deadline.min(Instant::now() + DIAL_AGAIN), arrived).await;
         }
@@ -380,18 +384,16 @@ impl SinkAttachment {
         messages: &[Bytes],
         require_ack: bool,
         times: SinkTimes,
-    ) -> Vec<Result<(), SymbolError>> {
+        answers: &mut Answers<'_>,
+    ) {
         if require_ack {
-            return self.send_acknowledged(messages, times).await;
+            self.send_acknowledged(messages, times, answers).await;
+        } else {
+            answers.tell(self.send_unacknowledged(messages, times).await);
         }
-        self.send_unacknowledged(messages, times).await
     }
 
-    async fn send_unacknowledged(
-        &mut self,
-        messages: &[Bytes],
-        times: SinkTimes,
-    ) -> Vec<Result<(), SymbolError>> {
+    async fn send_unacknowledged(&mut self, messages: &[Bytes], times: SinkTimes) -> Vec<Outcome> {
         let Some(line) = &mut self.line else {
             return vec![Err(not_connected()); messages.len()];
         };
@@ -420,7 +422,7 @@ impl SinkAttachment {
             .collect()
     }
 
-    async fn send_one(&mut self, message: &Bytes, times: SinkTimes) -> Result<(), SymbolError> {
+    async fn send_one(&mut self, message: &Bytes, times: SinkTimes) -> Outcome {
         let line = self.line.as_mut().ok_or_else(not_connected)?;
         let sending = line.sender.send(message);
         match self.alarm.within(times.send, sending).await {
@@ -434,68 +436,57 @@ impl SinkAttachment {
     }
 
     /// Sends as many as may be under way, and more as acknowledgements come; stops after one that failed,
-    /// with fewer results than messages. These belong to the
+    /// having told of fewer than all messages. Acknowledgements belong to the
     /// messages in order; those that come when nobody waits for them any more are counted off first
     /// (HOST-26, HOST-27).
     async fn send_acknowledged(
         &mut self,
         messages: &[Bytes],
         times: SinkTimes,
-    ) -> Vec<Result<(), SymbolError>> {
+        answers: &mut Answers<'_>,
+    ) {
         let window = self.worker.launch.options.acks_under_way.max(1);
-        let mut results = Vec::with_capacity(messages.len());
-        // Those that were sent and have no result yet stand between `results` and this.
-        let mut next = 0;
-        while results.len() < messages.len() {
-            let until = messages.len().min(results.len() + window);
+        let before = answers.known();
+        let all = before + messages.len();
+        // Those that were sent and have no answer yet stand between `answers.known()` and this.
+        let mut next = before;
+        while answers.known() < all {
+            let until = all.min(answers.known() + window);
             if next < until {
                 let sent = self
-                    .send_unacknowledged(&messages[next..until], times)
+                    .send_unacknowledged(&messages[next - before..until - before], times)
                     .await;
                 for outcome in sent {
                     if let Err(error) = outcome {
                         // Not sent, nor is what comes after it; what went before has its answers.
-                        let owing = next - results.len();
-                        self.collect(owing, &mut results, times).await;
-                        results.push(Err(error));
+                        self.collect(next - answers.known(), answers, times).await;
+                        answers.tell_failed(1, error);
                     }
                     next += 1;
                 }
             }
-            let owing = next - results.len();
+            let owing = next - answers.known();
             if owing > 0 {
-                self.collect_some(owing, &mut results, times).await;
+                self.collect_some(owing, answers, times).await;
             }
             // One was not taken: the rest is for the next call, if it is still this process that gets it.
-            if next == results.len() && matches!(results.last(), Some(Err(_))) {
+            if next == answers.known() && answers.last_failed() {
                 break;
             }
         }
-        results
     }
 
     /// Waits for the answers to `owing` messages.
-    async fn collect(
-        &mut self,
-        owing: usize,
-        results: &mut Vec<Result<(), SymbolError>>,
-        times: SinkTimes,
-    ) {
-        let all = results.len() + owing;
-        while results.len() < all {
-            let left = all - results.len();
-            self.collect_some(left, results, times).await;
+    async fn collect(&mut self, owing: usize, answers: &mut Answers<'_>, times: SinkTimes) {
+        let all = answers.known() + owing;
+        while answers.known() < all {
+            let left = all - answers.known();
+            self.collect_some(left, answers, times).await;
         }
     }
 
     /// Waits for the answer to one of `owing` messages, and takes what else has come.
-    async fn collect_some(
-        &mut self,
-        owing: usize,
-        results: &mut Vec<Result<(), SymbolError>>,
-        times: SinkTimes,
-    ) {
-        let all = results.len() + owing;
+    async fn collect_some(&mut self, owing: usize, answers: &mut Answers<'_>, times: SinkTimes) {
         let deadline = Instant::now() + times.ack;
         let late = self.late;
         let missing = loop {
@@ -503,13 +494,13 @@ impl SinkAttachment {
                 Some(Some(_)) if self.late > 0 => self.late -= 1,
                 Some(Some(ack)) => {
                     self.out_of_step = 0;
-                    results.push(ack.map_err(SymbolError::io));
-                    while results.len() < all
+                    let mut come = vec![ack.map_err(SymbolError::io)];
+                    while come.len() < owing
                         && let Ok(ack) = self.acks.try_recv()
                     {
-                        results.push(ack.map_err(SymbolError::io));
+                        come.push(ack.map_err(SymbolError::io));
                     }
-                    return;
+                    return answers.tell(come);
                 }
                 Some(None) => break SymbolError::io("the sink ended before it acknowledged"),
                 None => {
@@ -524,7 +515,7 @@ impl SinkAttachment {
         };
         // Whatever comes for these comes too late.
         self.late += owing as u64;
-        results.resize(all, Err(missing));
+        answers.tell_failed(owing, missing);
     }
 
     /// Whether a sink that does acknowledge is always one behind, as after one that it never sent: nothing
@@ -827,11 +818,24 @@ impl SinkHandle for RunningSink {
     }
 
     async fn send_many(&mut self, messages: Vec<Bytes>) -> Vec<Result<(), SymbolError>> {
+        let mut all = Vec::with_capacity(messages.len());
+        self.send_each(messages, &mut |outcomes| all.extend(outcomes))
+            .await;
+        all
+    }
+
+    async fn send_each(
+        &mut self,
+        messages: Vec<Bytes>,
+        told: &mut (dyn FnMut(Vec<Outcome>) + Send),
+    ) {
         let instance = &self.0.instance;
-        let sent = instance.send(&messages).await;
-        let taken = sent.iter().filter(|outcome| outcome.is_ok());
-        instance.tally.add(taken.count());
-        sent
+        let mut counted = |outcomes: Vec<Outcome>| {
+            let taken = outcomes.iter().filter(|outcome| outcome.is_ok());
+            instance.tally.add(taken.count());
+            told(outcomes);
+        };
+        instance.send(&messages, &mut counted).await;
     }
 
     async fn stop(self: Box<Self>) -> Result<(), SymbolError> {

@@ -178,6 +178,16 @@ pub trait SinkHandle: Send + Sync {
         results
     }
 
+    /// As [`send_many`](Self::send_many), but tells what is known while it goes on: `told` gets the results in
+    /// order, in one portion or in several. For sinks that wait long for an answer to each message.
+    async fn send_each(
+        &mut self,
+        messages: Vec<Bytes>,
+        told: &mut (dyn FnMut(Vec<Result<(), SymbolError>>) + Send),
+    ) {
+        told(self.send_many(messages).await);
+    }
+
     /// Stops it after what was sent has been taken, within the provider's bound.
     async fn stop(self: Box<Self>) -> Result<(), SymbolError>;
 }

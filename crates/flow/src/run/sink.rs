@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use plugyard_symbol::{Connection, ErrorClass, NodeId, SinkHandle, SinkRequest};
+use plugyard_symbol::{Connection, ErrorClass, NodeId, SinkHandle, SinkRequest, SymbolError};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -139,7 +139,8 @@ impl SinkTask {
         }
     }
 
-    /// Sends until the queue is closed and empty. `under_way` tells how many of the last lot have no result yet.
+    /// Sends until the queue is closed and empty, and counts each result when it is known: an acknowledgement may
+    /// take long. `under_way` tells how many of the last lot have no result yet.
     async fn deliver(&self, handle: &mut dyn SinkHandle, under_way: &mut u64) {
         let node = &self.stages.sink;
         let mut batch: Vec<Bytes> = Vec::with_capacity(BATCH);
@@ -147,25 +148,29 @@ impl SinkTask {
             let count = batch.len() as u64;
             *under_way = count;
             node.came_in(count);
-            let began = Instant::now();
-            let results = if count == 1 {
-                let mut results = Vec::with_capacity(1);
-                for message in batch.drain(..) {
-                    results.push(handle.send(message).await);
+            let mut began = Instant::now();
+            let mut told = |results: Vec<Result<(), SymbolError>>| {
+                let known = results.len() as u64;
+                node.worked(known, began.elapsed());
+                began = Instant::now();
+                let mut delivered = 0;
+                for result in results {
+                    match result {
+                        Ok(()) => delivered += 1,
+                        Err(error) => node.failed(error.text),
+                    }
                 }
-                results
-            } else {
-                handle.send_many(std::mem::take(&mut batch)).await
+                node.went_out(delivered);
+                *under_way = under_way.saturating_sub(known);
             };
-            node.worked(count, began.elapsed());
-            let mut delivered = 0;
-            for result in results {
-                match result {
-                    Ok(()) => delivered += 1,
-                    Err(error) => node.failed(error.text),
-                }
+            if count == 1
+                && let Some(message) = batch.pop()
+            {
+                told(vec![handle.send(message).await]);
+            } else {
+                let lot = std::mem::take(&mut batch);
+                handle.send_each(lot, &mut told).await;
             }
-            node.went_out(delivered);
             *under_way = 0;
             if count == BATCH as u64 {
                 // There is more: let others have their turn.

@@ -259,7 +259,8 @@ pub(crate) enum Starts {
     Fails(SymbolError),
 }
 
-/// The plugins' catalogue: source `pyjson`, sinks `print`, `gated`, `moody`, `broken`, functions `revert`, `fail`,
+/// The plugins' catalogue: source `pyjson`, sinks `print`, `gated`, `acked` (the same, but it says of each message
+/// when it has taken it), `moody`, `broken`, functions `revert`, `fail`,
 /// `none`, `hold`, `total` (an aggregate).
 pub(crate) struct Plugins {
     missing: Mutex<Vec<&'static str>>,
@@ -273,7 +274,7 @@ pub(crate) struct Plugins {
     pub(crate) delivered: Mutex<Vec<(String, String)>>,
     /// What `moody` says to messages, if not that they are delivered.
     pub(crate) mood: Mutex<Option<SymbolError>>,
-    /// How many messages `gated` may still take.
+    /// How many messages `gated` and `acked` may still take.
     pub(crate) gate: Semaphore,
     /// Functions do not answer any more.
     pub(crate) silent: AtomicBool,
@@ -366,7 +367,7 @@ pub(crate) fn tuple(json: &str) -> Tuple {
 }
 
 const SOURCES: &[&str] = &["pyjson"];
-const SINKS: &[&str] = &["broken", "gated", "moody", "print"];
+const SINKS: &[&str] = &["acked", "broken", "gated", "moody", "print"];
 const FUNCTIONS: &[&str] = &["fail", "hold", "none", "revert", "total"];
 
 /// The catalogue and its symbols share what the test looks at.
@@ -477,12 +478,25 @@ impl SinkHandle for RunningSink {
                     return Err(error);
                 }
             }
-            "gated" => plugins.gate.acquire().await.unwrap().forget(),
+            "gated" | "acked" => plugins.gate.acquire().await.unwrap().forget(),
             _ => {}
         }
         let text = String::from_utf8(message.to_vec()).unwrap();
         plugins.delivered.lock().push((self.op_id.clone(), text));
         Ok(())
+    }
+
+    async fn send_each(
+        &mut self,
+        messages: Vec<Bytes>,
+        told: &mut (dyn FnMut(Vec<Result<(), SymbolError>>) + Send),
+    ) {
+        if self.symbol.name != "acked" {
+            return told(self.send_many(messages).await);
+        }
+        for message in messages {
+            told(vec![self.send(message).await]);
+        }
     }
 
     async fn stop(self: Box<Self>) -> Result<(), SymbolError> {
@@ -500,7 +514,7 @@ impl FunctionSymbol for Symbol {
             return Ok(());
         }
         Err(SymbolError::refused(format!(
-            "validate return state is false, got {} function only supports 1 parameter but got {arguments}",
+            "validate return state is false, got &{{State:false Result:{} function only supports 1 parameter but got {arguments}}}",
             self.name
         )))
     }

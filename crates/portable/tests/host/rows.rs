@@ -1,7 +1,7 @@
 //! Rows from sources, and messages to sinks.
 
 use plugyard_portable::testing::{pysam_dir, toolbox_dir};
-use plugyard_symbol::{Connection, ErrorClass};
+use plugyard_symbol::{Connection, ErrorClass, SymbolError};
 use serde_json::json;
 
 use crate::support::{Inbox, PATIENCE, Rig, go_toolbox_dir, message, numbers_in, python};
@@ -203,6 +203,16 @@ async fn host_26_acknowledgements_are_awaited_or_drained_as_wanted() {
         // Acknowledged means written.
         assert_eq!(numbers_in(&rig.data("toolbox", "a")).len(), n + 1);
     }
+    // Of several each is told of when it is, not all of them together at the end.
+    let (mut known, written) = (50, rig.data("toolbox", "a"));
+    let more = (50..60).map(message).collect();
+    let mut told = |outcomes: Vec<Result<(), SymbolError>>| {
+        assert_eq!(outcomes, [Ok(())]);
+        known += 1;
+        assert_eq!(numbers_in(&written).len(), known);
+    };
+    strict.send_each(more, &mut told).await;
+    assert_eq!(known, 60);
     strict.stop().await.unwrap();
 
     // Nobody asks for them, and there are far more than any buffer holds.
