@@ -156,9 +156,11 @@ impl FunctionSymbol for PortableFunction {
         if answer.state {
             return Ok(());
         }
-        Err(SymbolError::refused(
-            failure_text(answer.result).unwrap_or_else(|| "refused".into()),
-        ))
+        // eKuiper prints the whole answer, as Go does.
+        let words = failure_text(answer.result).unwrap_or_else(|| "<nil>".into());
+        Err(SymbolError::refused(format!(
+            "validate return state is false, got &{{State:false Result:{words}}}"
+        )))
     }
 
     async fn is_aggregate(&self) -> Result<bool, SymbolError> {

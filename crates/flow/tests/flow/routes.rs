@@ -266,7 +266,7 @@ async fn mistakes_with_rules_are_answered_all_by_name() {
     refused(
         with("SELECT revert(a, b) FROM demo"),
         2001,
-        "Parse SQL SELECT revert(a, b) FROM demo error: validate function revert error: validate return state is false, got revert function only supports 1 parameter but got 2",
+        "Parse SQL SELECT revert(a, b) FROM demo error: validate function revert error: validate return state is false, got &{State:false Result:revert function only supports 1 parameter but got 2}",
     )
     .await;
     refused(

@@ -45,7 +45,7 @@ async fn a_function_is_validated_called_and_fails_in_its_own_words() {
     assert_eq!(error.class, ErrorClass::Refused);
     assert_eq!(
         error.text,
-        "revert function only supports 1 parameter but got 2"
+        "validate return state is false, got &{State:false Result:revert function only supports 1 parameter but got 2}"
     );
     assert!(!revert.is_aggregate().await.unwrap());
     assert_eq!(

@@ -320,6 +320,12 @@ async fn it_sees_nothing_of_the_server_and_of_other_plugins() {
     let other = rig.home.plugin_data(&"portable:other".parse().unwrap());
     fs::create_dir_all(&other).unwrap();
     fs::write(other.join("mine"), "secret").unwrap();
+    // What waits for sinks and what rules log is about rows of others.
+    let (cache, logs) = (rig.home.data().join("sink-cache"), home.join("logs/rules"));
+    for directory in [&cache, &logs] {
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join("rows"), "secret").unwrap();
+    }
     let socket = std::os::unix::net::UnixListener::bind(rig.home.api_socket()).unwrap();
     socket.set_nonblocking(true).unwrap();
     let versions = fs::read_dir(home.join("versions/portable/mirror")).unwrap();
@@ -333,6 +339,11 @@ async fn it_sees_nothing_of_the_server_and_of_other_plugins() {
         format!("read {}/master.key", rig.home.keys().display()),
         format!("read {}/plugyard.db", home.display()),
         format!("read {}/mine", other.display()),
+        format!("read {}/rows", cache.display()),
+        format!("list {}", cache.display()),
+        format!("read {}/rows", logs.display()),
+        format!("list {}", logs.display()),
+        format!("write {}/rows", cache.display()),
         format!("list {}", rig.home.run().display()),
         format!("list {}", rig.home.keys().display()),
         format!("write {}/x", own.display()),
@@ -418,7 +429,7 @@ async fn fact_41_echo_says_how_many_arguments_it_takes_and_returns_the_one() {
     let error = echo.validate(0).await.unwrap_err();
     assert_eq!(
         error.text,
-        "echo function only supports 1 parameter but got 0"
+        "validate return state is false, got &{State:false Result:echo function only supports 1 parameter but got 0}"
     );
     echo.validate(1).await.unwrap();
     for (argument, same) in [
