@@ -243,7 +243,7 @@ struct Stages {
     /// Filter and projection, or those of the plan.
     operators: Vec<Arc<Node>>,
     sinks: Vec<SinkStages>,
-    inbox: Arc<Queue<plugyard_symbol::Tuple>>,
+    inbox: Arc<Queue<inbox::Arrival>>,
 }
 
 #[derive(Clone)]
@@ -436,6 +436,7 @@ impl Supervisor {
         let inbox = Arc::new(Inbox::new(
             self.stages.inbox.clone(),
             self.stages.source.clone(),
+            self.plan.rule.options.send_error,
         ));
         let mut source = tokio::spawn(source::run(source::SourceTask {
             plan: self.plan.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use plugyard_symbol::{Body, Row};
+use plugyard_symbol::{Body, Row, Value};
 use tokio::sync::broadcast;
 
 use super::encode::{self, TooDeep};
@@ -91,6 +91,12 @@ impl Feeds {
         }
     }
 
+    /// Tells the sinks, and whoever watches, what went wrong.
+    pub(super) fn send_error(&mut self, text: &str) {
+        let row = Row::from_iter([("error".into(), Value::from(text))]);
+        self.send(&Output::Row(Cow::Owned(row)));
+    }
+
     /// Encodes rows for whoever watches.
     pub(super) fn watch(&mut self, rows: &[&Row]) {
         if self.tail.receiver_count() == 0 {
@@ -163,7 +169,8 @@ impl Feeds {
                     feed.batch.pop();
                 }
             } else {
-                feed.encode.dropped(feed.queue.offer_all(&mut feed.batch));
+                feed.encode
+                    .dropped(feed.queue.offer_all(feed.batch.drain(..)));
             }
         }
     }
@@ -186,7 +193,8 @@ impl Feeds {
 impl Shaped {
     async fn hand_over(&mut self, block: bool) {
         if !block {
-            self.first.overrun(self.queue.offer_all(&mut self.batch));
+            self.first
+                .overrun(self.queue.offer_all(self.batch.drain(..)));
             return;
         }
         self.batch.reverse();

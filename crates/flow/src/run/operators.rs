@@ -4,7 +4,6 @@
 //! One task runs them all, one thing after the other, so that rows and windows keep their order. What an operator
 //! gives goes to where it hands on before the next is taken.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -15,7 +14,8 @@ use jiff::tz::TimeZone;
 use plugyard_symbol::{Row, Tuple, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Feeds, Output};
+use super::feed::Feeds;
+use super::inbox::Arrival;
 use super::metrics::Node;
 use super::queue::{Queue, Weigh as _, row_bytes, value_bytes};
 use super::row::call;
@@ -35,7 +35,7 @@ pub(super) struct Flow {
     plan: Arc<Plan>,
     operators: Arc<Operators>,
     shared: Arc<Shared>,
-    inbox: Arc<Queue<Tuple>>,
+    inbox: Arc<Queue<Arrival>>,
     source: Arc<Node>,
     /// One for each operator.
     nodes: Vec<Arc<Node>>,
@@ -152,8 +152,11 @@ impl Flow {
             self.waiting = batch.len();
             let full = batch.len() == BATCH;
             self.fire_due(now).await;
-            for tuple in batch.drain(..) {
-                self.take(&tuple, now).await;
+            for arrival in batch.drain(..) {
+                match arrival {
+                    Arrival::Tuple(tuple) => self.take(&tuple, now).await,
+                    Arrival::Error(text) => self.feeds.send_error(&text),
+                }
                 self.waiting -= 1;
                 if awaits && self.feeds.has_some() {
                     // The next row may wait for a plugin; this one is done.
@@ -381,8 +384,7 @@ impl Flow {
     fn fail(&mut self, index: Option<usize>, (place, text): Failure) {
         let text = format!("{place}: {text}");
         if self.plan.rule.options.send_error {
-            let row = Row::from_iter([("error".into(), Value::from(text.as_str()))]);
-            self.feeds.send(&Output::Row(Cow::Owned(row)));
+            self.feeds.send_error(&text);
         }
         let node = index.map_or(&self.source, |index| &self.nodes[index]);
         node.failed(text);

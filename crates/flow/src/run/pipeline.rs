@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use plugyard_symbol::{Body, Row, Tuple, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feeds, Output};
+use super::inbox::Arrival;
 use super::linger::Linger;
 use super::metrics::Node;
 use super::queue::Queue;
@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_millis(1);
 pub(super) struct Pipeline {
     plan: Arc<Plan>,
     shared: Arc<Shared>,
-    inbox: Arc<Queue<Tuple>>,
+    inbox: Arc<Queue<Arrival>>,
     source: Arc<Node>,
     filter: Option<Arc<Node>>,
     project: Arc<Node>,
@@ -96,9 +96,9 @@ impl Pipeline {
             let mut began = Instant::now();
             let mut now = self.shared.clock.now_ms();
             self.waiting = batch.len();
-            for tuple in &batch {
+            for arrival in &batch {
                 slots.fill(None);
-                let mut evaluating = pin!(evaluate(&plan, tuple, now, &mut slots));
+                let mut evaluating = pin!(evaluate(&plan, arrival, now, &mut slots));
                 let outcome = match futures::poll!(evaluating.as_mut()) {
                     Poll::Ready(outcome) => outcome,
                     // The call may be slow, and rows before this one are done.
@@ -114,7 +114,7 @@ impl Pipeline {
                     }
                     Poll::Pending => evaluating.await,
                 };
-                self.settle(&tuple.body, outcome);
+                self.settle(arrival, outcome);
                 if plan.awaits() && self.waiting > 0 && began.elapsed() >= LINGER {
                     self.pass_on(began).await;
                     began = Instant::now();
@@ -155,14 +155,14 @@ impl Pipeline {
                     }
                     self.waiting += taken.len();
                     let now = self.shared.clock.now_ms();
-                    for tuple in taken.drain(..) {
-                        rows.push(plan.clone(), tuple, now);
+                    for arrival in taken.drain(..) {
+                        rows.push(plan.clone(), arrival, now);
                     }
                 }
-                Some((tuple, outcome)) => {
-                    self.settle(&tuple.body, outcome);
-                    while let Some((tuple, outcome)) = rows.next_if_done() {
-                        self.settle(&tuple.body, outcome);
+                Some((arrival, outcome)) => {
+                    self.settle(&arrival, outcome);
+                    while let Some((arrival, outcome)) = rows.next_if_done() {
+                        self.settle(&arrival, outcome);
                     }
                     self.pass_on(began).await;
                     began = Instant::now();
@@ -179,10 +179,14 @@ impl Pipeline {
     }
 
     /// Takes in what became of a row.
-    fn settle(&mut self, body: &Body, outcome: Outcome) {
+    fn settle(&mut self, arrival: &Arrival, outcome: Outcome) {
         self.waiting -= 1;
         self.counts.came += 1;
         match outcome {
+            Outcome::SourceFailed(text) => {
+                self.counts.came -= 1;
+                self.feeds.send_error(&text);
+            }
             Outcome::Rejected(text) => {
                 // It never got as far as the first operator.
                 self.counts.came -= 1;
@@ -195,7 +199,9 @@ impl Pipeline {
             Outcome::PassedThrough => {
                 self.counts.kept += 1;
                 self.counts.projected += 1;
-                self.feeds.send(&Output::Body(body));
+                if let Arrival::Tuple(tuple) = arrival {
+                    self.feeds.send(&Output::Body(&tuple.body));
+                }
             }
             Outcome::Row(row) => {
                 self.counts.kept += 1;
@@ -213,8 +219,7 @@ impl Pipeline {
     fn fail(&mut self, node: Option<&Arc<Node>>, place: &str, text: &str) {
         let text = format!("{place}: {text}");
         if self.plan.rule.options.send_error {
-            let row = Row::from_iter([("error".into(), Value::from(text.as_str()))]);
-            self.feeds.send(&Output::Row(Cow::Owned(row)));
+            self.feeds.send_error(&text);
         }
         if let Some(node) = node {
             node.failed(text);

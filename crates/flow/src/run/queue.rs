@@ -108,11 +108,11 @@ impl<T: Weigh> Queue<T> {
         dropped
     }
 
-    /// Puts several in at once, leaving `entries` empty; what was dropped for them.
-    pub(crate) fn offer_all(&self, entries: &mut Vec<T>) -> Dropped {
+    /// Puts several in at once; what was dropped for them.
+    pub(crate) fn offer_all(&self, entries: impl Iterator<Item = T>) -> Dropped {
         let mut dropped = Dropped::default();
         let mut state = self.state.lock();
-        for entry in entries.drain(..) {
+        for entry in entries {
             state.offer(entry, &mut dropped);
         }
         self.noted(&state);
@@ -146,8 +146,8 @@ impl<T: Weigh> Queue<T> {
     }
 
     /// Puts several in, in order, waiting for room; how many were not taken, which a closed queue does not.
-    pub(crate) async fn push_all(&self, entries: Vec<T>) -> usize {
-        let mut entries = entries.into_iter().peekable();
+    pub(crate) async fn push_all(&self, entries: impl Iterator<Item = T>) -> usize {
+        let mut entries = entries.peekable();
         let mut emptied = pin!(self.emptied.notified());
         loop {
             // Before looking, so that no room made in between is missed.
@@ -337,7 +337,7 @@ mod tests {
     async fn several_at_once_are_counted_one_by_one() {
         let queue = Queue::new(2);
         assert_eq!(
-            queue.offer_all(&mut vec![1_usize, 2, 3, 4, 5]),
+            queue.offer_all([1_usize, 2, 3, 4, 5].into_iter()),
             dropped(3, 2)
         );
     }
@@ -346,7 +346,10 @@ mod tests {
     async fn bytes_count_as_well_as_entries() {
         let queue = Queue::bounded(100, 10);
         let of = |length| Bytes::from(vec![0; length]);
-        assert_eq!(queue.offer_all(&mut vec![of(4), of(4)]), Dropped::default());
+        assert_eq!(
+            queue.offer_all([of(4), of(4)].into_iter()),
+            Dropped::default()
+        );
         assert_eq!(queue.offer(of(3)), dropped(1, 0));
         // Two have to go for one, and one above the limit is taken alone.
         assert_eq!(queue.offer(of(9)), dropped(2, 2));
@@ -395,7 +398,7 @@ mod tests {
         let queue = Arc::new(Queue::new(3));
         let writer = {
             let queue = queue.clone();
-            tokio::spawn(async move { queue.push_all((0_usize..100).collect()).await })
+            tokio::spawn(async move { queue.push_all(0_usize..100).await })
         };
         let mut got = Vec::new();
         while got.len() < 100 {
@@ -404,7 +407,7 @@ mod tests {
         assert_eq!(writer.await.unwrap(), 0);
         assert_eq!(got, (0..100).collect::<Vec<_>>());
         queue.close();
-        assert_eq!(queue.push_all(vec![1, 2]).await, 2);
+        assert_eq!(queue.push_all([1, 2].into_iter()).await, 2);
     }
 
     #[tokio::test]

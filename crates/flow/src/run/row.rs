@@ -7,6 +7,7 @@ use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
 use plugyard_symbol::{Row, Tuple, Value};
 
+use super::inbox::Arrival;
 use super::schema::conform;
 use crate::eval::project::{Keep, project};
 use crate::eval::{Scope, Slot, Stop, keeps};
@@ -15,6 +16,8 @@ use crate::plan::Plan;
 /// What became of a row.
 #[derive(Debug)]
 pub(super) enum Outcome {
+    /// It was an error that the source reported.
+    SourceFailed(String),
     /// It is not what the stream declares, with the reason.
     Rejected(String),
     /// The filter did not let it pass.
@@ -30,7 +33,16 @@ pub(super) enum Outcome {
 }
 
 /// Takes a row through filter and projection. `slots` must be empty, one for each call.
-pub(super) async fn evaluate(plan: &Plan, tuple: &Tuple, now: i64, slots: &mut [Slot]) -> Outcome {
+pub(super) async fn evaluate(
+    plan: &Plan,
+    arrival: &Arrival,
+    now: i64,
+    slots: &mut [Slot],
+) -> Outcome {
+    let tuple = match arrival {
+        Arrival::Tuple(tuple) => tuple,
+        Arrival::Error(text) => return Outcome::SourceFailed(text.clone()),
+    };
     let options = &plan.rule.options;
     let stream = &plan.stream;
     let strict = stream.options.strict_validation && !stream.columns.is_empty();
@@ -145,7 +157,7 @@ pub(super) enum Rows {
 }
 
 /// A row and what became of it.
-type Done = (Tuple, Outcome);
+type Done = (Arrival, Outcome);
 
 impl Rows {
     pub(super) fn new(ordered: bool) -> Self {
@@ -163,11 +175,11 @@ impl Rows {
         }
     }
 
-    pub(super) fn push(&mut self, plan: Arc<Plan>, tuple: Tuple, now: i64) {
+    pub(super) fn push(&mut self, plan: Arc<Plan>, arrival: Arrival, now: i64) {
         let row = async move {
             let mut slots = vec![None; plan.calls.len()];
-            let outcome = evaluate(&plan, &tuple, now, &mut slots).await;
-            (tuple, outcome)
+            let outcome = evaluate(&plan, &arrival, now, &mut slots).await;
+            (arrival, outcome)
         }
         .boxed();
         match self {

@@ -212,7 +212,9 @@ impl Shaper {
                 stages.queue.push(message).await;
             }
         } else {
-            stages.last().dropped(stages.queue.offer_all(&mut messages));
+            stages
+                .last()
+                .dropped(stages.queue.offer_all(messages.into_iter()));
         }
         self.under_way -= made.rows;
     }

@@ -103,6 +103,128 @@ async fn host_22_an_error_of_the_source_is_an_exception_of_its_node() {
         "emitted an error"
     );
     assert_eq!(app.count("r", "source_demo_0_exceptions_total"), 1);
+    // Nobody asked for it at the sinks.
+    app.plugins.emit("r", r#"{"a":1}"#);
+    assert_eq!(app.plugins.until_delivered(1).await, [r#"[{"a":1}]"#]);
+}
+
+#[tokio::test]
+async fn host_22_with_send_error_the_sinks_get_an_error_of_the_source_in_its_turn() {
+    let app = App::with_stream().await;
+    let graph = json!({
+        "nodes": {
+            "src": {"type": "source", "nodeType": "pyjson", "props": {}},
+            "f": {"type": "operator", "nodeType": "function", "props": {"expr": "revert(a) as b"}},
+            "out": {"type": "sink", "nodeType": "print", "props": {}},
+        },
+        "topo": {"sources": ["src"], "edges": {"src": ["f"], "f": ["out"]}},
+    });
+    let rule = |id: &str, sql: &str, concurrency: u32| {
+        json!({"id":id,"sql":sql,"actions":[{"print":{}}],
+            "options":{"sendError":true,"concurrency":concurrency}})
+    };
+    let mut graph = json!({"id":"graph","graph":graph,"options":{"sendError":true}});
+    for (json, source, first, rows) in [
+        (
+            rule("as_it_comes", "SELECT * FROM demo", 1),
+            "demo",
+            None,
+            [r#"[{"a":"xy"}]"#, r#"[{"a":"z"}]"#],
+        ),
+        (
+            rule("calls", "SELECT revert(a) AS b FROM demo", 1),
+            "demo",
+            Some("2_project"),
+            [r#"[{"b":"yx"}]"#, r#"[{"b":"z"}]"#],
+        ),
+        (
+            rule("several", "SELECT revert(a) AS b FROM demo", 3),
+            "demo",
+            Some("2_project"),
+            [r#"[{"b":"yx"}]"#, r#"[{"b":"z"}]"#],
+        ),
+        (
+            graph.take(),
+            "src",
+            Some("f"),
+            [r#"[{"a":"xy","b":"yx"}]"#, r#"[{"a":"z","b":"z"}]"#],
+        ),
+    ] {
+        let id = json["id"].as_str().unwrap().to_owned();
+        app.plugins.delivered.lock().clear();
+        app.run(json).await;
+        app.plugins.emit(&id, r#"{"a":"xy"}"#);
+        let error = SymbolError::refused("emitted an \"error\"");
+        app.plugins.inbox(&id).exception(error);
+        app.plugins.emit(&id, r#"{"a":"z"}"#);
+        let [before, after] = rows;
+        assert_eq!(
+            app.plugins.until_delivered(3).await,
+            [before, r#"[{"error":"emitted an \"error\""}]"#, after],
+            "{id}"
+        );
+        // It is counted once, where it happened.
+        let total = format!("source_{source}_0_exceptions_total");
+        assert_eq!(app.count(&id, &total), 1, "{id}");
+        if let Some(first) = first {
+            let operator = |metric: &str| app.count(&id, &format!("op_{first}_0_{metric}"));
+            assert_eq!(operator("records_in_total"), 2, "{id}");
+            assert_eq!(operator("exceptions_total"), 0, "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn host_22_errors_of_a_source_for_the_sinks_are_bounded_like_its_rows() {
+    let app = App::with_stream().await;
+    app.run(
+        json!({"id":"r","sql":"SELECT * FROM demo","actions":[{"print":{}}],
+        "options":{"sendError":true,"bufferLength":4}}),
+    )
+    .await;
+    let inbox = app.plugins.inbox("r");
+    // Nothing of the rule runs in between: the test has the only thread.
+    for n in 0..100 {
+        inbox.exception(SymbolError::refused(n.to_string()));
+    }
+    let expected: Vec<_> = (96..100)
+        .map(|n| format!(r#"[{{"error":"{n}"}}]"#))
+        .collect();
+    assert_eq!(app.plugins.until_delivered(4).await, expected);
+    assert_eq!(app.count("r", "source_demo_0_records_dropped_total"), 96);
+    assert_eq!(app.count("r", "source_demo_0_exceptions_total"), 196);
+}
+
+#[tokio::test]
+async fn each_acknowledged_message_is_counted_when_it_is() {
+    const SENT: u64 = 50;
+    let app = App::with_stream().await;
+    app.run(json!({"id":"r","sql":"SELECT * FROM demo","actions":[{"acked":{}}]}))
+        .await;
+    for n in 0..SENT {
+        app.plugins.emit("r", &format!(r#"{{"n":{n}}}"#));
+    }
+    let mut known = 0;
+    for more in [1, 2, 1] {
+        app.plugins.gate.add_permits(more);
+        known += more as u64;
+        until("those that have their answers are counted", || {
+            app.count("r", "sink_acked_0_0_records_out_total") == known
+                && app.count("r", "sink_acked_0_0_messages_processed_total") == known
+        })
+        .await;
+    }
+    // What has none when the rule is cut off is lost, and nothing else.
+    app.post("/rules/r/stop", "")
+        .await
+        .is(200, "Rule r was stopped.");
+    app.until_state("r", plugyard_flow::RuleState::Stopped)
+        .await;
+    assert_eq!(app.count("r", "sink_acked_0_0_records_out_total"), known);
+    assert_eq!(
+        app.count("r", "sink_acked_0_0_exceptions_total"),
+        SENT - known
+    );
 }
 
 #[tokio::test]
@@ -169,47 +291,6 @@ async fn a_stalled_sink_drops_the_oldest_and_every_message_is_accounted_for() {
 }
 
 /// 30 s at 5,000 rows a second, as fast as they can be made: what is kept depends on no clock.
-#[tokio::test]
-async fn a_sink_that_stalls_for_long_costs_no_more_memory_than_its_queues_hold() {
-    const SENT: u64 = 30 * 5000;
-    let app = App::with_stream().await;
-    app.run(json!({"id":"r","sql":"SELECT n, pad FROM demo","actions":[{"gated":{}}]}))
-        .await;
-    let pad = "x".repeat(1000);
-    let resident = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let word = line.unwrap().split_whitespace().nth(1).unwrap();
-        word.parse::<u64>().unwrap()
-    };
-    let inbox = app.plugins.inbox("r");
-    let send = async |from: u64, to: u64| {
-        for n in from..to {
-            inbox.offer(tuple(&format!(r#"{{"n":{n},"pad":"{pad}"}}"#)));
-            if n % 64 == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
-    };
-    // The queues are full after a small part of it.
-    send(0, SENT / 10).await;
-    let early = resident();
-    send(SENT / 10, SENT).await;
-    // 135 MB have passed since; other tests run beside this one.
-    let grown = resident().saturating_sub(early);
-    assert!(grown < 64 * 1024, "grown by {grown} KiB");
-    let drops = || {
-        app.count("r", "source_demo_0_exceptions_total")
-            + app.count("r", "op_gated_0_1_encode_0_exceptions_total")
-    };
-    app.plugins.gate.add_permits(usize::try_from(SENT).unwrap());
-    until("sent = delivered + drops", || {
-        app.count("r", "sink_gated_0_0_records_out_total") + drops() == SENT
-    })
-    .await;
-    assert_eq!(app.plugins.delivered().len() as u64 + drops(), SENT);
-}
-
 #[tokio::test]
 async fn without_discarding_a_slow_sink_slows_the_source_and_loses_nothing() {
     const SENT: usize = 2000;
