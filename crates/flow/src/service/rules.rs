@@ -202,6 +202,12 @@ impl FlowService {
             .ok_or_else(|| missing(id, format!("Rule {id} is not found."), true))
     }
 
+    /// Whether it is a rule that ends with the server.
+    pub fn is_temporary_rule(&self, id: &str) -> bool {
+        let parsed = self.slot(id).and_then(|slot| slot.parsed());
+        parsed.is_some_and(|parsed| parsed.rule.temp)
+    }
+
     /// What a rule cannot do without.
     ///
     /// # Errors

@@ -127,6 +127,12 @@ impl FlowService {
         Ok(entry.definition.describe(&entry.statement))
     }
 
+    /// Whether it is a stream that ends with the server.
+    pub fn is_temporary_stream(&self, name: &str) -> bool {
+        self.stream(name)
+            .is_some_and(|entry| entry.definition.options.temp)
+    }
+
     /// The types of a stream's columns.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ const LIMIT: usize = 128 * 1024 * 1024;
 /// Bytes of uploads and packages that a document carries at most; coded as text and quoted twice they stay
 /// below [`LIMIT`].
 const ROOM: u64 = 64 * 1024 * 1024;
+/// Said of streams and rules that end with the server: a document is for what stays.
+const TEMPORARY: &str = "it is temporary";
 /// Said of what this server has not.
 const NOT_HERE: &str = "not supported by this server";
 
@@ -125,9 +127,10 @@ async fn export(State(data): State<Data>, _: Unhurried) -> ApiResult<Response> {
     let mut room = Room::new(ROOM);
     let mut uploads = data.plugins.uploads(&mut room).await;
     let portable_plugins = data.plugins.plugins(None, &mut uploads, &mut room).await?;
+    let missing = &mut room.missing;
     Ok(sent(&Document {
-        streams: data.streams(),
-        rules: data.rules(),
+        streams: data.lasting_streams(data.streams(), missing),
+        rules: data.lasting_rules(missing),
         portable_plugins,
         source_config: data.plugins.keys(SymbolKind::Source, None),
         sink_config: data.plugins.keys(SymbolKind::Sink, None),
@@ -154,6 +157,11 @@ async fn export_rules(State(data): State<Data>, _: Unhurried, body: String) -> A
     let mut document = Document::default();
     let mut needs = RuleNeeds::default();
     for id in ids {
+        if data.flow.is_temporary_rule(&id) {
+            let place = format!("rules.{id}");
+            document.not_carried.insert(place, TEMPORARY.to_owned());
+            continue;
+        }
         match (data.flow.rule_json(&id), data.flow.rule_needs(&id)) {
             (Ok(json), Ok(of_rule)) => {
                 document.rules.insert(id, json.to_string());
@@ -168,10 +176,9 @@ async fn export_rules(State(data): State<Data>, _: Unhurried, body: String) -> A
             }
         }
     }
-    document.streams = data.streams();
-    document
-        .streams
-        .retain(|name, _| needs.streams.contains(name));
+    let mut streams = data.streams();
+    streams.retain(|name, _| needs.streams.contains(name));
+    document.streams = data.lasting_streams(streams, &mut document.not_carried);
     document.source_config = data.plugins.keys(SymbolKind::Source, Some(&needs.sources));
     document.sink_config = data.plugins.keys(SymbolKind::Sink, Some(&needs.sinks));
     let named = |kind, pairs: &'_ [(String, String)]| -> Vec<(SymbolKind, String)> {
@@ -281,6 +288,21 @@ fn read(content: &str) -> serde_json::Result<Document> {
     serde_json::from_value(object.into())
 }
 
+/// The entries that are not temporary; of the others it is noted that they are missing.
+fn lasting(
+    kind: &str,
+    entries: Carried,
+    missing: &mut Carried,
+    is_temporary: impl Fn(&str) -> bool,
+) -> Carried {
+    let (temporary, lasting): (Carried, Carried) = entries
+        .into_iter()
+        .partition(|(name, _)| is_temporary(name));
+    let names = temporary.into_keys();
+    missing.extend(names.map(|name| (format!("{kind}.{name}"), TEMPORARY.to_owned())));
+    lasting
+}
+
 impl Data {
     fn streams(&self) -> Carried {
         let statement = |name: String| {
@@ -296,6 +318,20 @@ impl Data {
         let json = |id: String| Some((id.clone(), self.flow.rule_json(&id).ok()?.to_string()));
         let ids = self.flow.rules().into_iter().map(|rule| rule.id);
         ids.filter_map(json).collect()
+    }
+
+    /// Those of the streams that do not end with the server; the others are noted as missing.
+    fn lasting_streams(&self, streams: Carried, missing: &mut Carried) -> Carried {
+        lasting("streams", streams, missing, |name| {
+            self.flow.is_temporary_stream(name)
+        })
+    }
+
+    /// As [`lasting_streams`](Self::lasting_streams), of all rules.
+    fn lasting_rules(&self, missing: &mut Carried) -> Carried {
+        lasting("rules", self.rules(), missing, |id| {
+            self.flow.is_temporary_rule(id)
+        })
     }
 
     /// Takes a document in; what was not taken, and why.

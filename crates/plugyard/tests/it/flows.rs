@@ -1,5 +1,6 @@
 //! Rules with a real plugin behind them: caches, restarts, shared streams, templates.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,8 @@ class Count(Source):
             if there("enough"):
                 time.sleep(0.01)
                 continue
+            if n == 3 and there("trouble"):
+                ctx.emit_error("trouble at three")
             ctx.emit({"n": n}, {})
             n += 1
             with open(path + ".new", "w") as file:
@@ -52,6 +55,8 @@ class Gate(Sink):
             ctx.ack_error("the gate is closed")
             return
         note(self.name, data)
+        if there("slow"):
+            time.sleep(0.2)
         ctx.ack_ok()
     def close(self, ctx):
         pass
@@ -187,6 +192,68 @@ fn a_sink_s_cache_survives_a_kill_of_the_server_and_delivers_everything_in_order
     });
     assert_eq!(keeper.lines("got"), expected);
     assert_eq!(kept(&server), Some(0));
+}
+
+#[test]
+fn host_22_with_send_error_a_sink_gets_what_the_source_reports_in_its_turn() {
+    if python().is_none() {
+        return;
+    }
+    let keeper = Keeper::new();
+    for name in ["device", "trouble"] {
+        keeper.put(name);
+    }
+    let server = Server::start_in(&keeper.home, |_| {});
+    keeper.install(&server);
+    stream(&server, "");
+    create(
+        &server,
+        "/rules",
+        &json!({"id":"told","sql":"SELECT n FROM numbers","actions":[{"gate":{"sendSingle":true}}],
+            "options":{"sendError":true}}),
+    );
+    wait_for("rows to arrive", || {
+        (keeper.lines("got").len() >= 5).then_some(())
+    });
+    let expected = [
+        r#"{"n":0}"#,
+        r#"{"n":1}"#,
+        r#"{"n":2}"#,
+        r#"{"error":"trouble at three"}"#,
+        r#"{"n":3}"#,
+    ];
+    assert_eq!(keeper.lines("got")[..5], expected);
+    let status = status(&server, "told");
+    assert_eq!(status["source_numbers_0_exceptions_total"], 1);
+    let last = &status["source_numbers_0_last_exception"];
+    assert_eq!(last, "trouble at three");
+}
+
+#[test]
+fn each_message_that_a_slow_sink_acknowledges_is_counted_at_once() {
+    if python().is_none() {
+        return;
+    }
+    let keeper = Keeper::new();
+    for name in ["device", "slow"] {
+        keeper.put(name);
+    }
+    let server = Server::start_in(&keeper.home, |_| {});
+    keeper.install(&server);
+    stream(&server, "");
+    create(
+        &server,
+        "/rules",
+        &json!({"id":"slow","sql":"SELECT n FROM numbers","actions":[{"gate":{"requireAck":true}}]}),
+    );
+    // In the time of each there come many more, so that together they would take ever longer.
+    let mut seen = BTreeSet::new();
+    wait_for("the counter to move with each of them", || {
+        let status = status(&server, "slow");
+        seen.insert(status["sink_gate_0_0_records_out_total"].as_u64()?);
+        (seen.len() > 10).then_some(())
+    });
+    keeper.take("slow");
 }
 
 #[test]

@@ -290,6 +290,43 @@ fn everything_goes_out_as_one_document_and_in_again() {
     assert_eq!(row(&server, "r")["password"], "of-the-file");
 }
 
+#[test]
+fn what_ends_with_the_server_stays_out_of_the_document() {
+    let server = Server::start();
+    for (name, option) in [("stays", ""), ("passing", r#", TEMP="true""#)] {
+        let sql =
+            format!(r#"CREATE STREAM {name} () WITH (TYPE="memory", DATASOURCE="t"{option})"#);
+        let made = answer(server.post("/streams").json(&json!({"sql": sql})));
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    for (id, stream, temp) in [
+        ("kept", "stays", false),
+        ("over", "passing", false),
+        ("gone", "stays", true),
+    ] {
+        let rule = json!({"id": id, "sql": format!("SELECT * FROM {stream}"), "temp": temp,
+            "actions": [{"log": {}}]});
+        let made = answer(server.post("/rules").json(&rule));
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let names = |of: &Json| -> Vec<String> {
+        let entries = of.as_object().expect("an object");
+        entries.keys().cloned().collect()
+    };
+    let document = read(&exported(&server));
+    assert_eq!(names(&document["streams"]), ["stays"]);
+    assert_eq!(names(&document["rules"]), ["kept", "over"]);
+    assert_eq!(
+        document["notCarried"],
+        json!({"streams.passing": "it is temporary", "rules.gone": "it is temporary"})
+    );
+    let some = answer(server.post("/data/export").json(&["over", "gone"]));
+    let some = read(&some);
+    assert_eq!(names(&some["rules"]), ["over"]);
+    assert_eq!(some["streams"], json!({}));
+    assert_eq!(some["notCarried"], document["notCarried"]);
+}
+
 fn text(value: &Json) -> String {
     value.as_str().map(str::to_owned).expect("a text")
 }
