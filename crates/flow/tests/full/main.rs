@@ -40,8 +40,8 @@ async fn a_full_window_drops_its_oldest_rows_and_counts_them_as_exceptions() {
 
 #[tokio::test]
 async fn a_sink_that_stalls_for_long_costs_no_more_memory_than_its_queues_hold() {
-    let _alone = ALONE.lock().await;
     const SENT: u64 = 30 * 5000;
+    let _alone = ALONE.lock().await;
     let app = App::with_stream().await;
     app.run(json!({"id":"r","sql":"SELECT n, pad FROM demo","actions":[{"gated":{}}]}))
         .await;
