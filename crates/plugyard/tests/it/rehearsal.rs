@@ -99,6 +99,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "web usage order",
             "market add",
             "market remove",
+            "market entitle",
         ],
     ),
     ("it is the way back from a change", &["operation cancel"]),
