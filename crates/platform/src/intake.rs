@@ -156,6 +156,7 @@ impl Platform {
             .await?;
         failpoint::pass();
         transaction.commit().await?;
+        self.0.handed_in.add(&plugin, version.id);
         failpoint::pass();
         drop(keeping);
         if new {

@@ -27,6 +27,7 @@ use crate::objects::{Keeper, SweepObjects};
 use crate::operations::{Aside, Running};
 use crate::secrets::Vault;
 use crate::sessions::Sessions;
+use crate::versions::HandedIn;
 use crate::{Clock, Home, Kind, Settings};
 
 /// The platform cannot begin.
@@ -100,6 +101,8 @@ pub(crate) struct Inner {
     pub(crate) closing: CancellationToken,
     /// Held while an object and the rows that refer to it come or go together.
     pub(crate) keeping: tokio::sync::Mutex<()>,
+    /// Versions that were handed in and that no change has claimed yet.
+    pub(crate) handed_in: HandedIn,
     pub(crate) config_cache: config::Cache,
     pub(crate) config_locks: config::Locks,
     /// Held while the configuration files of a plugin's processes come or go.
@@ -160,6 +163,7 @@ impl Platform {
             closing,
             keeping: tokio::sync::Mutex::default(),
             rescanning: tokio::sync::Mutex::default(),
+            handed_in: HandedIn::default(),
             config_cache: config::Cache::default(),
             config_locks: config::Locks::default(),
             config_file_locks: config::Locks::default(),

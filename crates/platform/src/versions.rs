@@ -1,5 +1,7 @@
 //! Versions: accepted packages of plugins, and the catalogue made of them.
 
+mod handed_in;
+
 use std::collections::BTreeMap;
 
 use plugyard_http::{Cursor, Page, PageQuery};
@@ -22,6 +24,8 @@ use crate::installations::by_name;
 use crate::kind::Version;
 use crate::operations::journal;
 use crate::{Platform, config, failpoint};
+
+pub(crate) use handed_in::HandedIn;
 
 /// A version as it is listed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -194,7 +198,7 @@ impl Platform {
     }
 
     /// Takes away versions of a plugin that are neither in force, nor the one before, nor among the
-    /// latest; and packages that then have no version left.
+    /// latest, nor handed in just now; and packages that then have no version left.
     ///
     /// What was made of a version goes first, then its row, then the package: interrupted anywhere, what is left
     /// has a row, is made again when it is needed, and goes the next time.
@@ -275,6 +279,7 @@ impl Platform {
                     .map(|it| it.id.0),
             );
         }
+        used.extend(self.0.handed_in.of(plugin).into_iter().map(|id| id.0));
         let mut rows = version_rows(connection, plugin).await?;
         let own = match self.kind(&plugin.kind) {
             Ok(kind) => kind.keeps_versions().await?,
@@ -312,7 +317,7 @@ pub(crate) async fn version_upsert(
         .one(connection)
         .await?;
     if let Some(found) = found {
-        version_touch(connection, found.id, now).await?;
+        version_touch(connection, new.plugin, found.id, now).await?;
         let version = Version {
             id: VersionId(found.id),
             digest: new.digest,
@@ -340,7 +345,7 @@ pub(crate) async fn version_upsert(
         manifest: Set(version.manifest.clone()),
         findings: Set(findings_to_json(new.findings)),
         created_at: Set(now),
-        used_at: Set(now),
+        used_at: Set(used_last(connection, new.plugin, now).await?),
     };
     version::Entity::insert(row)
         .exec_without_returning(connection)
@@ -351,15 +356,35 @@ pub(crate) async fn version_upsert(
 /// Marks a version as just used, so that it is among the last to go.
 pub(crate) async fn version_touch(
     connection: &impl ConnectionTrait,
+    plugin: &PluginName,
     id: Uuid,
     now: i64,
 ) -> Result<(), StoreError> {
+    let last = used_last(connection, plugin, now).await?;
     version::Entity::update_many()
-        .col_expr(version::Column::UsedAt, now.into())
+        .col_expr(version::Column::UsedAt, last.into())
         .filter(version::Column::Id.eq(id))
         .exec(connection)
         .await?;
     Ok(())
+}
+
+/// A time after every use of a version of this plugin: now, unless the clock was set back or stands still.
+async fn used_last(
+    connection: &impl ConnectionTrait,
+    plugin: &PluginName,
+    now: i64,
+) -> Result<i64, StoreError> {
+    let latest: Option<i64> = version::Entity::find()
+        .select_only()
+        .column(version::Column::UsedAt)
+        .filter(version::Column::Kind.eq(plugin.kind.as_str()))
+        .filter(version::Column::Key.eq(plugin.key.as_str()))
+        .order_by_desc(version::Column::UsedAt)
+        .into_tuple()
+        .one(connection)
+        .await?;
+    Ok(latest.map_or(now, |latest| Ord::max(now, latest.saturating_add(1))))
 }
 
 pub(crate) async fn version_fetch(

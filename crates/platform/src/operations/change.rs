@@ -266,6 +266,10 @@ impl Platform {
         failpoint::pass();
         transaction.commit().await?;
         failpoint::pass();
+        if let Some(target) = &change.target {
+            // From here on the operation's row keeps it.
+            self.0.handed_in.remove(plugin, target.id);
+        }
         Ok((change, planning))
     }
 

@@ -394,7 +394,7 @@ pub(super) async fn installation_commit(
     };
     if change.is_preparation() {
         installation_delete_empty(connection, change).await?;
-        return version_touch(connection, target.id.0, now).await;
+        return version_touch(connection, &change.plugin, target.id.0, now).await;
     }
     let mut update = installation::Entity::update_many()
         .col_expr(
@@ -416,7 +416,7 @@ pub(super) async fn installation_commit(
         update = update.col_expr(installation::Column::PreviousVersion, Some(before.0).into());
     }
     update.exec(connection).await?;
-    version_touch(connection, target.id.0, now).await
+    version_touch(connection, &change.plugin, target.id.0, now).await
 }
 
 /// The row that an installation needs before it has a version.

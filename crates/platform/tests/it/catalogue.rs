@@ -1,15 +1,17 @@
 //! Finding what there is, and making room.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use plugyard_http::PageQuery;
-use plugyard_model::{HealthState, KindId, codes};
+use plugyard_model::{HealthState, KindId, VersionId, codes};
 use plugyard_platform::installations::InstallationFilter;
 use plugyard_platform::operations::InstallOptions;
-use plugyard_platform::{Kind, Outcome, Platform, Source, TakeIn};
+use plugyard_platform::{ChangeRequest, Clock, Kind, Outcome, Platform, Settings, Source, TakeIn};
+use plugyard_store::testing;
 use serde_json::json;
 
-use crate::support::{Fake, KIND, benches, operator, package, plugin};
+use crate::support::{Bench, Fake, KIND, benches, operator, package, plugin};
 
 #[tokio::test]
 async fn a_name_that_is_nearly_right_is_answered_with_what_may_be_meant() {
@@ -131,7 +133,7 @@ async fn installations_are_listed_page_by_page_in_the_order_of_their_names() {
 
 #[tokio::test]
 async fn old_versions_go_but_never_the_current_and_the_previous() {
-    for bench in benches().await {
+    for mut bench in benches().await {
         let (who, name) = (operator(), plugin("a"));
         let first = bench.installed("a").await;
         let second = bench.version("a", "2", json!({})).await;
@@ -149,6 +151,9 @@ async fn old_versions_go_but_never_the_current_and_the_previous() {
         assert_eq!(bench.platform.wait(id).await.unwrap(), Outcome::Done);
         // Making room comes after the end; stopping waits for it.
         bench.platform.shut_down().await;
+        let kept = bench.platform.versions(&name).await.unwrap();
+        assert_eq!(kept.len(), 7, "what was just handed in may be asked for");
+        bench.start_again().await;
 
         let kept = bench.platform.versions(&name).await.unwrap();
         let mut kept: Vec<_> = kept.into_iter().map(|it| it.version.label).collect();
@@ -160,6 +165,52 @@ async fn old_versions_go_but_never_the_current_and_the_previous() {
         assert_eq!(gone.code, codes::PACKAGE_NOT_FOUND);
         let objects = bench.home.path().join("objects/packages");
         assert_eq!(std::fs::read_dir(objects).unwrap().count(), 4);
+    }
+}
+
+#[tokio::test]
+async fn what_was_just_handed_in_waits_for_its_change() {
+    for test in testing::databases().await {
+        // Keeps nothing for later; and its clock goes backwards.
+        let times = AtomicI64::new(1_800_000_000_000);
+        let clock = Clock::new(move || times.fetch_sub(1, Ordering::SeqCst));
+        let keep_versions = 0;
+        let bench = Bench::with(test, |settings| Settings {
+            clock,
+            keep_versions,
+            ..settings
+        });
+        let bench = bench.await;
+        let (platform, who, name) = (&bench.platform, operator(), plugin("a"));
+        let done = async |change| {
+            let id = platform.change(&who, &name, change).await.unwrap();
+            assert_eq!(platform.wait(id).await.unwrap(), Outcome::Done);
+        };
+        let gone = async |version: VersionId| {
+            while platform.version(&name, version).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let first = bench.installed("a").await.id;
+        let second = bench.version("a", "2", json!({})).await.id;
+        done(ChangeRequest::Upgrade { version: second }).await;
+        // Two are handed in, by two people. The change of one ends before the other asks for theirs.
+        let third = bench.version("a", "3", json!({})).await.id;
+        let fourth = bench.version("a", "4", json!({})).await.id;
+        done(ChangeRequest::Upgrade { version: fourth }).await;
+        gone(first).await;
+        done(ChangeRequest::Upgrade { version: third }).await;
+        gone(second).await;
+        // The same while it is taken away.
+        let fifth = bench.version("a", "5", json!({})).await.id;
+        done(ChangeRequest::Uninstall { keep_data: false }).await;
+        gone(third).await;
+        let version = fifth;
+        done(ChangeRequest::Install {
+            version,
+            wanted: None,
+        })
+        .await;
     }
 }
 
