@@ -293,6 +293,14 @@ pub(super) async fn unzip(
         kind: Some(WEB),
         key: None,
     };
+    if change.dry_run {
+        let plan = planned(package, &json!({ "unzip": true }), client, context).await?;
+        package.warn(&plan, context);
+        context.printer.one(&plan, &text_at(&plan, "/plugin"), || {
+            plan_text(&plan, context)
+        });
+        return Ok(ExitCode::Done);
+    }
     let package = package.send(client, context).await?;
     let body = json!({ "package": package["sha256"] });
     let request = client.request(Method::POST, "/v1/web/unzip").json(&body);

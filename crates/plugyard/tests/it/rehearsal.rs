@@ -472,6 +472,34 @@ fn a_package_is_looked_at_as_it_would_be_taken_in_and_not_kept() {
         assert_eq!(body["code"], code, "{change}: {refused:?}");
     }
     assert_eq!(at_rest(&server), before);
+    // A web plugin that is only placed, too.
+    let web = directory.path().join("web");
+    fs::create_dir(&web).expect("a directory");
+    let manifest =
+        r#"{"fskey": "Demo", "name": "x", "description": "", "author": "me", "version": "1.0.0"}"#;
+    write(&web.join("plugin.json"), manifest);
+    let web = plugins::zip(&web, &directory.path().join("web.zip"));
+    let web = web.display().to_string();
+    for words in [
+        &["web", "unzip", &web, "--dry-run"][..],
+        &["web", "unzip", &web, "--dry-run", "-o", "json"],
+    ] {
+        let rehearsed = server.cli_ok(words);
+        assert!(rehearsed.stdout.contains("place"), "{rehearsed:?}");
+        assert_eq!(at_rest(&server), before, "{words:?}");
+    }
+    for change in [
+        r#"{"unzip": true, "upgrade": true}"#,
+        r#"{"unzip": true, "values": {}}"#,
+    ] {
+        let refused = form(change);
+        let body: Json = serde_json::from_str(&refused.body).expect("JSON");
+        assert_eq!(body["code"], "request_invalid", "{change}: {refused:?}");
+    }
+    let refused = form(r#"{"unzip": true}"#);
+    let body: Json = serde_json::from_str(&refused.body).expect("JSON");
+    assert_eq!(body["code"], "action_unsupported", "{refused:?}");
+    assert_eq!(at_rest(&server), before);
     let named = json!({ "package": "0".repeat(64) });
     let unknown = crate::support::answer(server.post("/v1/packages/plan").json(&named));
     assert_eq!(unknown.status, 404, "{unknown:?}");

@@ -35,6 +35,8 @@ pub(in crate::v1) const RIGHTS: &[Entry] =
 
 /// Bytes of the part `change` of a form.
 const CHANGE_MAX: usize = 1 << 20;
+/// The task of web plugins that places a package; other kinds refuse it.
+const UNZIP: &str = "unzip";
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(plan))
@@ -47,6 +49,9 @@ struct PlannedChange {
     /// Whether the plugin is upgraded rather than installed.
     #[serde(default)]
     upgrade: bool,
+    /// Whether the package is only placed, as `POST /v1/web/unzip` does; nothing else can be said then.
+    #[serde(default)]
+    unzip: bool,
     /// What the installer adds to the package.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -63,6 +68,13 @@ struct PlannedChange {
     /// Go also to a definition of a lower version.
     #[serde(default)]
     force: bool,
+}
+
+impl PlannedChange {
+    fn says_only_unzip(&self) -> bool {
+        let others = self.options.is_some() || self.values.is_some() || self.wanted.is_some();
+        !(self.upgrade || self.force || others || self.update_definitions.is_some())
+    }
 }
 
 /// A package that is not in the body, exactly one of the first three, and the change.
@@ -235,7 +247,15 @@ async fn foreseen(
     lang: Lang,
 ) -> Result<Planned, Problem> {
     let (plugin, version) = (&considered.plugin, considered.version.id);
-    let request = if change.upgrade {
+    let request = if change.unzip {
+        if !change.says_only_unzip() {
+            return Err(unreadable("`unzip` stands alone"));
+        }
+        ChangeRequest::Prepare {
+            task: UNZIP,
+            version,
+        }
+    } else if change.upgrade {
         ChangeRequest::Upgrade { version }
     } else {
         ChangeRequest::Install {
