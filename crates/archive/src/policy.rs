@@ -31,6 +31,35 @@ impl Limits {
     pub(crate) const ENTRY_RATIO_FROM: u64 = 1 << 20;
     /// The same for the whole package.
     pub(crate) const TOTAL_RATIO_FROM: u64 = 10 << 20;
+
+    /// What no setting goes beyond, so that every package that was ever taken in can be read.
+    pub const MOST: Self = Self {
+        entries: 1_000_000,
+        total: 64 << 30,
+        entry: 64 << 30,
+        entry_ratio: 10_000,
+        total_ratio: 10_000,
+        name: 8 << 10,
+        name_part: 255,
+        depth: 512,
+        directory: 512 << 20,
+    };
+
+    /// Bounds that hold whatever either of them holds.
+    #[must_use]
+    pub fn widest(self, other: Self) -> Self {
+        Self {
+            entries: self.entries.max(other.entries),
+            total: self.total.max(other.total),
+            entry: self.entry.max(other.entry),
+            entry_ratio: self.entry_ratio.max(other.entry_ratio),
+            total_ratio: self.total_ratio.max(other.total_ratio),
+            name: self.name.max(other.name),
+            name_part: self.name_part.max(other.name_part),
+            depth: self.depth.max(other.depth),
+            directory: self.directory.max(other.directory),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -76,6 +105,17 @@ impl Default for Policy {
             limits: Limits::default(),
             case_collision: Severity::Warning,
             contents: Contents::OnOpen,
+        }
+    }
+}
+
+impl Policy {
+    /// These bounds, and all else as usual.
+    #[must_use]
+    pub fn within(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
         }
     }
 }

@@ -12,7 +12,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use plugyard_archive::{Contents, Directory, PackageReader, Policy, Zip, unpack};
+use plugyard_archive::{Contents, Directory, Limits, PackageReader, Policy, Zip, unpack};
 use plugyard_model::{Digest, PluginName};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
@@ -39,9 +39,10 @@ pub fn is_there(path: &Path) -> bool {
 /// # Errors
 /// When the file cannot be read or is no zip.
 pub fn open_package(package: &Path) -> io::Result<Zip> {
+    // The bounds they had to keep then may have been others.
     let policy = Policy {
         contents: Contents::WhenRead,
-        ..Policy::default()
+        ..Policy::within(Limits::MOST)
     };
     Zip::open_path(package, &policy)
 }
@@ -65,7 +66,7 @@ pub fn differences(
     package: &dyn PackageReader,
     directory: &Path,
 ) -> Result<Vec<(String, Difference)>, String> {
-    let actual = Directory::open(directory, &Policy::default());
+    let actual = Directory::open(directory, &Policy::within(Limits::MOST));
     let mut found = Vec::new();
     for entry in package.listing().files() {
         let Some(here) = actual.listing().find(&entry.path).filter(|it| it.is_file()) else {

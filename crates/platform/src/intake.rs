@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use futures::StreamExt as _;
-use plugyard_archive::{PackError, Policy, Zip, pack_to_file};
+use plugyard_archive::{PackError, Policy, pack_to_file};
 use plugyard_config::Definition;
 use plugyard_model::{
     Digest, Finding, Inspection, KindId, Lang, Place, PluginName, Problem, Severity, VersionId,
@@ -26,7 +26,7 @@ use crate::versions::{NewVersion, version_upsert};
 use crate::{Kind, Platform};
 
 pub use fetch::{leads_inside, outbound, outbound_through};
-pub use recognise::inspect;
+pub use recognise::{inspect, open_directory, open_zip};
 
 /// Where a package comes from.
 pub enum Source {
@@ -251,7 +251,7 @@ impl Platform {
         let (kind, key) = (options.kind.clone(), options.expected_key.clone());
         let path = staged.file.to_path_buf();
         blocking(&staged.file, move || {
-            let package = Zip::open_path(&path, &Policy::default())
+            let package = open_zip(&kinds, &path, kind.as_ref())
                 .map_err(|error| unreadable(&path, &error))?;
             inspect(&kinds, &package, kind.as_ref(), key.as_deref())
         })
@@ -298,8 +298,10 @@ impl Platform {
         let target = self.temporary()?;
         let (directory, packed) = (path.clone(), target.to_path_buf());
         let staging = self.0.settings.home.staging();
+        // Its kind is not known yet, and says more when it is.
+        let policy = Policy::within(recognise::widest(&self.0.kinds));
         let report = blocking(&path, move || {
-            pack_to_file(&directory, &packed, &Policy::default()).map_err(|error| {
+            pack_to_file(&directory, &packed, &policy).map_err(|error| {
                 let findings = error.findings();
                 if findings.is_empty() {
                     unpackable(&directory, &staging, &error)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use plugyard_archive::{Listing, PackageReader};
+use plugyard_archive::{Limits, Listing, PackageReader};
 use plugyard_model::{
     Code, Digest, Health, Inspection, InstallationId, KindId, OperationId, Params, PluginName,
     Problem, StepName, VersionId, Wanted,
@@ -299,6 +299,11 @@ pub trait Kind: Send + Sync {
     /// With the problem to answer when not.
     fn may_come_from(&self, _url: &str) -> Result<(), Problem> {
         Ok(())
+    }
+
+    /// Bounds of packages of this kind; none goes beyond [`Limits::MOST`].
+    fn limits(&self) -> Limits {
+        Limits::default()
     }
 
     /// Whether packages may have names in a code page that the archive does not tell, read as it most probably

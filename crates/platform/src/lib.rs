@@ -53,7 +53,7 @@ pub use dependents::{Dependent, Dependents};
 pub use expected::Expected;
 pub use home::Home;
 pub use installations::InstallationView;
-pub use intake::{Considered, Intake, Source, TakeIn, inspect};
+pub use intake::{Considered, Intake, Source, TakeIn, inspect, open_directory, open_zip};
 pub use kind::Kind;
 pub use migrations::migrations;
 pub use moment::Moment;

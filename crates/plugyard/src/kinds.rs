@@ -1,12 +1,14 @@
 //! The kinds of plugin this binary knows, as far as a package is concerned.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use plugyard_app::AppHost;
-use plugyard_archive::{Directory, PackageReader, Policy};
+use plugyard_archive::{Directory, Limits, PackageReader, Policy};
 use plugyard_model::{Inspection, KindId, Problem};
-use plugyard_platform::Home;
 use plugyard_platform::kind::Dropped;
+use plugyard_platform::{Home, Kind, open_directory, open_zip};
 use plugyard_portable::{PortableHost, PortableSettings};
 use plugyard_web::WebHost;
 
@@ -19,14 +21,38 @@ pub(crate) fn inspect(
     kind: Option<&str>,
     expected: Option<&str>,
 ) -> Result<Inspection, Problem> {
-    // A host does nothing until something is started through it, so its home is never touched.
-    let kinds = [
+    let kind = kind.map(|kind| KindId::from(kind.to_owned()));
+    plugyard_platform::inspect(&kinds(), package, kind.as_ref(), expected)
+}
+
+/// Opens a zip file or a directory within the bounds that its kind has unless the server is told others.
+///
+/// # Errors
+/// When a file cannot be read.
+pub(crate) fn open(path: &Path, kind: Option<&str>) -> io::Result<Box<dyn PackageReader>> {
+    let kind = kind.map(|kind| KindId::from(kind.to_owned()));
+    let (kinds, kind) = (kinds(), kind.as_ref());
+    Ok(if std::fs::metadata(path)?.is_dir() {
+        Box::new(open_directory(&kinds, path, kind))
+    } else {
+        Box::new(open_zip(&kinds, path, kind)?)
+    })
+}
+
+/// What packages of a kind may be unless the server is told otherwise.
+pub(crate) fn policy(kind: Option<&KindId>) -> Policy {
+    let kinds = kinds();
+    let kind = kinds.iter().find(|it| Some(&it.id()) == kind);
+    Policy::within(kind.map_or_else(Limits::default, |kind| kind.limits()))
+}
+
+/// A host does nothing until something is started through it, so its home is never touched.
+fn kinds() -> [Arc<dyn Kind>; 3] {
+    [
         PortableHost::new(PortableSettings::default(), Home::new(".")).kind(),
         AppHost::offline(Home::new(".")).kind(),
         WebHost::offline(Home::new(".")).kind(),
-    ];
-    let kind = kind.map(|kind| KindId::from(kind.to_owned()));
-    plugyard_platform::inspect(&kinds, package, kind.as_ref(), expected)
+    ]
 }
 
 /// The name of a directory, where it is the name of the plugin in it: for kinds whose packages need not
@@ -35,8 +61,8 @@ pub(crate) fn directory_name(directory: &Path, kind: Option<&str>) -> Option<Str
     if !directory.is_dir() {
         return None;
     }
-    let package = Directory::open(directory, &Policy::default());
-    let inspection = inspect(&package, kind, None).ok()?;
+    let package = open(directory, kind).ok()?;
+    let inspection = inspect(&*package, kind, None).ok()?;
     let silent = inspection.kind.is_some() && inspection.key.is_none();
     // As it was written: a plugin in `plugins/` is a link, and what that leads to is called after its contents.
     let written = std::path::absolute(directory).ok().filter(|_| silent)?;

@@ -348,7 +348,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ),
     (
         "packages.keep_versions",
-        "How many versions of a plugin stay besides the current and the previous one.",
+        "How many versions of a plugin stay besides the current and the previous one. What was handed in during the last ten minutes stays too, until it is installed.",
     ),
     (
         "portable.python_bin",
@@ -499,6 +499,26 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     (
         "web.package_hosts",
         "Hosts that packages of web plugins may be fetched from by their address; markets need not stand here.",
+    ),
+    (
+        "web.package_limits.unpacked",
+        "All files of a package of a web plugin together, unpacked; up to `64GiB`.",
+    ),
+    (
+        "web.package_limits.entries",
+        "Files and directories in it, up to 1000000.",
+    ),
+    (
+        "web.package_limits.ratio",
+        "Unpacked to packed bytes of a file above 1 MiB, and of all files together above 10 MiB; up to 10000.",
+    ),
+    (
+        "web.package_limits.depth",
+        "Parts of a path in it, up to 256.",
+    ),
+    (
+        "web.package_limits.path_length",
+        "Characters of a path in it, up to 1024.",
     ),
     (
         "web.status_file",

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use plugyard_archive::{Listing, PackageReader};
+use plugyard_archive::{Limits, Listing, PackageReader};
 use plugyard_model::{Health, HealthState, Inspection, KindId, PluginName, Problem, codes};
 use plugyard_platform::kind::{
     Change, HealthEvent, Installation, KindError, Likeness, LogLine, Plan, StepCx, StepError,
@@ -43,6 +43,10 @@ impl Kind for WebKind {
         Some("config.json")
     }
 
+    fn limits(&self) -> Limits {
+        self.host.0.settings.package_limits.of_archive()
+    }
+
     fn takes_legacy_names(&self) -> bool {
         true
     }
@@ -61,7 +65,8 @@ impl Kind for WebKind {
     }
 
     fn inspect(&self, package: &dyn PackageReader, expected: Option<&str>) -> Inspection {
-        package::inspect(package, expected)
+        let limits = &self.host.0.settings.package_limits;
+        package::inspect(package, expected, limits)
     }
 
     async fn begins_enabled(

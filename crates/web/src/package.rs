@@ -1,6 +1,7 @@
 //! Reading a package of this kind: pure, everything wrong with it at once.
 
 mod cover;
+mod limits;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use plugyard_platform::kind::Likeness;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+pub use self::limits::PackageLimits;
 use self::reader::Reader;
 use crate::columns::PluginType;
 use crate::composer::{self, ForeignDependencies};
@@ -27,10 +29,6 @@ pub(crate) const JUNK: [&str; 2] = ["__MACOSX", ".DS_Store"];
 
 /// Largest manifest.
 const MANIFEST_LIMIT: u64 = 256 << 10;
-
-/// Characters of a path, and parts of it.
-const PATH_LENGTH: usize = 240;
-const DEPTH: usize = 32;
 
 /// So many findings of names are enough.
 const FINDINGS: usize = 200;
@@ -182,8 +180,13 @@ pub fn recognise(names: &Listing) -> Likeness {
     }
 }
 
-/// Says everything about a package of this kind; `expected` is the fskey it is asked for.
-pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspection {
+/// Says everything about a package of this kind; `expected` is the fskey it is asked for. Of the limits those of
+/// paths are looked at here, the others when the package is opened.
+pub fn inspect(
+    package: &dyn PackageReader,
+    expected: Option<&str>,
+    limits: &PackageLimits,
+) -> Inspection {
     let names = package.listing();
     let mut findings = package.findings().to_vec();
     for finding in &mut findings {
@@ -193,7 +196,7 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
         }
         rename(finding);
     }
-    beyond_limits(names, &mut findings);
+    beyond_limits(names, limits.possible(), &mut findings);
     let Some(file) = manifest_file(names, &mut findings) else {
         return Inspection::failed(Some(KIND), findings);
     };
@@ -261,20 +264,24 @@ pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspectio
 }
 
 /// Names longer or deeper than packages of this kind may have; archives as such may have more.
-fn beyond_limits(names: &Listing, findings: &mut Vec<Finding>) {
+fn beyond_limits(names: &Listing, limits: PackageLimits, findings: &mut Vec<Finding>) {
     for entry in &names.entries {
         let limit = |cause: Code| {
             Finding::error(codes::E_PACKAGE_LIMIT, Place::file(&entry.path))
                 .with("cause", cause.as_str())
         };
         let (length, depth) = (entry.path.chars().count(), entry.path.split('/').count());
-        if length > PATH_LENGTH {
+        if length > limits.path_length {
             let finding = limit(codes::ARCHIVE_NAME_TOO_LONG);
-            findings.push(finding.with("length", length).with("limit", PATH_LENGTH));
+            findings.push(
+                finding
+                    .with("length", length)
+                    .with("limit", limits.path_length),
+            );
         }
-        if depth > DEPTH {
+        if depth > limits.depth {
             let finding = limit(codes::ARCHIVE_NAME_TOO_DEEP);
-            findings.push(finding.with("depth", depth).with("limit", DEPTH));
+            findings.push(finding.with("depth", depth).with("limit", limits.depth));
         }
         if findings.len() > FINDINGS {
             return;

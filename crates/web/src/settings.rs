@@ -6,6 +6,8 @@ use std::time::Duration;
 use plugyard_model::parse_duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::package::PackageLimits;
+
 /// The section `web` of the configuration. An unknown key is an error.
 ///
 /// What belongs to the site and not to this machine stands in the table `web_settings`.
@@ -26,6 +28,8 @@ pub struct WebSettings {
     /// Hosts that packages may be fetched from by their address, e.g. `plugins.example.net`. Default: none.
     /// Markets are added by `plugyard market add` and need not stand here.
     pub package_hosts: Vec<String>,
+    /// How large packages may be.
+    pub package_limits: PackageLimits,
     /// The file that tells the application which plugins to load; relative to the home. Default
     /// `plugins.json`.
     pub status_file: PathBuf,
@@ -58,6 +62,7 @@ impl Default for WebSettings {
             health_tries: 3,
             observation: Duration::from_secs(30),
             package_hosts: Vec::new(),
+            package_limits: PackageLimits::default(),
             status_file: PathBuf::from("plugins.json"),
             core_version: None,
             viewer_key_file: None,

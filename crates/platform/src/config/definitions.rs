@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use plugyard_archive::{PackageReader, Policy, ReadError, Zip};
+use plugyard_archive::{PackageReader, ReadError};
 use plugyard_config::{Definition, Secret};
 use plugyard_model::{InstallationId, PluginName, Problem, VersionId, codes};
 use plugyard_store::secrets::{self, Secrets};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::entity::config_definition;
 use crate::kind::Version;
-use crate::{Kind, Platform};
+use crate::{Kind, Platform, files};
 
 /// Bytes read of a definition: one more than it may have, so that the reader says that it is too large.
 const LIMIT: usize = plugyard_config::FILE_MAX + 1;
@@ -110,8 +110,7 @@ impl Platform {
         };
         let package = package.to_owned();
         let read = tokio::task::spawn_blocking(move || {
-            let package =
-                Zip::open_path(&package, &Policy::default()).map_err(|it| it.to_string())?;
+            let package = files::open_package(&package).map_err(|it| it.to_string())?;
             let bytes = read_file(&package, file).map_err(|it| it.to_string())?;
             Ok(bytes.map(|bytes| Definition::read(&bytes)))
         });

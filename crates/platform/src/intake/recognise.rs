@@ -1,8 +1,12 @@
 //! Which kind a package is of, and what that kind says of it: the same offline and on the server.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 
-use plugyard_archive::{Entry, EntryKind, Listing, PackageReader};
+use plugyard_archive::{
+    Contents, Directory, Entry, EntryKind, Limits, Listing, PackageReader, Policy, Zip,
+};
 use plugyard_config::Definition;
 use plugyard_model::{Finding, Inspection, KindId, Problem, codes, sort_findings};
 
@@ -54,6 +58,45 @@ pub fn inspect(
         findings.push(unknown);
     }
     Ok(Inspection::failed(None, findings))
+}
+
+/// Opens a zip within the bounds of its kind: the caller's word (`hint`) or else the one that recognises it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn open_zip(kinds: &Kinds, path: &Path, hint: Option<&KindId>) -> io::Result<Zip> {
+    // Names alone tell the kind, so contents need no look yet.
+    let quick = Policy {
+        contents: Contents::WhenRead,
+        ..Policy::within(widest(kinds))
+    };
+    let names = Zip::open_path(path, &quick)?;
+    let limits = limits(kinds, names.listing(), hint);
+    Zip::open_path(path, &Policy::within(limits))
+}
+
+/// The same for a directory.
+pub fn open_directory(kinds: &Kinds, path: &Path, hint: Option<&KindId>) -> Directory {
+    let widest = widest(kinds);
+    let package = Directory::open(path, &Policy::within(widest));
+    match limits(kinds, package.listing(), hint) {
+        limits if limits == widest => package,
+        limits => Directory::open(path, &Policy::within(limits)),
+    }
+}
+
+/// Bounds that packages of any kind keep.
+pub(super) fn widest(kinds: &Kinds) -> Limits {
+    let all = kinds.iter().map(|kind| kind.limits());
+    all.fold(Limits::default(), Limits::widest)
+}
+
+fn limits(kinds: &Kinds, names: &Listing, hint: Option<&KindId>) -> Limits {
+    let kind = match hint {
+        Some(hint) => kind_of(kinds, hint).ok(),
+        None => best(kinds, names),
+    };
+    kind.map_or_else(Limits::default, |kind| kind.limits())
 }
 
 fn best<'a>(kinds: &'a Kinds, listing: &Listing) -> Option<&'a std::sync::Arc<dyn crate::Kind>> {

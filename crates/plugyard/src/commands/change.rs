@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use plugyard_archive::{Policy, pack_to_file};
+use plugyard_archive::{Limits, Policy, pack_to_file};
 use plugyard_model::{ExitCode, Lang, Problem, codes};
 use plugyard_platform::Home;
 use reqwest::header::CONTENT_TYPE;
@@ -593,7 +593,9 @@ impl Package<'_> {
 /// A directory as a zip in a file that goes away again.
 fn packed(directory: &Path) -> Result<NamedTempFile, String> {
     let file = NamedTempFile::new().map_err(|error| error.to_string())?;
-    pack_to_file(directory, file.path(), &Policy::default()).map_err(|error| error.to_string())?;
+    // Bounds are the server's to say.
+    let policy = Policy::within(Limits::MOST);
+    pack_to_file(directory, file.path(), &policy).map_err(|error| error.to_string())?;
     Ok(file)
 }
 

@@ -4,7 +4,7 @@ mod sarif;
 
 use std::path::Path;
 
-use plugyard_archive::{Directory, PackageReader, Policy, Zip};
+use plugyard_archive::PackageReader;
 use plugyard_model::{ExitCode, Finding, Inspection, Problem, Severity, codes};
 use serde_json::{Value as Json, json};
 
@@ -21,7 +21,7 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Result<ExitCode, Fail
     let mut inspections = Vec::new();
     let mut complete = true;
     for path in &arguments.packages {
-        let inspection = match open(path, context) {
+        let inspection = match open(path, arguments.kind.as_deref(), context) {
             Ok(package) => kinds::inspect(
                 &*package,
                 arguments.kind.as_deref(),
@@ -75,21 +75,17 @@ pub(super) fn run(arguments: &Check, context: &Context) -> Result<ExitCode, Fail
 }
 
 /// Opens a zip file or a directory.
-pub(super) fn open(path: &Path, context: &Context) -> Result<Box<dyn PackageReader>, Failure> {
-    let unreadable = |reason: String| {
+pub(super) fn open(
+    path: &Path,
+    kind: Option<&str>,
+    context: &Context,
+) -> Result<Box<dyn PackageReader>, Failure> {
+    kinds::open(path, kind).map_err(|error| {
         let problem = Problem::new(codes::INPUT_UNREADABLE)
             .with("path", path.display())
-            .with("reason", reason);
+            .with("reason", error);
         context.problem(&problem)
-    };
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if metadata.is_dir() {
-        return Ok(Box::new(Directory::open(path, &Policy::default())));
-    }
-    let zip = Zip::open_path(path, &Policy::default());
-    Ok(Box::new(
-        zip.map_err(|error| unreadable(error.to_string()))?,
-    ))
+    })
 }
 
 fn print(inspection: &Inspection, path: &str, context: &Context) {

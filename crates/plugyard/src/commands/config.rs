@@ -340,7 +340,7 @@ async fn plan(
             json!({ "definition": NOTHING })
         }
         Source::Here => {
-            let reader = check::open(Path::new(package), context)?;
+            let reader = check::open(Path::new(package), None, context)?;
             let found = FILES.iter().find_map(|file| reader.read(file, LIMIT).ok());
             let definition = match found {
                 Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

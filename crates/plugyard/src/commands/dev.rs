@@ -62,7 +62,7 @@ pub(super) async fn run(arguments: &Dev, context: &Context) -> Result<ExitCode, 
 
 /// What the directory's manifest says; everything wrong with it is said first.
 fn manifest(arguments: &Dev, context: &Context) -> Result<Manifest, Failure> {
-    let package = check::open(&arguments.directory, context)?;
+    let package = check::open(&arguments.directory, None, context)?;
     let inspection = kinds::inspect(&*package, Some("portable"), None)
         .map_err(|problem| context.problem(&problem))?;
     let mut errors = inspection

@@ -1,6 +1,6 @@
 //! `pack`: a package out of a directory.
 
-use plugyard_archive::{PackError, Policy, pack_to_file};
+use plugyard_archive::{PackError, pack_to_file};
 use plugyard_model::{ExitCode, Problem, Severity, codes};
 use serde_json::json;
 
@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Pack, context: &Context) -> Result<ExitCode, Failu
             .with("reason", reason);
         return Err(context.problem(&problem));
     }
-    let package = check::open(directory, context)?;
+    let package = check::open(directory, None, context)?;
     let inspection =
         kinds::inspect(&*package, None, None).map_err(|problem| context.problem(&problem))?;
     let errors: Vec<_> = inspection
@@ -62,27 +62,29 @@ pub(super) fn run(arguments: &Pack, context: &Context) -> Result<ExitCode, Failu
         .to
         .clone()
         .unwrap_or_else(|| format!("{}.zip", name.as_deref().unwrap_or("plugin")).into());
-    let report = pack_to_file(directory, &file, &Policy::default()).map_err(|error| {
-        let findings = error.findings();
-        let problem = match &error {
-            PackError::Write(source) | PackError::File { source, .. } => {
-                Problem::new(codes::OUTPUT_UNWRITABLE)
-                    .with("path", file.display())
-                    .with("reason", source)
-            }
-            _ => Problem::new(codes::PACKAGE_INVALID)
-                .with("errors", findings.len())
-                .with(
-                    "first",
-                    findings
-                        .first()
-                        .map(|finding| finding.text(context.lang))
-                        .unwrap_or_default(),
-                )
-                .with_findings(findings),
-        };
-        context.problem(&problem)
-    })?;
+    let report = pack_to_file(directory, &file, &kinds::policy(inspection.kind.as_ref())).map_err(
+        |error| {
+            let findings = error.findings();
+            let problem = match &error {
+                PackError::Write(source) | PackError::File { source, .. } => {
+                    Problem::new(codes::OUTPUT_UNWRITABLE)
+                        .with("path", file.display())
+                        .with("reason", source)
+                }
+                _ => Problem::new(codes::PACKAGE_INVALID)
+                    .with("errors", findings.len())
+                    .with(
+                        "first",
+                        findings
+                            .first()
+                            .map(|finding| finding.text(context.lang))
+                            .unwrap_or_default(),
+                    )
+                    .with_findings(findings),
+            };
+            context.problem(&problem)
+        },
+    )?;
     let shown = file.display().to_string();
     let body = json!({
         "path": shown,

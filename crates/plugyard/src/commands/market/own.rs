@@ -5,7 +5,7 @@ use std::io::BufRead as _;
 use std::path::Path;
 
 use jiff::Timestamp;
-use plugyard_archive::{Policy, pack_to_file};
+use plugyard_archive::pack_to_file;
 use plugyard_market::server::{self, Served, ServerSettings};
 use plugyard_market::{MarketSettings, PublicKey, Release, RepositoryError, Role};
 use plugyard_model::{ExitCode, Lang, Problem, Severity, codes};
@@ -60,7 +60,7 @@ pub(super) fn init(arguments: &InitMarket, context: &Context) -> Result<ExitCode
 }
 
 pub(super) fn publish(arguments: &Publish, context: &Context) -> Result<ExitCode, Failure> {
-    let package = check::open(&arguments.package, context)?;
+    let package = check::open(&arguments.package, Some(KIND.as_str()), context)?;
     let inspection = kinds::inspect(&*package, Some(KIND.as_str()), None)
         .map_err(|problem| context.problem(&problem))?;
     let shown = arguments.package.display().to_string();
@@ -87,7 +87,7 @@ pub(super) fn publish(arguments: &Publish, context: &Context) -> Result<ExitCode
         let file = tempfile::NamedTempFile::new()
             .map(tempfile::NamedTempFile::into_temp_path)
             .map_err(|error| unreadable(&arguments.package, &error, context))?;
-        pack_to_file(&arguments.package, &file, &Policy::default())
+        pack_to_file(&arguments.package, &file, &kinds::policy(Some(&KIND)))
             .map_err(|error| unreadable(&arguments.package, &error, context))?;
         Some(file)
     } else {

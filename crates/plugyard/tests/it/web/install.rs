@@ -195,6 +195,73 @@ fn web_27_a_hostile_zip_leaves_nothing_behind() {
     });
 }
 
+/// Bytes that do not pack, always the same.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 7_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// A package of the manifest and a file.
+fn with_file(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, content) in [("plugin.json", MANIFEST.as_bytes()), (name, content)] {
+        zip.start_file(name, options).expect("an entry");
+        std::io::Write::write_all(&mut zip, content).expect("content");
+    }
+    zip.finish().expect("a zip").into_inner()
+}
+
+#[test]
+fn how_large_packages_may_be_is_for_the_operator_to_say() {
+    on_each(|site| {
+        let half = [noise(1 << 20), vec![0; 3 << 20]].concat();
+        let all = (5 << 20) - MANIFEST.len();
+        let cases = [
+            ("unpacked", with_file("a", &noise(all)), true),
+            ("unpacked", with_file("a", &noise(all + 1)), false),
+            (
+                "entries",
+                zip_of(&[("plugin.json", MANIFEST), ("a", ""), ("b", "")]),
+                true,
+            ),
+            (
+                "entries",
+                zip_of(&[("plugin.json", MANIFEST), ("a", ""), ("b", ""), ("c", "")]),
+                false,
+            ),
+            ("ratio", with_file("a", &half[..3 << 20]), true),
+            ("ratio", with_file("a", &half), false),
+            ("depth", with_file("a/b/c", b""), true),
+            ("depth", with_file("a/b/c/d", b""), false),
+            ("path_length", with_file("a23456789/b", b""), true),
+            ("path_length", with_file("a23456789/bc", b""), false),
+        ];
+        for (what, zip, _) in &cases {
+            let (status, body) = site.hand_in(zip.clone(), None);
+            assert!([200, 201].contains(&status), "{what}: {body:#}");
+        }
+        let file = site.server.home.join("plugyard.toml");
+        let settings = fs::read_to_string(&file).expect("settings");
+        let limits = "[web.package_limits]\nunpacked = \"5MiB\"\nentries = 3\nratio = 3\ndepth = 3\npath_length = 11\n";
+        fs::write(&file, settings + limits).expect("settings");
+        site.restart(&[]);
+        for (what, zip, fits) in &cases {
+            let (status, body) = site.hand_in(zip.clone(), None);
+            if *fits {
+                assert!([200, 201].contains(&status), "{what}: {body:#}");
+            } else {
+                assert_eq!(status, 422, "{what}: {body:#}");
+                assert_eq!(codes_of(&body), ["E_PACKAGE_LIMIT"], "{what}: {body:#}");
+            }
+        }
+    });
+}
+
 #[test]
 fn two_manifests_and_directories_in_the_wrong_case_are_refused() {
     on_each(|site| {
