@@ -356,7 +356,11 @@ pub(crate) const PHRASES: &[(&str, &str, &str)] = &[
         "不知道此前的迁移位置",
     ),
     ("no_png", "an image of another format", "其他格式的文件"),
-    ("image_too_large", "larger than 16 MiB", "超过 16 MiB 的文件"),
+    (
+        "image_too_large",
+        "larger than 16 MiB",
+        "超过 16 MiB 的文件",
+    ),
     ("number", "a number", "数字"),
     ("integer", "a whole number", "整数"),
     ("boolean", "true or false", "布尔值"),

@@ -243,8 +243,8 @@ super::codes! {
         zh: ["机密已损坏", "无法解密 {owner} 的机密 `{name}`：该记录被修改或移动过", "请重新设置，或从备份恢复数据库"];
     /// A package is over the limit while it comes in.
     PACKAGE_TOO_LARGE = "package_too_large", 413, PackageErrors,
-        en: ["Package too large", "The package has more than the {limit} allowed here", "leave out what the plugin does not need, or raise `packages.limit`"],
-        zh: ["插件包过大", "插件包超过此处允许的 {limit}", "请去掉插件不需要的内容，或调高 `packages.limit`"];
+        en: ["Package too large", "The package has more than the {limit} allowed here", "leave out what the plugin does not need, or raise `packages.max_size`"],
+        zh: ["插件包过大", "插件包超过此处允许的 {limit}", "请去掉插件不需要的内容，或调高 `packages.max_size`"];
     /// An address that leads into the server's own network.
     PACKAGE_URL_REFUSED = "package_url_refused", 422, Failed,
         en: ["Address refused", "`{uri}` is not fetched: {reason}", "download the package yourself and upload it, or set `packages.allow_private_urls`"],
