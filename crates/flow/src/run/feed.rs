@@ -83,11 +83,8 @@ impl Feeds {
                 shaped.batch.push(output.parcel());
                 continue;
             }
-            match feed.encode(output, &mut self.buffer) {
-                Ok(Some(message)) => feed.batch.push(message),
-                Ok(None) => {}
-                Err(error) => feed.encode.failed(error.to_string()),
-            }
+            let encoded = feed.encode(output, &mut self.buffer);
+            feed.keep(encoded);
         }
     }
 
@@ -124,19 +121,13 @@ impl Feeds {
         if alone || feed.options.send_single {
             for row in rows {
                 let output = Output::Row(Cow::Borrowed(row));
-                match feed.encode(&output, &mut self.buffer) {
-                    Ok(Some(message)) => feed.batch.push(message),
-                    Ok(None) => {}
-                    Err(error) => feed.encode.failed(error.to_string()),
-                }
+                let encoded = feed.encode(&output, &mut self.buffer);
+                feed.keep(encoded);
             }
             return;
         }
-        match feed.encode_list(rows, &mut self.buffer) {
-            Ok(Some(message)) => feed.batch.push(message),
-            Ok(None) => {}
-            Err(error) => feed.encode.failed(error.to_string()),
-        }
+        let encoded = feed.encode_list(rows, &mut self.buffer);
+        feed.keep(encoded);
     }
 
     /// Whether messages have come that have not been handed over.
@@ -222,6 +213,15 @@ impl Feed {
         }
     }
 
+    /// Keeps a message for the next handing over, or counts why there is none.
+    fn keep(&mut self, encoded: Result<Option<Bytes>, TooDeep>) {
+        match encoded {
+            Ok(Some(message)) => self.batch.push(message),
+            Ok(None) => {}
+            Err(error) => self.encode.failed(error.to_string()),
+        }
+    }
+
     /// The message for this sink, if there is one.
     fn encode(&self, output: &Output<'_>, buffer: &mut Vec<u8>) -> Result<Option<Bytes>, TooDeep> {
         let options = &self.options;
@@ -243,9 +243,7 @@ impl Feed {
         buffer.push(b']');
         Ok(Some(Bytes::copy_from_slice(buffer)))
     }
-}
 
-impl Feed {
     /// The rows as one list; nothing where none has columns and empty ones are not wanted.
     fn encode_list(&self, rows: &[&Row], buffer: &mut Vec<u8>) -> Result<Option<Bytes>, TooDeep> {
         let options = &self.options;
