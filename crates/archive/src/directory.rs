@@ -50,6 +50,15 @@ impl Directory {
             findings: notes.finish(),
         }
     }
+
+    /// Takes a file out of the listing.
+    pub(crate) fn leave_out(&mut self, path: &str) {
+        let left_out = |entry: &Entry| entry.is_file() && entry.path == path;
+        if self.listing.entries.iter().any(left_out) {
+            let entries = std::mem::take(&mut self.listing.entries);
+            self.listing = Listing::of(entries.into_iter().filter(|entry| !left_out(entry)));
+        }
+    }
 }
 
 impl PackageReader for Directory {

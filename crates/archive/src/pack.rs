@@ -74,12 +74,19 @@ impl PackError {
 /// [`PackError::Refused`] with everything that opening the archive would refuse; the others say what they mean.
 pub fn pack(
     directory: impl AsRef<Path>,
+    out: impl Read + Write + Seek + Send,
+    policy: &Policy,
+) -> Result<PackReport, PackError> {
+    pack_package(&Directory::open(directory, policy), out, policy)
+}
+
+fn pack_package(
+    package: &Directory,
     mut out: impl Read + Write + Seek + Send,
     policy: &Policy,
 ) -> Result<PackReport, PackError> {
-    let package = Directory::open(directory, policy);
     refuse(package.findings())?;
-    write(&package, &mut out)?;
+    write(package, &mut out)?;
     out.seek(SeekFrom::Start(0)).map_err(PackError::Write)?;
     let (digest, size) = digest::digest(&mut out).map_err(PackError::Write)?;
 
@@ -102,6 +109,7 @@ pub fn pack(
 }
 
 /// Packs a directory into the file `target`, which appears, or is replaced, only when it is complete and on disk.
+/// An earlier archive of that name inside of the directory is left out, so packing twice gives the same bytes.
 ///
 /// # Errors
 ///
@@ -111,7 +119,12 @@ pub fn pack_to_file(
     target: impl AsRef<Path>,
     policy: &Policy,
 ) -> Result<PackReport, PackError> {
-    let target = target.as_ref();
+    let (directory, target) = (directory.as_ref(), target.as_ref());
+    // Looked at before anything is written, which may be in the directory itself.
+    let mut package = Directory::open(directory, policy);
+    if let Some(path) = path_inside(directory, target) {
+        package.leave_out(&path);
+    }
     let failed = |source| PackError::File {
         path: target.to_owned(),
         source,
@@ -125,7 +138,7 @@ pub fn pack_to_file(
         .create_new(true)
         .open(&temporary)
         .map_err(failed)?;
-    let packed = pack(directory, &file, policy).and_then(|report| {
+    let packed = pack_package(&package, &file, policy).and_then(|report| {
         file.sync_all().map_err(failed)?;
         std::fs::rename(&temporary, target).map_err(failed)?;
         Ok(report)
@@ -135,6 +148,17 @@ pub fn pack_to_file(
         let _ = std::fs::remove_file(&temporary);
     }
     packed
+}
+
+/// The path that a file has within a directory, where it lies there.
+fn path_inside(directory: &Path, file: &Path) -> Option<String> {
+    let parent = match file.parent()? {
+        parent if parent.as_os_str().is_empty() => Path::new("."),
+        parent => parent,
+    };
+    let file = parent.canonicalize().ok()?.join(file.file_name()?);
+    let inside = file.strip_prefix(directory.canonicalize().ok()?).ok()?;
+    inside.to_str().map(str::to_owned)
 }
 
 fn refuse(findings: &[Finding]) -> Result<(), PackError> {

@@ -315,6 +315,26 @@ fn packing_gives_the_same_bytes_whatever_the_disk_says() {
     );
 }
 
+#[test]
+fn an_archive_that_lies_in_its_directory_is_not_packed_into_itself() {
+    let (inside, outside) = (tempdir().unwrap(), tempdir().unwrap());
+    plugin(inside.path());
+    let target = inside.path().join("mirror.zip");
+    let elsewhere = outside.path().join("mirror.zip");
+    let expected = pack_to_file(inside.path(), &elsewhere, &Policy::default()).unwrap();
+    for _ in 0..2 {
+        let report = pack_to_file(inside.path(), &target, &Policy::default()).unwrap();
+        assert_eq!(report, expected);
+    }
+    // A file of that name in another place is content.
+    fs::create_dir(inside.path().join("data")).unwrap();
+    fs::write(inside.path().join("data/mirror.zip"), "content").unwrap();
+    pack_to_file(inside.path(), &target, &Policy::default()).unwrap();
+    let zip = Zip::open_path(&target, &Policy::default()).unwrap();
+    assert!(zip.listing().has_file("data/mirror.zip"));
+    assert!(!zip.listing().has_file("mirror.zip"));
+}
+
 /// What the archive of [`plugin`] was when this was written: a new version of a library, or another
 /// machine, must not change it in silence.
 #[test]

@@ -161,6 +161,21 @@ fn a_new_plugin_passes_its_tests_its_check_and_packs() {
 }
 
 #[test]
+fn a_plugin_is_packed_from_within_its_directory_again_and_again() {
+    let (_directory, name, plugin) = new_plugin("within");
+    let first = in_directory(&plugin, &["pack", "."]);
+    assert_eq!(first.code, 0, "{first:?}");
+    let zip = plugin.join(format!("{name}.zip"));
+    let packed = std::fs::read(&zip).expect("the package");
+    let second = in_directory(&plugin, &["pack", "."]);
+    assert_eq!(second.code, 0, "{second:?}");
+    assert_eq!(std::fs::read(&zip).expect("the package"), packed);
+    let zip = zip.display().to_string();
+    let checked = in_directory(&plugin, &["check", &zip, "--deny", "warnings"]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+}
+
+#[test]
 fn host_38_a_plugin_is_served_by_hand_and_every_frame_shown() {
     let Some(python) = python() else { return };
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -216,7 +231,7 @@ fn host_38_a_plugin_is_served_by_hand_and_every_frame_shown() {
     assert_eq!(dev.post("/symbol/start", &sink).0, 200);
     let (data, acks) = (format!("{rule}_snk_0.ipc"), format!("{rule}_snk_0_ack.ipc"));
     dev.until("a message", |it| {
-        is(it, &data, "out") && text(it).contains("hello")
+        is(it, &data, "out") && text(it) == r#"{"count":5,"name":"hello"}"#
     });
     dev.until("an acknowledgement", |it| {
         is(it, &acks, "in") && text(it) == "{}"

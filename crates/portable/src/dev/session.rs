@@ -26,10 +26,10 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Between two attempts to reach a sink that is not there yet.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// What a sink is given in turn.
+/// What a sink is given in turn, as eKuiper's plugin server does: single rows, as of a rule with `sendSingle`.
 const ROWS: [&str; 2] = [
-    r#"[{"count":5,"name":"hello"}]"#,
-    r#"[{"count":10,"name":"world"}]"#,
+    r#"{"count":5,"name":"hello"}"#,
+    r#"{"count":10,"name":"world"}"#,
 ];
 /// What a function is called with in turn.
 const ARGUMENTS: [&str; 2] = ["twelve", "eleven"];
