@@ -43,5 +43,6 @@ pub use pack::{PackError, PackReport, pack, pack_to_file};
 pub use policy::{Contents, Limits, Policy};
 pub use reader::{PackageReader, ReadError};
 pub use source::ReadAt;
+pub use tree::read_file;
 pub use unpack::{Root, UnpackError, UnpackReport, unpack};
 pub use zip::Zip;

@@ -1,6 +1,6 @@
 //! Walking a real directory without ever following a link.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -16,6 +16,27 @@ pub(crate) const FILE_MODE: u32 = 0o644;
 pub(crate) const EXECUTABLE_MODE: u32 = 0o755;
 /// The same for a directory.
 pub(crate) const DIRECTORY_MODE: u32 = 0o755;
+
+/// Reads a file of `limit` bytes at most below a directory that others may write to: neither it nor a directory on
+/// the way to it (`path`, clean and relative) may be a link, so nothing outside is read, and nobody waits on a pipe.
+///
+/// # Errors
+/// When there is no such file, it is none, it is larger, or it cannot be read.
+pub fn read_file(directory: impl AsRef<Path>, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+    let file = open_file(open_root(directory.as_ref())?, path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut content = Vec::new();
+    // One more than there may be tells that there is more.
+    let read = file
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut content)?;
+    if read as u64 > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(content)
+}
 
 /// What the type bits of a Unix mode say: a kind, a refusal, or nothing.
 pub(crate) fn kind_of_mode(mode: u32) -> Option<Result<EntryKind, Code>> {

@@ -215,3 +215,39 @@ fn a_file_that_is_exchanged_while_it_is_read_is_noticed() {
         );
     }
 }
+
+#[test]
+fn a_file_is_read_only_where_it_is_one_and_lies_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::create_dir(root.join("sources")).unwrap();
+    fs::write(root.join("sources/a.yaml"), "twelve bytes").unwrap();
+    fs::write(outside.path().join("a.yaml"), "another's").unwrap();
+    symlink(
+        outside.path().join("a.yaml"),
+        root.join("sources/link.yaml"),
+    )
+    .unwrap();
+    symlink(outside.path(), root.join("sinks")).unwrap();
+    mknodat(
+        CWD,
+        root.join("sources/pipe.yaml"),
+        FileType::Fifo,
+        Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    let read = |path: &str, limit| plugyard_archive::read_file(root, path, limit);
+    assert_eq!(read("sources/a.yaml", 12).unwrap(), b"twelve bytes");
+    for (path, limit) in [
+        ("sources/a.yaml", 11),
+        ("sources/link.yaml", 100),
+        ("sinks/a.yaml", 100),
+        ("sources/pipe.yaml", 100),
+        ("sources", 100),
+        ("sources/none.yaml", 100),
+    ] {
+        assert!(read(path, limit).is_err(), "{path}");
+    }
+}

@@ -57,13 +57,19 @@ fn share(lobby: &Lobby, spec: &mut Spec, scratch: &Path) {
 
 /// The place of one process.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) struct Place {
+    /// Knows the process again.
+    visitor: Arc<Visitor>,
+    room: RoomFor,
+}
+
+#[derive(Debug)]
+enum RoomFor {
     /// A directory that it sees as its `/tmp`, and nobody else does.
     Own(RunDirectory),
     /// The `/tmp` of the machine.
     Shared {
         lobby: Arc<Lobby>,
-        visitor: Arc<Visitor>,
         scratch: Kept,
         /// Names that no other server may use meanwhile.
         claims: Vec<Claim>,
@@ -86,14 +92,17 @@ impl Drop for RunDirectory {
 
 impl Place {
     pub(crate) fn new(home: &Home, ground: &Ground) -> io::Result<Self> {
-        Ok(match &ground.shared {
-            None => Self::Own(run_directory(home)?),
-            Some((lobby, _)) => Self::Shared {
+        let room = match &ground.shared {
+            None => RoomFor::Own(run_directory(home)?),
+            Some((lobby, _)) => RoomFor::Shared {
                 scratch: lobby.scratch()?,
                 lobby: Arc::clone(lobby),
-                visitor: Arc::default(),
                 claims: Vec::new(),
             },
+        };
+        Ok(Self {
+            visitor: Arc::default(),
+            room,
         })
     }
 
@@ -105,15 +114,9 @@ impl Place {
         &mut self,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), ListenError> {
-        if let Self::Shared {
-            lobby,
-            visitor,
-            claims,
-            ..
-        } = self
-        {
+        if let RoomFor::Shared { lobby, claims, .. } = &mut self.room {
             for name in names {
-                claims.push(lobby.claim(name, Protocol::Rep, visitor)?);
+                claims.push(lobby.claim(name, Protocol::Rep, &self.visitor)?);
             }
         }
         Ok(())
@@ -121,32 +124,25 @@ impl Place {
 
     /// Says what the process may see and use.
     pub(crate) fn confine(&self, spec: &mut Spec) {
-        match self {
-            Self::Own(directory) => {
+        match &self.room {
+            RoomFor::Own(directory) => {
                 spec.isolation = Isolation::Required;
                 spec.private_tmp = Some(directory.0.clone());
             }
-            Self::Shared { lobby, scratch, .. } => share(lobby, spec, scratch.path()),
+            RoomFor::Shared { lobby, scratch, .. } => share(lobby, spec, scratch.path()),
         }
     }
 
     /// To be told the pid of the process's shim before its program runs.
     pub(crate) fn announce(&self) -> impl FnOnce(u32) + Send + 'static {
-        let visitor = match self {
-            Self::Own(_) => None,
-            Self::Shared { visitor, .. } => Some(Arc::clone(visitor)),
-        };
-        move |shim| {
-            if let Some(visitor) = visitor {
-                visitor.announce(shim);
-            }
-        }
+        let visitor = Arc::clone(&self.visitor);
+        move |shim| visitor.announce(shim)
     }
 
     /// Frees the names that others wait for, when the process has ended.
     pub(crate) fn leave(&self) {
-        if let Self::Shared { lobby, visitor, .. } = self {
-            lobby.forget(visitor);
+        if let RoomFor::Shared { lobby, .. } = &self.room {
+            lobby.forget(&self.visitor);
         }
     }
 
@@ -160,8 +156,8 @@ impl Place {
         protocol: Protocol,
         options: Options,
     ) -> Result<Arrivals, ListenError> {
-        match self {
-            Self::Own(directory) => {
+        match &self.room {
+            RoomFor::Own(directory) => {
                 match Listener::bind_with(directory.0.join(name), protocol, options) {
                     Ok(listener) => Ok(Arrivals::Own(listener)),
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -170,8 +166,8 @@ impl Place {
                     Err(error) => Err(error.into()),
                 }
             }
-            Self::Shared { lobby, visitor, .. } => {
-                let door = lobby.listen(name, protocol, options, visitor)?;
+            RoomFor::Shared { lobby, .. } => {
+                let door = lobby.listen(name, protocol, options, &self.visitor)?;
                 Ok(Arrivals::Shared(door))
             }
         }
@@ -182,9 +178,9 @@ impl Place {
     /// # Errors
     /// When it could not.
     pub(crate) fn before_sink(&self, symbol: &str, name: &str) -> Result<(), SymbolError> {
-        match self {
-            Self::Own(_) => Ok(()),
-            Self::Shared { lobby, .. } => lobby
+        match &self.room {
+            RoomFor::Own(_) => Ok(()),
+            RoomFor::Shared { lobby, .. } => lobby
                 .make_way(name)
                 .map_err(|error| cannot_listen(symbol, &error)),
         }
@@ -195,15 +191,18 @@ impl Place {
     /// # Errors
     /// When there is none.
     pub(crate) fn sink(&self, name: &str) -> io::Result<SinkSocket> {
-        match self {
-            Self::Own(directory) => Ok(SinkSocket::Own(directory.0.join(name))),
-            Self::Shared { lobby, visitor, .. } => Ok(SinkSocket::Shared {
+        let at = match &self.room {
+            RoomFor::Own(directory) => Socket::Own(directory.0.join(name)),
+            RoomFor::Shared { lobby, .. } => Socket::Shared {
                 kept: lobby.take(name)?,
-                visitor: Arc::clone(visitor),
                 lobby: Arc::clone(lobby),
                 name: name.to_owned(),
-            }),
-        }
+            },
+        };
+        Ok(SinkSocket {
+            visitor: Arc::clone(&self.visitor),
+            at,
+        })
     }
 }
 
@@ -231,12 +230,17 @@ impl Arrivals {
 
 /// The socket on which a process takes the messages of a sink.
 #[derive(Debug)]
-pub(crate) enum SinkSocket {
+pub(crate) struct SinkSocket {
+    visitor: Arc<Visitor>,
+    at: Socket,
+}
+
+#[derive(Debug)]
+enum Socket {
     Own(PathBuf),
     /// In our directory, where it stays until the sink has ended.
     Shared {
         kept: Kept,
-        visitor: Arc<Visitor>,
         lobby: Arc<Lobby>,
         name: String,
     },
@@ -245,26 +249,22 @@ pub(crate) enum SinkSocket {
 impl SinkSocket {
     /// Where it can be dialled.
     pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::Own(path) => path,
-            Self::Shared { kept, .. } => kept.path(),
+        match &self.at {
+            Socket::Own(path) => path,
+            Socket::Shared { kept, .. } => kept.path(),
         }
     }
 
-    /// Whether the process itself answers there (HOST-8), in whose own directory nobody else can.
+    /// Whether the process itself answers there (HOST-8). Also in its own directory somebody else may: a link
+    /// that a plugin puts in the place of its socket leads to another's.
     pub(crate) fn check(&self, connection: &Connection) -> Result<(), String> {
-        match self {
-            Self::Shared {
-                visitor,
-                kept,
-                lobby,
-                name,
-            } if !visitor.is(connection) => {
-                lobby.give_back(kept, name);
-                Err("another process listens in its place".to_owned())
-            }
-            _ => Ok(()),
+        if self.visitor.is(connection) {
+            return Ok(());
         }
+        if let Socket::Shared { kept, lobby, name } = &self.at {
+            lobby.give_back(kept, name);
+        }
+        Err("another process listens in its place".to_owned())
     }
 }
 

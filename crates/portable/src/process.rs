@@ -31,6 +31,7 @@ use crate::lobby::ListenError;
 use crate::logs::{self, Logs};
 use crate::manifest::{Language, Manifest};
 use crate::options::PortableOptions;
+use crate::package::DOCUMENT_LIMIT;
 use crate::place::{Arrivals, Ground, Place, SinkSocket};
 use crate::pool::function_socket;
 use crate::settings::PortableSettings;
@@ -542,12 +543,9 @@ fn descends_from_us(pid: u32) -> bool {
 
 fn sections(launch: &Launch) -> BTreeMap<String, Sections> {
     let read = |source: &String| {
-        let path = launch
-            .directory
-            .join("sources")
-            .join(format!("{source}.yaml"));
-        // The package was inspected: whatever is wrong now, the source shall start without.
-        let yaml = std::fs::read(path).ok()?;
+        let path = format!("sources/{source}.yaml");
+        // The package was inspected: whatever `install.sh` made of it, the source shall start without.
+        let yaml = plugyard_archive::read_file(&launch.directory, &path, DOCUMENT_LIMIT).ok()?;
         let sections = Sections::parse(&yaml).ok()?;
         // One whose name or value is no text sets nothing.
         let variables = std::env::vars_os().filter_map(|(name, value)| {

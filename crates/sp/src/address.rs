@@ -97,7 +97,6 @@ pub(crate) fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
         name: passing_name,
         directory,
     };
-    file.directory.make_private(&file.name)?;
     rustix::net::listen(&socket, BACKLOG)?;
     for _ in 0..ATTEMPTS {
         match file.directory.rename(&file.name, name) {
@@ -234,6 +233,9 @@ impl Directory {
     /// Binds a socket under a name that nobody else uses.
     fn bind_somewhere(&self) -> io::Result<(OwnedFd, OsString)> {
         let socket = socket()?;
+        // The file gets the mode of the socket. Changed afterwards, by name, it could be that of whatever somebody
+        // who may write to the directory has put in the file's place.
+        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         loop {
             let number = COUNTER.fetch_add(1, Ordering::Relaxed);
             let name = format!(".{:x}-{number:x}.sp", std::process::id());
@@ -249,16 +251,6 @@ impl Directory {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-
-    /// Mode 0600, whatever the process's mask left. Done before anybody can connect.
-    fn make_private(&self, name: &OsStr) -> rustix::io::Result<()> {
-        rustix::fs::chmodat(
-            &self.handle,
-            name,
-            Mode::RUSR | Mode::WUSR,
-            AtFlags::empty(),
-        )
     }
 
     fn rename(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {

@@ -268,12 +268,12 @@ pub(super) async fn sink_connection(Path(name): Path<String>) -> Failure {
 }
 
 impl Routes {
-    /// Where the file of a symbol is, when a plugin serves it.
-    fn file(&self, kind: SymbolKind, symbol: &str, extension: &str) -> Option<PathBuf> {
+    /// Where the file of a symbol is, when a plugin serves it: the directory of the version, and its path there.
+    fn file(&self, kind: SymbolKind, symbol: &str, extension: &str) -> Option<(PathBuf, String)> {
         let launch = self.host.registry.find(kind, symbol)?.launch()?;
-        let directory = launch.directory.join(folder(kind));
         // Its plugin's manifest names it, so that it is no path.
-        Some(directory.join(format!("{symbol}.{extension}")))
+        let path = format!("{}/{symbol}.{extension}", folder(kind));
+        Some((launch.directory.clone(), path))
     }
 
     async fn metadata(&self, kind: SymbolKind, symbol: &str) -> Option<Json> {
@@ -317,11 +317,11 @@ impl Routes {
 
     /// The configuration keys of a symbol: its file's, and over them those of the interface.
     async fn sections(&self, kind: SymbolKind, name: &str) -> Result<Sections, Failure> {
-        let path = self
+        let file = self
             .file(kind, name, "yaml")
             .ok_or_else(|| not_found(kind, name))?;
         let keys = self.host.shared.kept.keys(kind, name);
-        let file = match read(path).await {
+        let file = match read(file).await {
             Some(bytes) => Sections::parse(&bytes).map_err(Failure::Bad)?,
             None if keys.is_empty() => return Err(not_found(kind, name)),
             None => Sections::default(),
@@ -383,12 +383,10 @@ fn worded(problem: Problem) -> Failure {
     Failure::Worded(Box::new(plugyard_http::ekuiper::problem(CODE, problem)))
 }
 
-async fn read(path: PathBuf) -> Option<Vec<u8>> {
-    let length = tokio::fs::metadata(&path).await.ok()?.len();
-    if length > LIMIT {
-        return None;
-    }
-    tokio::fs::read(path).await.ok()
+/// What the program of the package (`install.sh`) left there, which may be anything but a file.
+async fn read((directory, path): (PathBuf, String)) -> Option<Vec<u8>> {
+    let read = move || plugyard_archive::read_file(directory, &path, LIMIT);
+    tokio::task::spawn_blocking(read).await.ok()?.ok()
 }
 
 /// The metadata with what the host adds.

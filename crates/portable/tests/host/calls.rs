@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use plugyard_portable::Span;
-use plugyard_portable::testing::{pysam_dir, toolbox_dir};
+use plugyard_portable::testing::{mirror, pysam_dir, toolbox_dir};
 use plugyard_symbol::{BoundFunction, CallSite, ErrorClass, Value};
 
-use crate::support::{PATIENCE, Rig, go_toolbox_dir, kill, node, python};
+use crate::support::{PATIENCE, Rig, go_toolbox_dir, kill, node, numbers_in, python};
 
 pub(crate) fn bind(rig: &Rig, function: &str) -> Arc<dyn BoundFunction> {
     bind_for(rig, function, "rule1")
@@ -290,6 +290,41 @@ async fn host_08_nobody_but_the_plugin_is_let_in_to_its_sockets() {
     sink.send(crate::support::message(0)).await.unwrap();
     sink.stop().await.unwrap();
     source.stop().await.unwrap();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_08_a_link_in_the_place_of_a_socket_leads_to_no_other_plugin() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let (mut sink, _) = rig.sink("notebook", "r", serde_json::json!({})).await;
+    let socket = std::fs::read_dir(rig.home.run().join("p"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("r_notebook_0_0.ipc"))
+        .find(|socket| socket.exists())
+        .unwrap();
+    let number = socket.parent().unwrap().file_name().unwrap();
+    let elsewhere = format!("../{}/r_notebook_0_0.ipc", number.display());
+    let program = crate::hostile::program();
+    rig.install(&rig.package(|at| mirror::directory(at, "mirror", &program)))
+        .await
+        .unwrap();
+    // The sinks of both go through sockets in directories beside one another.
+    let properties = serde_json::json!({"elsewhere": elsewhere});
+    let refused = rig.try_sink("file_sink", "evil", properties).await;
+    let error = refused.err().expect("it is no sink of that plugin");
+    assert!(
+        error.text.contains("another process listens in its place"),
+        "{}",
+        error.text
+    );
+    // The other plugin goes on, and got nothing that was not meant for it.
+    sink.send(crate::support::message(0)).await.unwrap();
+    sink.stop().await.unwrap();
+    assert_eq!(numbers_in(&rig.data("toolbox", "notebook")), [0]);
     rig.end().await;
 }
 
