@@ -60,6 +60,7 @@ impl PortableHost {
             .routes(routes!(plugins::status))
             .routes(routes!(plugins::functions))
             .routes(routes!(plugins::function))
+            .routes(routes!(plugins::prebuilt))
             .routes(routes!(uploads::delete))
             .routes(routes!(metadata::sources))
             .routes(routes!(metadata::source))
@@ -103,6 +104,7 @@ pub fn rights() -> Vec<RouteRight> {
         right(Method::GET, "/plugins/portables/{name}/status", PluginRead),
         right(Method::GET, "/plugins/udfs", PluginRead),
         right(Method::GET, "/plugins/udfs/{name}", PluginRead),
+        right(Method::GET, "/plugins/{symbols}/prebuild", PluginRead),
         right(Method::GET, "/metadata/sources", PluginRead),
         right(Method::GET, "/metadata/sources/{name}", PluginRead),
         right(Method::GET, "/metadata/sources/yaml/{name}", PluginRead),

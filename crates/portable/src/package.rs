@@ -21,7 +21,7 @@ use crate::manifest::{Block, Handover, Language, Manifest, SourceBlock};
 pub const KIND: KindId = KindId::from_static("portable");
 
 /// Manifests and metadata are small; configuration may be a little larger.
-const DOCUMENT_LIMIT: u64 = 1 << 20;
+pub(crate) const DOCUMENT_LIMIT: u64 = 1 << 20;
 
 /// Longest plugin or symbol name: it becomes `plugin_{name}.ipc` and `func_{name}.ipc` in a socket
 /// address of at most 107 bytes.
@@ -57,7 +57,7 @@ pub fn signs(names: &Listing) -> Signs {
 
 /// Says everything about a package of this kind; `expected` is the name it is to be installed under.
 pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspection {
-    let mut findings = Vec::new();
+    let mut findings = package.findings().to_vec();
     let names = package.listing();
     let Some(name) = expected.map(str::to_owned).or_else(|| guess_name(package)) else {
         findings.extend(missing_manifest(names, None));
@@ -186,26 +186,6 @@ fn missing_manifest(names: &Listing, name: Option<&str>) -> Vec<Finding> {
             .with("file", &file)
             .with("count", names.declared()),
     ];
-    let roots = names.root_names();
-    if let (1, Some(directory)) = (roots.len(), roots.first()) {
-        let inside = names.files().find(|entry| {
-            entry
-                .path
-                .strip_prefix(directory)
-                .and_then(|rest| rest.strip_prefix('/'))
-                .is_some_and(|rest| {
-                    !rest.contains('/')
-                        && name.map_or(rest.strip_suffix(".json").is_some(), |_| rest == file)
-                })
-        });
-        if let Some(inside) = inside {
-            findings.push(
-                Finding::error(codes::PORTABLE_WRAPPED, Place::file(&inside.path))
-                    .with("directory", directory)
-                    .with("found", &inside.path),
-            );
-        }
-    }
     let other = |kind: &str, seen: &str| {
         Finding::error(codes::PORTABLE_OTHER_KIND, Place::file(seen))
             .with("kind", kind)

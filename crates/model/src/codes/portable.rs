@@ -5,10 +5,6 @@ super::codes! {
     PORTABLE_MANIFEST_MISSING = "portable_manifest_missing", 422, PackageErrors,
         en: ["Manifest missing", "missing or invalid json file {file}, found {count} files in total", "put `{file}` at the root of the package; its name is the plugin's name"],
         zh: ["缺少清单", "缺少或无效的 JSON 文件 {file}，共发现 {count} 个文件", "请在插件包根目录放置 `{file}`；文件名即插件名"];
-    /// Everything lies in one directory instead of at the root.
-    PORTABLE_WRAPPED = "portable_wrapped", 422, PackageErrors,
-        en: ["Package is wrapped in a directory", "Everything lies in the directory `{directory}`, so that `{found}` is not at the root", "move the content of `{directory}` to the root: zip from inside the directory"],
-        zh: ["插件包多了一层目录", "所有内容都在目录 `{directory}` 中，因此 `{found}` 不在根目录", "请将 `{directory}` 的内容移到根目录：在该目录内部打包"];
     /// The package has what another format of plugin has.
     PORTABLE_OTHER_KIND = "portable_other_kind", 422, PackageErrors,
         en: ["Package of another kind", "This looks like a {kind} package: it has `{seen}`", "install it as what it is, with `--kind {kind}`, on a server that has this kind"],

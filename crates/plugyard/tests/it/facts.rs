@@ -338,3 +338,15 @@ fn host_37_functions_of_plugins_are_listed_once_with_their_plugin() {
         (200, r#"{"name":"revert","plugin":"pysam"}"#)
     );
 }
+
+#[test]
+fn there_are_no_native_plugins_to_download() {
+    let server = Server::start();
+    for symbols in ["sources", "sinks", "functions"] {
+        let none = answer(server.get(&format!("/plugins/{symbols}/prebuild")));
+        assert_eq!((none.status, none.body.as_str()), (200, "{}"), "{symbols}");
+    }
+    let other = answer(server.get("/plugins/others/prebuild"));
+    assert_eq!(other.status, 404, "{other:?}");
+    assert!(other.body.contains(r#""error":1002"#), "{other:?}");
+}

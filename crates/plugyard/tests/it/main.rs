@@ -21,6 +21,7 @@ mod flows;
 mod formats;
 mod home;
 mod hostile;
+mod hostile_packages;
 mod http_page;
 mod own;
 mod portable;

@@ -233,7 +233,7 @@ const NO_PACKAGES: [(&str, Files, &str, &str); 8] = [
         "wrapped",
         &[("bad/bad.json", MANIFEST), ("bad/bad.py", "")],
         "missing or invalid json file bad.json, found 3 files in total",
-        "portable_wrapped",
+        "package_wrapped",
     ),
     // A package of another format.
     (
@@ -334,6 +334,59 @@ fn packages_that_are_none_are_refused_in_ekuipers_words_and_with_findings() {
         assert!(checked.stdout.contains(code), "{name}: {checked:?}");
     }
     assert_eq!(answer(server.get("/plugins/portables")).body, "[]");
+}
+
+#[test]
+fn links_that_install_sh_leaves_behind_show_nothing_of_the_server() {
+    if crate::support::python().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let secret = directory.path().join("secret");
+    // It can be read as YAML and as JSON.
+    let told = json!({"default": {"interval": 50, "code": "told-by-mistake"}, "about": {"author": {"name": "told-by-mistake"}}});
+    std::fs::write(&secret, told.to_string()).expect("a file");
+    let plugin = directory.path().join("toolbox");
+    std::fs::create_dir(&plugin).expect("a directory");
+    plugyard_portable::testing::toolbox_dir(&plugin, "v1").expect("a plugin");
+    let script = format!(
+        "set -e\nmkdir -p functions\nln -sf '{0}' functions/same.json\nmkfifo functions/version.json\nln -sf '{0}' sources/numbers.yaml\nrm -r sinks; ln -s / sinks\n",
+        secret.display()
+    );
+    std::fs::write(plugin.join("install.sh"), script).expect("a script");
+    std::fs::create_dir_all(plugin.join("sinks")).expect("a directory");
+    std::fs::write(plugin.join("sinks/notebook.json"), "{}").expect("a file");
+    let server = Server::start();
+    server.cli_ok(&["install", &plugin.display().to_string()]);
+    for path in [
+        "/metadata/functions",
+        "/metadata/sources",
+        "/metadata/sources/numbers",
+        "/metadata/sources/yaml/numbers",
+        "/metadata/sinks/yaml/notebook",
+    ] {
+        let shown = answer(server.get(path));
+        assert!(!shown.body.contains("told-by-mistake"), "{path}: {shown:?}");
+    }
+    // Nor does the plugin get to see it by its configuration.
+    let sql = r#"CREATE STREAM s () WITH (TYPE="numbers", FORMAT="json")"#;
+    server.cli_ok(&["stream", "create", sql]);
+    server.cli_ok(&[
+        "rule",
+        "create",
+        "r",
+        "--sql",
+        "SELECT * FROM s",
+        "--sink",
+        "log",
+    ]);
+    wait_for("rows", || {
+        let status = answer(server.get("/v2/rules/r/status"));
+        let status: Json = serde_json::from_str(&status.body).expect("JSON");
+        (status["source_s_0_records_in_total"].as_u64() > Some(1)).then_some(())
+    });
+    let logs = server.cli_ok(&["logs", "toolbox"]);
+    assert!(!logs.stdout.contains("told-by-mistake"), "{logs:?}");
 }
 
 #[test]

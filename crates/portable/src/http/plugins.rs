@@ -267,6 +267,20 @@ pub(super) async fn function(
     }
 }
 
+/// Native plugins that could be downloaded: none, because this server runs none in its own process.
+#[utoipa::path(get, path = "/plugins/{symbols}/prebuild", tag = "portable", operation_id = "prebuilt_list",
+    params(("symbols" = String, Path, description = "`sources`, `sinks` or `functions`")),
+    responses((status = 200, description = "Addresses by name: always empty", body = Object),
+        (status = 404, description = "Another word", body = String)))]
+pub(super) async fn prebuilt(Path(symbols): Path<String>) -> Result<Response, Failure> {
+    match symbols.as_str() {
+        "sources" | "sinks" | "functions" => Ok(document(&json!({}))),
+        other => Err(Failure::NotFound(format!(
+            "plugin type {other} not found: not found"
+        ))),
+    }
+}
+
 /// Why something is not done: eKuiper's cause, or a problem that it has no words for.
 pub(super) enum Refusal {
     Text(String),

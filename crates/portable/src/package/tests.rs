@@ -225,29 +225,6 @@ fn host_02_names_that_could_leave_their_directory_are_refused() {
 }
 
 #[test]
-fn a_wrapping_directory_is_noticed() {
-    let package = made(&[
-        ("demo/", ""),
-        ("demo/demo.json", r#"{"sources":[]}"#),
-        ("demo/demo.py", ""),
-    ]);
-    for expected in [Some("demo"), None] {
-        let inspection = inspect(&package, expected);
-        assert_eq!(
-            words(&inspection),
-            ["portable_manifest_missing", "portable_wrapped"]
-        );
-        let hint = inspection.findings[1]
-            .code
-            .hint(Lang::En, &inspection.findings[1].params);
-        assert!(
-            hint.contains("move the content of `demo` to the root"),
-            "{hint}"
-        );
-    }
-}
-
-#[test]
 fn a_package_of_another_kind_is_noticed() {
     let container = made(&[("Dockerfile", ""), ("config.json", "{}")]);
     assert_eq!(signs(&container.listing), Signs::None);

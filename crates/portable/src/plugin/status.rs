@@ -63,7 +63,9 @@ impl Plugin {
     /// Processors that all its processes keep busy (HOST-29); `None` while they are being changed.
     fn cores(&self) -> Option<f64> {
         let lifecycle = self.lifecycle.try_lock().ok()?;
-        Some(lifecycle.current.all().map(|worker| worker.cores()).sum())
+        // The sum of no floats would be a negative zero.
+        let cores = lifecycle.current.all().map(|worker| worker.cores());
+        Some(cores.fold(0.0, |sum, cores| sum + cores))
     }
 
     /// How many sources and sinks each rule uses.
