@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ const WAITING: usize = 64;
 pub(crate) struct Control {
     commands: mpsc::Sender<Command>,
     ready: watch::Receiver<bool>,
+    results: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -77,8 +79,10 @@ impl Control {
     fn with(arrivals: Arrivals, observer: Observer, welcome: fn(&Connection) -> bool) -> Self {
         let (commands, orders) = mpsc::channel(WAITING);
         let (tell, ready) = watch::channel(false);
+        let results = Arc::new(AtomicU64::new(0));
         let dialogue = Dialogue {
             arrivals,
+            results: Arc::clone(&results),
             peer: None,
             tokens: Tokens::default(),
             current: None,
@@ -89,6 +93,7 @@ impl Control {
         Self {
             commands,
             ready,
+            results,
             task: tokio::spawn(dialogue.run(orders)),
         }
     }
@@ -122,6 +127,13 @@ impl Control {
     }
 }
 
+impl Control {
+    /// Results that have come, also those that came too late.
+    pub(crate) fn results(&self) -> u64 {
+        self.results.load(Ordering::Acquire)
+    }
+}
+
 impl Drop for Control {
     fn drop(&mut self) {
         self.task.abort();
@@ -135,6 +147,7 @@ struct Dialogue {
     tokens: Tokens,
     /// The command that is waiting for a token, or in flight.
     current: Option<Command>,
+    results: Arc<AtomicU64>,
     ready: watch::Sender<bool>,
     observer: Observer,
     /// Who may connect (HOST-8).
@@ -201,6 +214,7 @@ impl Dialogue {
                 }
             },
             Event::Result(body) => {
+                self.results.fetch_add(1, Ordering::AcqRel);
                 if let Some(command) = self.current.take() {
                     // Fails when the deadline has passed: a late result is nobody's.
                     let _ = command.reply.send(body);

@@ -4,6 +4,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +16,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::command::useful_first;
-use crate::plugin::Plugin;
+use crate::plugin::{FunctionUse, Plugin};
 use crate::pool::{Borrowed, Pool, Trouble};
 use crate::tally::Tally;
 
@@ -31,6 +32,8 @@ pub(crate) struct FunctionInstance {
     deadline: Duration,
     /// Calls that were answered.
     pub(crate) tally: Tally,
+    /// Places of rules that use it, and questions about it that are under way.
+    pub(crate) uses: AtomicUsize,
 }
 
 impl FunctionInstance {
@@ -41,6 +44,7 @@ impl FunctionInstance {
             gone: parking_lot::Mutex::default(),
             deadline,
             tally: Tally::default(),
+            uses: AtomicUsize::new(0),
         }
     }
 
@@ -219,7 +223,7 @@ impl FunctionSymbol for PortableFunction {
 struct Bound {
     plugin: Arc<Plugin>,
     symbol: String,
-    instance: OnceCell<Arc<FunctionInstance>>,
+    instance: OnceCell<FunctionUse>,
     /// The context argument and the end of the request.
     end: String,
     /// Whose turn it is that its calls wait for.

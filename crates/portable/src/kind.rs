@@ -4,6 +4,7 @@
 //! handshake), `ready` (it takes over what running rules use), `commit` (links), and `stop` (the old
 //! process). Up to the commit everything can go back, and the old version goes on working until `ready`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -30,6 +31,7 @@ use crate::manifest::{Manifest, word};
 use crate::options::{OptionError, PortableOptions};
 use crate::package::{self, KIND, Signs};
 use crate::process::Launch;
+use crate::settings::Span;
 use crate::versions::{self, Build};
 
 /// Implements [`Kind`].
@@ -167,7 +169,11 @@ impl PortableKind {
             &cx.cancelled,
         )
         .await
-        .map_err(|text| failure(codes::PORTABLE_INSTALL_SCRIPT_FAILED, text))?;
+        .map_err(|failure| StepError {
+            code: codes::PORTABLE_INSTALL_SCRIPT_FAILED,
+            text: failure.text,
+            params: Params::from([("reason".to_owned(), failure.told)]),
+        })?;
         let executable = launch.directory.join(&launch.manifest.executable);
         if let Err(error) = tokio::fs::metadata(&executable).await {
             let shown = launch.shown_executable.display();
@@ -551,20 +557,38 @@ fn check_options(version: &Version, manifest: &Manifest) -> Result<(), Problem> 
             .with("reason", reason)
     };
     let options = PortableOptions::read(&version.options).map_err(wrong)?;
-    let functions = manifest.symbols(SymbolKind::Function);
-    let unknown = options
-        .call_timeouts
-        .keys()
-        .find(|name| !functions.contains(name));
-    match unknown {
-        Some(name) => Err(wrong(OptionError {
-            option: format!("call_timeouts.{name}"),
-            reason: format!(
-                "the plugin has no such function; it has {}",
-                functions.join(", ")
-            ),
-        })),
+    let functions: Vec<_> = manifest.symbols(SymbolKind::Function).iter().collect();
+    let symbols = manifest.all_symbols().map(|(_, name)| name);
+    named(
+        "call_timeouts",
+        "function",
+        &options.call_timeouts,
+        &functions,
+    )
+    .map_err(wrong)?;
+    named(
+        "start_timeouts",
+        "symbol",
+        &options.start_timeouts,
+        &symbols.collect::<Vec<_>>(),
+    )
+    .map_err(wrong)
+}
+
+/// Whether a plugin has everything that an option names.
+fn named(
+    option: &str,
+    what: &str,
+    given: &BTreeMap<String, Span>,
+    there: &[impl AsRef<str>],
+) -> Result<(), OptionError> {
+    let there: Vec<&str> = there.iter().map(AsRef::as_ref).collect();
+    match given.keys().find(|name| !there.contains(&name.as_str())) {
         None => Ok(()),
+        Some(name) => Err(OptionError {
+            option: format!("{option}.{name}"),
+            reason: format!("the plugin has no such {what}; it has {}", there.join(", ")),
+        }),
     }
 }
 

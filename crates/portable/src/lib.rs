@@ -60,4 +60,4 @@ pub use host::PortableHost;
 pub use http::{Carried, Room, Transfer, rights};
 pub use manifest::Manifest;
 pub use options::PortableOptions;
-pub use settings::{IsolationMode, PortableSettings, RestartSettings, Span};
+pub use settings::{IsolationMode, PortableSettings, RenewGo, RestartSettings, Span};

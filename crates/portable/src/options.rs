@@ -6,7 +6,7 @@ use plugyard_sandbox::PartialLimits;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::settings::Span;
+use crate::settings::{RenewGo, Span};
 
 /// What is set for one installation, beside what the section `portable` of the configuration says for
 /// all. An unknown key is an error.
@@ -31,6 +31,17 @@ pub struct PortableOptions {
     /// The same for single functions, by name (HOST-32).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub call_timeouts: BTreeMap<String, Span>,
+    /// One command to start a source, sink or function, where it shall not be what
+    /// `portable.command_timeout` says: for what has to reach something slow before it is ready (HOST-12).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_timeout: Option<Span>,
+    /// The same for single sources, sinks and functions, by name (HOST-12).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub start_timeouts: BTreeMap<String, Span>,
+    /// When the process of a Go plugin is replaced after one of its sinks was stopped, where it shall not be
+    /// what `portable.renew_go` says (HOST-29).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renew_go: Option<RenewGo>,
     /// What its processes may use, where it shall not be what `portable.limits` says. May be more.
     #[serde(skip_serializing_if = "PartialLimits::is_empty")]
     pub limits: PartialLimits,
@@ -66,14 +77,17 @@ impl PortableOptions {
     pub const MAX_ACKS_UNDER_WAY: usize = 1024;
 
     /// The names of all options.
-    pub const NAMES: [&str; 8] = [
+    pub const NAMES: [&str; 11] = [
         "acks_under_way",
         "call_timeout",
         "call_timeouts",
         "env",
         "function_channels",
         "limits",
+        "renew_go",
         "shellParas",
+        "start_timeout",
+        "start_timeouts",
         "workers",
     ];
 
@@ -133,16 +147,18 @@ impl PortableOptions {
         if let Some((limit, least)) = self.limits.unusable() {
             return wrong(format!("limits.{limit}"), format!("it is {least}"));
         }
-        let timeouts = self
-            .call_timeouts
-            .iter()
-            .map(|(name, span)| (format!("call_timeouts.{name}"), *span));
-        let all = self
-            .call_timeout
-            .map(|span| ("call_timeout".to_owned(), span));
-        for (name, span) in all.into_iter().chain(timeouts) {
-            if span.0.is_zero() {
-                return wrong(name, "it is longer than nothing".to_owned());
+        for (option, all, single) in [
+            ("call_timeout", self.call_timeout, &self.call_timeouts),
+            ("start_timeout", self.start_timeout, &self.start_timeouts),
+        ] {
+            let single = single
+                .iter()
+                .map(|(name, span)| (format!("{option}s.{name}"), *span));
+            let all = all.map(|span| (option.to_owned(), span));
+            for (name, span) in all.into_iter().chain(single) {
+                if span.0.is_zero() {
+                    return wrong(name, "it is longer than nothing".to_owned());
+                }
             }
         }
         for (name, value) in &self.env {
@@ -185,6 +201,9 @@ impl Default for PortableOptions {
             acks_under_way: 1,
             call_timeout: None,
             call_timeouts: BTreeMap::new(),
+            start_timeout: None,
+            start_timeouts: BTreeMap::new(),
+            renew_go: None,
             limits: PartialLimits::default(),
             env: BTreeMap::new(),
             shell_paras: Vec::new(),
@@ -206,6 +225,9 @@ mod tests {
             "acks_under_way": 8,
             "call_timeout": "1m",
             "call_timeouts": {"slow": 90_000},
+            "start_timeout": "30s",
+            "start_timeouts": {"far": "2m"},
+            "renew_go": "at_once",
             "limits": {"memory": "256MiB", "cpu": 0.5, "pids": "none"},
             "env": {"MODE": "fast"},
             "shellParas": ["a"],
@@ -214,6 +236,9 @@ mod tests {
         assert_eq!((options.workers, options.acks_under_way), (3, 8));
         assert_eq!(options.call_timeout, Some(Span::secs(60)));
         assert_eq!(options.call_timeouts["slow"], Span::secs(90));
+        assert_eq!(options.start_timeout, Some(Span::secs(30)));
+        assert_eq!(options.start_timeouts["far"], Span::secs(120));
+        assert_eq!(options.renew_go, Some(RenewGo::AtOnce));
         assert_eq!(options.limits.memory, Some(Some(256 << 20)));
         assert_eq!(options.limits.pids, Some(None));
         assert_eq!(options.env["MODE"], "fast");
@@ -245,6 +270,9 @@ mod tests {
             (json!({"limits": {"memory": 1}}), "limits.memory"),
             (json!({"call_timeout": 0}), "call_timeout"),
             (json!({"call_timeouts": {"f": "0s"}}), "call_timeouts.f"),
+            (json!({"start_timeout": 0}), "start_timeout"),
+            (json!({"start_timeouts": {"s": "0s"}}), "start_timeouts.s"),
+            (json!({"renew_go": "never"}), "renew_go"),
             (json!({"env": {"1A": "x"}}), "env.1A"),
             (json!({"env": {"A=B": "x"}}), "env.A=B"),
             (json!({"env": {"HOME": "/"}}), "env.HOME"),

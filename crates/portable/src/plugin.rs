@@ -5,7 +5,8 @@
 //! and calls never take it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 use indexmap::IndexMap;
 use parking_lot::Mutex;
@@ -13,26 +14,30 @@ use plugyard_model::PluginName;
 use plugyard_symbol::{ErrorClass, NodeId, SymbolError, SymbolKind};
 use serde::Serialize;
 use serde_json::Value as Json;
-use tokio::sync::{MutexGuard, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::function::FunctionInstance;
 use crate::host::Shared;
 use crate::kept::Kept;
 use crate::logs::Logs;
-use crate::manifest::{Language, word};
+use crate::manifest::word;
 use crate::pool::Pool;
 use crate::process::{Launch, Worker, seconds};
 use crate::sink::{SinkInstance, SinkTimes};
 use crate::source::SourceInstance;
 
 mod crew;
+mod failing;
 mod instance;
 mod life;
+mod renewal;
 mod status;
 mod swap;
 
 use crew::{Crew, Others};
+use failing::Failing;
+pub(crate) use renewal::FunctionUse;
 
 /// Exits that `status` remembers.
 const HISTORY: usize = 10;
@@ -136,6 +141,12 @@ pub(crate) struct Plugin {
     /// What shall run; set with the symbols it serves.
     launch: Mutex<Option<Launch>>,
     instances: Mutex<IndexMap<InstanceKey, Instance>>,
+    /// What does not start.
+    failing: Failing,
+    /// The process that is to be replaced because a sink of it was stopped, where its SDK needs that.
+    worn: Mutex<Weak<Worker>>,
+    /// Its replacement is being started.
+    renewing: AtomicBool,
 }
 
 impl Plugin {
@@ -163,6 +174,9 @@ impl Plugin {
             lifecycle: tokio::sync::Mutex::default(),
             launch: Mutex::default(),
             instances: Mutex::default(),
+            failing: Failing::default(),
+            worn: Mutex::default(),
+            renewing: AtomicBool::new(false),
         }
     }
 
@@ -190,48 +204,61 @@ impl Plugin {
     pub(crate) async fn function(
         self: &Arc<Self>,
         symbol: &str,
-    ) -> Result<Arc<FunctionInstance>, SymbolError> {
-        let key = InstanceKey {
-            kind: SymbolKind::Function,
-            symbol: symbol.to_owned(),
-            node: None,
-        };
-        if let Some(Instance::Function(instance)) = self.instances.lock().get(&key) {
-            return Ok(Arc::clone(instance));
+    ) -> Result<FunctionUse, SymbolError> {
+        let key = function_key(symbol);
+        if let Some(used) = self.used(&key) {
+            return Ok(used);
         }
         // Begun, it is finished: a caller that gives up must not leave half a start behind.
-        let (plugin, symbol) = (Arc::clone(self), symbol.to_owned());
-        let started = tokio::spawn(async move { plugin.start_function(&symbol).await });
+        let plugin = Arc::clone(self);
+        let started = tokio::spawn(async move { plugin.start_function(key).await });
         started
             .await
             .unwrap_or_else(|error| Err(SymbolError::io(error.to_string())))
     }
 
+    /// A function that was started already.
+    fn used(self: &Arc<Self>, key: &InstanceKey) -> Option<FunctionUse> {
+        match self.instances.lock().get(key) {
+            Some(Instance::Function(instance)) => Some(FunctionUse::new(self, instance)),
+            _ => None,
+        }
+    }
+
     async fn start_function(
         self: &Arc<Self>,
-        symbol: &str,
-    ) -> Result<Arc<FunctionInstance>, SymbolError> {
-        let key = InstanceKey {
-            kind: SymbolKind::Function,
-            symbol: symbol.to_owned(),
-            node: None,
-        };
+        key: InstanceKey,
+    ) -> Result<FunctionUse, SymbolError> {
         self.until_running().await?;
         let lifecycle = self.lifecycle.lock().await;
         // Somebody else may have been first.
-        if let Some(Instance::Function(instance)) = self.instances.lock().get(&key) {
-            return Ok(Arc::clone(instance));
+        if let Some(used) = self.used(&key) {
+            return Ok(used);
         }
         let worker = self.worker(&lifecycle)?;
-        let deadline = self.shared.settings.recv_timeout.0;
-        let instance = Arc::new(FunctionInstance::new(symbol, deadline));
-        let pool = Pool::start(symbol, &self.shared.settings, &[worker]).await?;
+        self.failing.refuse(&key)?;
+        let settings = &self.shared.settings;
+        let instance = Arc::new(FunctionInstance::new(&key.symbol, settings.recv_timeout.0));
+        let pool = Pool::start(&key.symbol, settings, &[Arc::clone(&worker)]).await;
+        self.tried(&key, &pool, &worker);
+        let pool = pool?;
         lifecycle.current.assist(&pool).await;
         instance.switch(Some(pool));
-        self.instances
-            .lock()
-            .insert(key, Instance::Function(Arc::clone(&instance)));
-        Ok(instance)
+        let mut instances = self.instances.lock();
+        let used = FunctionUse::new(self, &instance);
+        instances.insert(key, Instance::Function(instance));
+        Ok(used)
+    }
+
+    /// A source, sink or function was started for somebody who is told what became of it: of a failure only
+    /// that it took too long is remembered.
+    fn tried<T>(&self, key: &InstanceKey, outcome: &Result<T, SymbolError>, worker: &Worker) {
+        let told = |error: &SymbolError| error.class != ErrorClass::Timeout;
+        if !outcome.as_ref().is_err_and(told) {
+            let limit = worker.start_timeout(&key.symbol);
+            let restart = &self.shared.settings.restart;
+            self.failing.note(key, outcome, limit, restart);
+        }
     }
 
     /// The outcome of a call, with what is known of the plugin when there is none.
@@ -258,10 +285,10 @@ impl Plugin {
         let lifecycle = self.lifecycle.lock().await;
         let worker = self.worker(&lifecycle)?;
         self.refuse_second(&instance.key())?;
-        let attachment = instance
-            .attach(&worker, self.source_ended(instance))
-            .await?;
-        instance.set(Some(attachment));
+        self.failing.refuse(&instance.key())?;
+        let attachment = instance.attach(&worker, self.source_ended(instance)).await;
+        self.tried(&instance.key(), &attachment, &worker);
+        instance.set(Some(attachment?));
         self.instances
             .lock()
             .insert(instance.key(), Instance::Source(Arc::clone(instance)));
@@ -272,15 +299,20 @@ impl Plugin {
         self: &Arc<Self>,
         instance: &Arc<SourceInstance>,
     ) -> Result<(), SymbolError> {
-        let _lifecycle = self.lifecycle.lock().await;
+        let lifecycle = self.lifecycle.lock().await;
         self.instances.lock().shift_remove(&instance.key());
+        self.failing.forget(&instance.key());
         let Some(attachment) = instance.set(None) else {
+            self.renew_if_worn(lifecycle).await;
             return Ok(());
         };
         let worker = Arc::clone(&attachment.worker);
         let stopped = attachment
             .detach(self.shared.settings.command_timeout.0)
             .await;
+        if stopped.is_ok() {
+            self.renew_if_worn(lifecycle).await;
+        }
         recycle_if_stuck(&worker, stopped)
     }
 
@@ -292,8 +324,10 @@ impl Plugin {
         let lifecycle = self.lifecycle.lock().await;
         let worker = self.worker(&lifecycle)?;
         self.refuse_second(&instance.key())?;
-        let attachment = instance.attach(&worker, self.sink_ended(instance)).await?;
-        instance.set(Some(attachment)).await;
+        self.failing.refuse(&instance.key())?;
+        let attachment = instance.attach(&worker, self.sink_ended(instance)).await;
+        self.tried(&instance.key(), &attachment, &worker);
+        instance.set(Some(attachment?)).await;
         self.instances
             .lock()
             .insert(instance.key(), Instance::Sink(Arc::clone(instance)));
@@ -306,7 +340,9 @@ impl Plugin {
     ) -> Result<(), SymbolError> {
         let lifecycle = self.lifecycle.lock().await;
         self.instances.lock().shift_remove(&instance.key());
+        self.failing.forget(&instance.key());
         let Some(attachment) = instance.set(None).await else {
+            self.renew_if_worn(lifecycle).await;
             return Ok(());
         };
         let worker = Arc::clone(&attachment.worker);
@@ -314,31 +350,11 @@ impl Plugin {
         let stopped = attachment
             .detach(settings.stop_grace.0, settings.command_timeout.0)
             .await;
-        let unused = self.instances.lock().is_empty();
-        if worker.launch.manifest.language == Language::Go && unused && stopped.is_ok() {
-            self.renew(lifecycle).await;
-            return Ok(());
+        if stopped.is_ok() {
+            self.wear(&worker);
+            self.renew_if_worn(lifecycle).await;
         }
         recycle_if_stuck(&worker, stopped)
-    }
-
-    /// Puts a new process in the place of one that nobody uses: after a sink was stopped, the Go SDK
-    /// spins on its closed socket for ever (HOST-29).
-    async fn renew(self: &Arc<Self>, mut lifecycle: MutexGuard<'_, Lifecycle>) {
-        let Some(worker) = lifecycle.current.set_first(None) else {
-            return;
-        };
-        let epoch = lifecycle.epoch;
-        {
-            let mut state = self.state.lock();
-            state.status = Status::Initializing;
-            state.pid = None;
-        }
-        self.phase.send_replace(Phase::Coming);
-        self.tell();
-        worker.stop(self.shared.settings.stop_grace.0).await;
-        drop(lifecycle);
-        self.bring_up(worker.launch.clone(), epoch);
     }
 
     fn refuse_second(&self, key: &InstanceKey) -> Result<(), SymbolError> {
@@ -424,11 +440,9 @@ impl Plugin {
     /// Starts a source or sink again until it runs, is not wanted any more, or its process ended, in
     /// which case the restart of the process brings it back (HOST-25, HOST-28). The pauses between grow.
     async fn revive(self: &Arc<Self>, instance: &Instance) {
-        let began = Instant::now();
-        let restart = self.shared.settings.restart;
         if matches!(instance, Instance::Sink(_)) {
             // Where its process ended, that is noticed meanwhile.
-            tokio::time::sleep(restart.pause(0)).await;
+            tokio::time::sleep(self.shared.settings.restart.pause(0)).await;
         }
         let worker = {
             let lifecycle = self.lifecycle.lock().await;
@@ -449,25 +463,42 @@ impl Plugin {
                 self.name.key
             ),
         );
-        let mut attached = true;
+        self.start_again(instance, &worker, true).await;
+    }
+
+    /// Starts what is in use, but not served, until it is, as [`revive`](Self::revive) does; `attached` while
+    /// something is left of it that is to be closed.
+    async fn start_again(
+        self: &Arc<Self>,
+        instance: &Instance,
+        worker: &Arc<Worker>,
+        mut attached: bool,
+    ) {
+        let began = Instant::now();
+        let restart = self.shared.settings.restart;
+        let key = instance.key();
+        let mut attempts = 0;
         loop {
-            if let Some(relapses) = instance.relapses() {
-                let pause = relapses.pause(&restart);
-                if !pause.is_zero() {
-                    self.logs.host(format!(
-                        "{} is started again in {}",
-                        instance.called(),
-                        seconds(pause)
-                    ));
-                    tokio::time::sleep(pause).await;
-                }
+            let pause = match instance.relapses() {
+                Some(relapses) => relapses.pause(&restart),
+                None => restart.pause(attempts),
+            };
+            attempts += 1;
+            let pause = pause.max(self.failing.pause(&key));
+            if !pause.is_zero() {
+                self.logs.host(format!(
+                    "{} is started again in {}",
+                    instance.called(),
+                    seconds(pause)
+                ));
+                tokio::time::sleep(pause).await;
             }
             let lifecycle = self.lifecycle.lock().await;
             let current = lifecycle.current.first();
-            if !current.is_some_and(|it| Arc::ptr_eq(it, &worker))
-                || !self.is_wanted_in(instance, &worker)
+            if !current.is_some_and(|it| Arc::ptr_eq(it, worker))
+                || !self.is_wanted_in(instance, worker)
                 // Somebody else was first, or moved it.
-                || instance.is_in(&worker).await != attached
+                || instance.is_in(worker).await != attached
             {
                 return;
             }
@@ -475,19 +506,40 @@ impl Plugin {
             instance
                 .cut_off(self.shared.settings.command_timeout.0)
                 .await;
+            if attached && matches!(instance, Instance::Sink(_)) {
+                self.wear(worker);
+            }
             attached = false;
-            match self.attach(instance, &lifecycle.current).await {
+            match self.attach_again(instance, &lifecycle.current).await {
                 Ok(()) => {
                     self.logs.host(format!(
                         "{} was started again after {}",
                         instance.called(),
                         seconds(began.elapsed())
                     ));
+                    self.renew_if_worn(lifecycle).await;
                     return;
                 }
                 Err(error) => instance.report(self, error.text),
             }
         }
+    }
+
+    /// As [`attach`](Self::attach), for what is in use already: what becomes of it is remembered, and one that
+    /// took too long before is left alone for a while.
+    async fn attach_again(
+        self: &Arc<Self>,
+        instance: &Instance,
+        crew: &Crew,
+    ) -> Result<(), SymbolError> {
+        let key = instance.key();
+        self.failing.refuse(&key)?;
+        let attached = self.attach(instance, crew).await;
+        let limit = crew.first().map(|it| it.start_timeout(&key.symbol));
+        let restart = &self.shared.settings.restart;
+        self.failing
+            .note(&key, &attached, limit.unwrap_or_default(), restart);
+        attached
     }
 
     /// Whether it is in use and that process lives.
@@ -527,7 +579,9 @@ impl Plugin {
     }
 
     /// Takes in what idle function channels received, and notes how much goes through each symbol.
-    pub(crate) fn tend(&self) {
+    pub(crate) fn tend(self: &Arc<Self>) {
+        self.failing.tend();
+        self.look_whether_worn();
         for instance in self.instances.lock().values() {
             instance.tally().rate();
             if let Instance::Function(function) = instance
@@ -536,6 +590,15 @@ impl Plugin {
                 pool.tend();
             }
         }
+    }
+}
+
+/// What a function is known by.
+fn function_key(symbol: &str) -> InstanceKey {
+    InstanceKey {
+        kind: SymbolKind::Function,
+        symbol: symbol.to_owned(),
+        node: None,
     }
 }
 

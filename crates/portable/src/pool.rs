@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use parking_lot::Mutex;
 use plugyard_sp::{Protocol, RepConnection, SendError};
-use plugyard_symbol::SymbolError;
+use plugyard_symbol::{SymbolError, SymbolKind};
 use tokio::sync::{Notify, OnceCell, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -157,7 +157,9 @@ impl Pool {
 
     async fn open(&self, member: &Member) -> Result<(), SymbolError> {
         let worker = &member.worker;
-        worker.command(self.order.start()).await?;
+        worker
+            .start_symbol(SymbolKind::Function, &self.symbol, &self.order)
+            .await?;
         // The SDKs dial before they answer, so this is a matter of moments.
         let patience = worker.options().handshake_timeout;
         match timeout(patience, member.opened.notified()).await {

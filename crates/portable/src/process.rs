@@ -10,26 +10,26 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use plugyard_model::VersionId;
 use plugyard_model::{Code, Params, codes};
 use plugyard_platform::{Home, Pass};
-use plugyard_sandbox::{Limits, Process, SpawnError, Spec};
+use plugyard_sandbox::{Limits, Process, Resource, SpawnError, Spec};
 use plugyard_sp::{Options, Protocol};
 use plugyard_symbol::{SymbolError, SymbolKind};
 use tokio::task::JoinHandle;
 
 use crate::attach::cannot_listen;
-use crate::command::read_reply;
+use crate::command::{Order, read_reply};
 use crate::config::Sections;
 use crate::control::{Control, Silence};
 use crate::environment::Environment;
 use crate::lobby::ListenError;
 use crate::logs::{self, Logs};
-use crate::manifest::{Language, Manifest};
+use crate::manifest::{Language, Manifest, word};
 use crate::options::PortableOptions;
 use crate::package::DOCUMENT_LIMIT;
 use crate::place::{Arrivals, Ground, Place, SinkSocket};
@@ -110,7 +110,9 @@ pub(crate) struct Worker {
     logs: Arc<Logs>,
     command_timeout: Duration,
     max_message: usize,
-    unanswered: AtomicU32,
+    /// One command at a time, so that each has its own time.
+    turn: tokio::sync::Mutex<()>,
+    unanswered: parking_lot::Mutex<Unanswered>,
     /// It is meant to end.
     ending: AtomicBool,
     /// What it had used of the processors when that was last looked at.
@@ -118,6 +120,17 @@ pub(crate) struct Worker {
     /// Why it was ended when it did not behave.
     blame: OnceLock<String>,
     output: parking_lot::Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Commands that missed their deadline.
+#[derive(Debug, Default)]
+struct Unanswered {
+    /// One after the other, while the process answered nothing.
+    in_a_row: u32,
+    /// Results up to the last of them.
+    results: u64,
+    /// What the process has not answered since when, where that is known.
+    busy: Option<(String, Instant)>,
 }
 
 #[derive(Debug)]
@@ -215,7 +228,8 @@ impl Worker {
             logs: Arc::clone(logs),
             command_timeout: settings.command_timeout.0,
             max_message: settings.max_message,
-            unanswered: AtomicU32::new(0),
+            turn: tokio::sync::Mutex::default(),
+            unanswered: parking_lot::Mutex::default(),
             ending: AtomicBool::new(false),
             cpu: parking_lot::Mutex::new(CpuUse {
                 at: Instant::now(),
@@ -236,7 +250,7 @@ impl Worker {
         let reason = tokio::select! {
             () = self.control.handshake() => return Ok(()),
             exit = self.process.wait() => {
-                format!("`portable:{name}` ended before its handshake ({}).", describe(&exit))
+                format!("`portable:{name}` ended before its handshake ({}).", self.ended(&exit))
             }
             () = tokio::time::sleep(timeout) => {
                 format!("`portable:{name}` {NO_HANDSHAKE} {}.", seconds(timeout))
@@ -250,9 +264,47 @@ impl Worker {
     /// # Errors
     /// The plugin's own text, or that there was no answer.
     pub(crate) async fn command(&self, bytes: &[u8]) -> Result<(), SymbolError> {
+        self.order(bytes, self.command_timeout, None).await
+    }
+
+    /// Has a symbol started, within the time that is set for it.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
+    pub(crate) async fn start_symbol(
+        &self,
+        kind: SymbolKind,
+        symbol: &str,
+        order: &Order,
+    ) -> Result<(), SymbolError> {
+        self.order(
+            order.start(),
+            self.start_timeout(symbol),
+            Some((kind, symbol)),
+        )
+        .await
+    }
+
+    /// How long the command that starts a symbol may take (HOST-12).
+    pub(crate) fn start_timeout(&self, symbol: &str) -> Duration {
+        let options = &self.launch.options;
+        let own = options.start_timeouts.get(symbol).copied();
+        own.or(options.start_timeout)
+            .map_or(self.command_timeout, |span| span.0)
+    }
+
+    async fn order(
+        &self,
+        bytes: &[u8],
+        limit: Duration,
+        starts: Option<(SymbolKind, &str)>,
+    ) -> Result<(), SymbolError> {
         let name = &self.launch.manifest.name;
+        // Its time does not begin while another's has not ended: the SDKs do one thing after the other.
+        let _turn = self.turn.lock().await;
+        let began = Instant::now();
         let answer = tokio::select! {
-            answer = self.control.command(bytes, self.command_timeout) => answer,
+            answer = self.control.command(bytes, limit) => answer,
             exit = self.process.wait() => return Err(SymbolError::io(format!(
                 "plugin {name} is not running successfully, please make sure it is valid: its process ended ({})",
                 describe(&exit)
@@ -260,25 +312,63 @@ impl Worker {
         };
         match answer {
             Ok(reply) => {
-                self.unanswered.store(0, Ordering::Relaxed);
+                *self.unanswered.lock() = Unanswered::default();
                 read_reply(&reply)
                     .map_err(|text| SymbolError::refused(format!("receive error: {text}")))
             }
-            Err(Silence::Deadline) => {
-                let wait = seconds(self.command_timeout);
-                if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= HUNG_AFTER {
-                    self.recycle(&format!(
-                        "answered no command for {wait}, {HUNG_AFTER} times"
-                    ));
-                }
-                Err(SymbolError::timeout(format!(
-                    "time out, plugin {name} did not answer a command within {wait}"
-                )))
-            }
+            Err(Silence::Deadline) => Err(self.missed(limit, began, starts)),
             Err(Silence::Closed) => Err(SymbolError::io(format!(
                 "the control channel of plugin {name} is closed"
             ))),
         }
+    }
+
+    /// A command had no answer in time. A process that misses two, and answers nothing meanwhile, hangs.
+    fn missed(
+        &self,
+        limit: Duration,
+        began: Instant,
+        starts: Option<(SymbolKind, &str)>,
+    ) -> SymbolError {
+        let name = &self.launch.manifest.name;
+        let wait = seconds(limit);
+        let results = self.control.results();
+        let mut unanswered = self.unanswered.lock();
+        if unanswered.results != results {
+            // A late answer, but an answer: it was busy, and does not hang.
+            *unanswered = Unanswered {
+                results,
+                ..Unanswered::default()
+            };
+        }
+        unanswered.in_a_row += 1;
+        let called = starts.map(|(kind, symbol)| format!("{} {symbol}", word(kind)));
+        let text = match (&unanswered.busy, starts) {
+            (Some((busy, since)), _) if called.as_ref() != Some(busy) => format!(
+                "time out, plugin {name} did not answer a command within {wait}: it has been starting {busy} for {}",
+                seconds(Duration::from_secs(since.elapsed().as_secs()))
+            ),
+            (_, Some((kind, symbol))) => format!(
+                "time out, plugin {name} did not answer a command within {wait}: {kind} {symbol} takes longer to start. \
+                 If that is its way, give it more: plugyard set portable:{name} --option 'start_timeouts={{\"{symbol}\":\"1m\"}}'",
+                kind = word(kind)
+            ),
+            _ => format!("time out, plugin {name} did not answer a command within {wait}"),
+        };
+        if unanswered.busy.is_none() {
+            unanswered.busy = called.map(|called| (called, began));
+        }
+        let hangs = unanswered.in_a_row >= HUNG_AFTER;
+        let busy = unanswered.busy.take_if(|_| hangs);
+        drop(unanswered);
+        if hangs {
+            let with =
+                busy.map_or_else(String::new, |(busy, _)| format!(" while it started {busy}"));
+            self.recycle(&format!(
+                "did not answer {HUNG_AFTER} commands in a row{with}"
+            ));
+        }
+        SymbolError::timeout(text)
     }
 
     /// Ends the process because it does not behave; whoever watches over it starts another.
@@ -311,8 +401,41 @@ impl Worker {
     pub(crate) fn epitaph(&self, exit: &plugyard_sandbox::Exit) -> String {
         match self.blame.get() {
             Some(blame) => format!("{}: {blame}", describe(exit)),
-            None => describe(exit),
+            None => self.ended(exit),
         }
+    }
+
+    /// As [`describe`]; of a limit that was the cause it says how much it is and what to do about it.
+    fn ended(&self, exit: &plugyard_sandbox::Exit) -> String {
+        let Some(resource) = exit.over else {
+            return describe(exit);
+        };
+        let limits = &self.launch.limits;
+        let name = &self.launch.manifest.name;
+        let (mut about, mut instead) = (String::new(), String::new());
+        let limit = match resource {
+            Resource::Cpu => limits.cpu.map(|it| it.to_string()),
+            Resource::Memory => limits.memory.map(mebibytes),
+            Resource::Pids => limits.pids.map(|it| it.to_string()),
+            Resource::Files => limits.files.map(|it| it.to_string()),
+            Resource::Log => limits.log.map(mebibytes),
+            Resource::Disk => {
+                let data = self.launch.data.display();
+                if let Some(used) = self.process.usage().disk {
+                    let used = mebibytes(used);
+                    about = format!(", {used} used in {data} and its temporary files");
+                }
+                instead =
+                    format!("make room in {data}, then `plugyard restart portable:{name}`, or ");
+                limits.disk.map(mebibytes)
+            }
+        };
+        let limit = limit.map_or_else(String::new, |limit| format!(": at most {limit}{about}"));
+        let word = word_of(resource);
+        format!(
+            "{}{limit}; {instead}give it more: `plugyard set portable:{name} --limit {word}=…`",
+            describe(exit)
+        )
     }
 
     /// Asks it to end, waits for at most `grace`, then ends it with everything it started.
@@ -455,18 +578,27 @@ impl From<StartError> for String {
     }
 }
 
+/// The word for a limit, as options have it.
+const fn word_of(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Cpu => "cpu",
+        Resource::Memory => "memory",
+        Resource::Pids => "pids",
+        Resource::Files => "files",
+        Resource::Disk => "disk",
+        Resource::Log => "log",
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) >> 20;
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
 /// `exit status 1`, `signal: killed`, with the limit that was the cause.
 pub(crate) fn describe(exit: &plugyard_sandbox::Exit) -> String {
     match exit.over {
-        Some(resource) => {
-            let resource = serde_json::to_value(resource).ok();
-            let resource = resource.as_ref().and_then(serde_json::Value::as_str);
-            format!(
-                "{}, over its limit of {}",
-                exit.status,
-                resource.unwrap_or("a resource")
-            )
-        }
+        Some(resource) => format!("{}, over its limit of {}", exit.status, word_of(resource)),
         None => exit.status.to_string(),
     }
 }

@@ -72,6 +72,9 @@ pub struct PortableSettings {
     pub install_timeout: Span,
     /// When an ended process is started again.
     pub restart: RestartSettings,
+    /// When the process of a Go plugin is replaced after one of its sinks was stopped (HOST-29). Default
+    /// `unused`.
+    pub renew_go: RenewGo,
     /// How plugins are kept apart from each other and from the machine. Default `auto`.
     pub isolation: IsolationMode,
     /// Names of variables that are passed from the server's environment to every plugin, beyond
@@ -98,6 +101,7 @@ impl Default for PortableSettings {
             stop_grace: Span::secs(2),
             install_timeout: Span::secs(300),
             restart: RestartSettings::default(),
+            renew_go: RenewGo::default(),
             isolation: IsolationMode::default(),
             pass_env: Vec::new(),
             limits: plugyard_sandbox::Limits::default(),
@@ -120,6 +124,18 @@ pub enum IsolationMode {
     /// All share the machine's `/tmp`, where the sockets of the SDKs are, and see its processes; files are
     /// kept from them by Landlock alone. For containers that forbid namespaces.
     Shared,
+}
+
+/// When the process of a Go plugin is replaced after one of its sinks was stopped: from then on the SDK spins
+/// on the closed socket and keeps most of a processor busy (HOST-29).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RenewGo {
+    /// As soon as no rule uses anything of it.
+    #[default]
+    Unused,
+    /// At once. What rules use of it moves to the new process as in an upgrade.
+    AtOnce,
 }
 
 /// When a process that ended without being asked to is started again (HOST-11).
@@ -186,6 +202,9 @@ mod tests {
             assert_eq!(settings.isolation, mode);
         }
         assert!(serde_json::from_str::<PortableSettings>(r#"{"isolation":"none"}"#).is_err());
+        assert_eq!(settings.renew_go, RenewGo::Unused);
+        let at_once: PortableSettings = serde_json::from_str(r#"{"renew_go":"at_once"}"#).unwrap();
+        assert_eq!(at_once.renew_go, RenewGo::AtOnce);
         let written = serde_json::to_string(&settings).unwrap();
         assert_eq!(
             serde_json::from_str::<PortableSettings>(&written).unwrap(),

@@ -208,7 +208,9 @@ impl SinkInstance {
             &self.request.properties,
         );
         self.observer.connection(Connection::Connecting);
-        worker.command(order.start()).await?;
+        worker
+            .start_symbol(SymbolKind::Sink, &self.symbol, &order)
+            .await?;
         // At once: where the name is everybody's, it is free for another process again.
         let socket = worker.sink_socket(&name).map_err(|error| error.to_string());
         // Plugins made with earlier Go SDKs never open it.

@@ -144,7 +144,9 @@ impl SourceInstance {
             &config,
         );
         self.inbox.connection(Connection::Connecting);
-        worker.command(order.start()).await?;
+        worker
+            .start_symbol(SymbolKind::Source, &self.symbol, &order)
+            .await?;
         // The SDKs dial before they answer, so this is a matter of moments.
         let accepting = accept(&mut listener);
         let Ok(pull) = timeout(worker.options().handshake_timeout, accepting).await else {

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::adopt;
-use crate::chore::{self, Log};
+use crate::chore::{self, Ended, Log};
 use crate::host::shown_directory;
 use crate::manifest::{Manifest, folder};
 use crate::options::PortableOptions;
@@ -31,6 +31,10 @@ use crate::settings::PortableSettings;
 
 /// Run at the root of the package when it is there.
 const SCRIPT: &str = "install.sh";
+/// Lines of each of its streams that people are shown.
+const SHOWN_LINES: usize = 20;
+/// Characters of each of them.
+const SHOWN_WIDTH: usize = 300;
 
 /// What identifies a version on disk: its package and those options that its files depend on. Versions
 /// that differ in others, such as limits, share a directory.
@@ -65,7 +69,7 @@ pub(crate) fn unpack_package(package: &Path, directory: &Path) -> Result<u64, St
 /// Its output goes to `log` line by line.
 ///
 /// # Errors
-/// eKuiper's text with both streams in it.
+/// How it ended, with both streams.
 pub(crate) async fn run_script(
     ground: &Ground,
     home: &Home,
@@ -73,13 +77,12 @@ pub(crate) async fn run_script(
     build: &Build<'_>,
     log: Log<'_>,
     cancelled: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), ScriptFailure> {
     let script = build.directory.join(SCRIPT);
     if !script.is_file() {
         return Ok(());
     }
-    let failed =
-        |error: &dyn std::error::Error| format!("err:{} stdout: stderr:", with_cause(error));
+    let failed = |error: &dyn std::error::Error| ScriptFailure::unbegun(&with_cause(error));
     let scratch = tempfile::Builder::new()
         .prefix("install-")
         .tempdir_in(home.staging())
@@ -104,13 +107,54 @@ pub(crate) async fn run_script(
     let limit = settings.install_timeout.0;
     let ended = chore::run(&ground.launcher, spec, limit, log, cancelled)
         .await
-        .map_err(|error| format!("err:{error} stdout: stderr:"))?;
-    match ended.failure {
+        .map_err(|error| ScriptFailure::unbegun(&error))?;
+    match &ended.failure {
         None => Ok(()),
-        Some(failure) => Err(format!(
+        Some(failure) => Err(ScriptFailure::ended(failure, &ended)),
+    }
+}
+
+/// Why `install.sh` failed.
+#[derive(Debug)]
+pub(crate) struct ScriptFailure {
+    /// As eKuiper says it: both streams whole.
+    pub(crate) text: String,
+    /// For people: how it ended, and the last lines of both streams.
+    pub(crate) told: String,
+}
+
+impl ScriptFailure {
+    fn unbegun(error: &str) -> Self {
+        Self {
+            text: format!("err:{error} stdout: stderr:"),
+            told: format!("`{SCRIPT}` could not be run: {error}"),
+        }
+    }
+
+    fn ended(failure: &str, ended: &Ended) -> Self {
+        let mut told = format!("`{SCRIPT}` failed: {failure}");
+        for (stream, text) in [("stdout", &ended.stdout), ("stderr", &ended.stderr)] {
+            let lines: Vec<_> = text.lines().collect();
+            let left_out = lines.len().saturating_sub(SHOWN_LINES);
+            if !lines.is_empty() {
+                told.push_str(&format!("\n{stream}:"));
+            }
+            if left_out > 0 {
+                told.push_str(&format!("\n  … ({left_out})"));
+            }
+            for line in &lines[left_out..] {
+                let cut: String = line.chars().take(SHOWN_WIDTH).collect();
+                told.push_str(&format!("\n  {cut}"));
+                if cut.len() < line.len() {
+                    told.push('…');
+                }
+            }
+        }
+        let text = format!(
             "err:{failure} stdout:{} stderr:{}",
             ended.stdout, ended.stderr
-        )),
+        );
+        Self { text, told }
     }
 }
 

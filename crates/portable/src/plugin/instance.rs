@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use plugyard_symbol::{Connection, SymbolError, SymbolKind};
 
-use super::{Instance, InstanceKey, Plugin};
+use super::{Instance, InstanceKey, Plugin, function_key};
 use crate::manifest::word;
 use crate::process::Worker;
 use crate::relapses::Relapses;
@@ -16,11 +16,7 @@ impl Instance {
         match self {
             Self::Source(it) => it.key(),
             Self::Sink(it) => it.key(),
-            Self::Function(it) => InstanceKey {
-                kind: SymbolKind::Function,
-                symbol: it.symbol.clone(),
-                node: None,
-            },
+            Self::Function(it) => function_key(&it.symbol),
         }
     }
 
@@ -67,7 +63,7 @@ impl Instance {
         match self {
             Self::Source(it) => it.is_in(worker),
             Self::Sink(it) => it.is_in(worker).await,
-            Self::Function(_) => true,
+            Self::Function(it) => it.pool().is_some(),
         }
     }
 

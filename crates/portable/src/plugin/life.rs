@@ -95,11 +95,16 @@ impl Plugin {
                 instance.report(self, lacking);
                 continue;
             }
-            if let Err(error) = self.attach(&instance, crew).await {
+            // One that held the others up before comes after them.
+            if !self.failing.was_late(&instance.key()) {
+                let Err(error) = self.attach_again(&instance, crew).await else {
+                    continue;
+                };
                 let text = format!("{} did not start again: {}", instance.called(), error.text);
-                self.state.lock().error.clone_from(&text);
                 instance.report(self, text);
             }
+            let (plugin, worker) = (Arc::clone(self), Arc::clone(worker));
+            tokio::spawn(async move { plugin.start_again(&instance, &worker, false).await });
         }
     }
 
@@ -241,6 +246,7 @@ impl Plugin {
             state.in_a_row = 0;
             state.others.begin_anew(launch.options.workers);
         }
+        self.failing.begin_anew();
         self.phase.send_replace(Phase::Coming);
         self.tell();
         self.bring_up_missing(&Crew::default(), &launch, epoch);

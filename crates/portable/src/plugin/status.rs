@@ -1,6 +1,7 @@
 //! How a plugin is: for eKuiper's status, for `show`, and for whoever follows its health.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use plugyard_model::{Health, HealthState};
 use plugyard_sandbox::Enforced;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::crew::Crew;
-use super::{Exited, HISTORY, Phase, Plugin, State, Status};
+use super::{Exited, HISTORY, Instance, Phase, Plugin, State, Status};
 use crate::manifest::folder as listed_as;
 use crate::process::Worker;
 
@@ -124,6 +125,7 @@ impl Plugin {
             "restarts": state.restarts,
             "history": state.history,
             "used_by": self.ref_count(),
+            "failing": self.failing.shown(),
             "activity": self.activity(),
             "symbols": {
                 "sources": symbols(SymbolKind::Source),
@@ -165,7 +167,10 @@ impl Plugin {
             let symbols = all.entry(listed_as(instance.kind())).or_default();
             let activity = symbols.entry(instance.symbol().to_owned()).or_default();
             let tally = instance.tally();
-            activity.uses += 1;
+            activity.uses += match instance {
+                Instance::Function(it) => it.uses.load(Ordering::Acquire) as u64,
+                Instance::Source(_) | Instance::Sink(_) => 1,
+            };
             activity.count += tally.count();
             activity.per_second += tally.rate();
         }
@@ -200,7 +205,7 @@ impl Plugin {
 /// What goes through a symbol.
 #[derive(Debug, Default, Serialize)]
 struct Activity {
-    /// Rules that use a source or sink, each time they do; 1 for a function.
+    /// Places of rules that use it; of a function, those that have called it.
     uses: u64,
     /// Rows, messages or answered calls since the plugin's symbols were put to use.
     count: u64,

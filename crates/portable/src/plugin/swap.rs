@@ -115,6 +115,7 @@ impl Plugin {
             state.in_a_row = 0;
             state.others.begin_anew(usize::MAX);
         }
+        self.failing.begin_anew();
         match self.swap(&lifecycle, &new).await {
             Ok(()) => {
                 let crew = std::mem::replace(&mut lifecycle.current, new);
@@ -135,7 +136,7 @@ impl Plugin {
     }
 
     /// Those processes serve now.
-    fn serving(self: &Arc<Self>, crew: &Crew) {
+    pub(super) fn serving(self: &Arc<Self>, crew: &Crew) {
         let Some(first) = crew.first() else { return };
         self.state
             .lock()
@@ -246,7 +247,11 @@ impl Plugin {
     }
 
     /// Moves everything in use from the current processes, as far as there are any, to `crew`.
-    async fn swap(self: &Arc<Self>, lifecycle: &Lifecycle, crew: &Crew) -> Result<(), SymbolError> {
+    pub(super) async fn swap(
+        self: &Arc<Self>,
+        lifecycle: &Lifecycle,
+        crew: &Crew,
+    ) -> Result<(), SymbolError> {
         let Some(new) = crew.first() else {
             return Err(SymbolError::io("there is no process to take over"));
         };

@@ -181,7 +181,7 @@ async fn host_30_whether_it_is_an_aggregate_is_asked_once_and_again_after_an_upd
 async fn a_broken_upgrade_leaves_everything_with_the_old_version() {
     let Some(python) = python() else { return };
     let rig = Rig::with(&python, |settings| {
-        settings.init_timeout = Span::millis(2500);
+        settings.init_timeout = Span::secs(8);
     });
     let first = rig.package(|at| toolbox_dir(at, "v1"));
     rig.install(&first).await.unwrap();

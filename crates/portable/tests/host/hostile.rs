@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use plugyard_model::HealthState;
 use plugyard_platform::kind::Action;
 use plugyard_portable::testing::{mirror, script_dir};
@@ -235,6 +236,59 @@ async fn memory_and_disk_end_at_their_limits_and_the_reason_is_told() {
         let _ = fs::remove_file(rig.data("mirror", "full"));
         assert_works(&rig).await;
     }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_whose_disk_stays_full_fails_and_says_what_helps() {
+    let rig = Rig::with("python3", |settings| {
+        settings.recv_timeout = Span::secs(60);
+        settings.restart = RestartSettings {
+            initial: Span::millis(10),
+            max: Span::millis(20),
+            attempts: 2,
+            ..RestartSettings::default()
+        };
+    });
+    let version = rig.package(|at| mirror::directory(at, "mirror", &program()));
+    rig.install(&version).await.unwrap();
+    let mut version = rig.installation("mirror").unwrap().current;
+    version.options = serde_json::json!({"limits": {"disk": "8MiB"}});
+    rig.upgrade(&version).await.unwrap();
+    let mut events = rig.kind.watch();
+    obey(&rig, "fill").await;
+    // What fills it is still there after each restart.
+    rig.until("mirror", HealthState::Failed).await;
+    let data = rig.data("mirror", "");
+    let told = |reason: &str| {
+        for part in [
+            "over its limit of disk: at most 8.0 MiB, ",
+            " MiB used in ",
+            data.to_str().unwrap().trim_end_matches('/'),
+            "make room in",
+            "`plugyard set portable:mirror --limit disk=",
+            "`plugyard restart portable:mirror`",
+        ] {
+            assert!(reason.contains(part), "{reason} lacks {part}");
+        }
+    };
+    told(&rig.health("mirror").await.reason);
+    told(rig.status("mirror")["errMsg"].as_str().unwrap());
+    let details = rig.kind.details(&rig.installation("mirror").unwrap()).await;
+    told(details["history"][0]["reason"].as_str().unwrap());
+    let failed = async {
+        loop {
+            let event = events.next().await.unwrap();
+            if event.health.state == HealthState::Failed {
+                return event.health.reason;
+            }
+        }
+    };
+    told(&tokio::time::timeout(PATIENCE, failed).await.unwrap());
+    // Room was made.
+    fs::remove_file(rig.data("mirror", "full")).unwrap();
+    rig.change(Action::Restart, "mirror", None).await.unwrap();
+    assert_works(&rig).await;
     rig.end().await;
 }
 

@@ -85,6 +85,11 @@ async fn options_that_cannot_be_are_refused_before_anything_begins() {
             json!({"call_timeouts": {"nosuch": "1s"}}),
             "call_timeouts.nosuch",
         ),
+        (
+            json!({"start_timeouts": {"nosuch": "1s"}}),
+            "start_timeouts.nosuch",
+        ),
+        (json!({"renew_go": "now"}), "renew_go"),
         (json!({"colour": "red"}), "colour"),
     ] {
         let failed = rig

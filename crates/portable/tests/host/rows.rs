@@ -1,9 +1,11 @@
 //! Rows from sources, and messages to sinks.
 
-use plugyard_portable::testing::{pysam_dir, toolbox_dir};
-use plugyard_symbol::{Connection, ErrorClass, SymbolError};
+use plugyard_portable::testing::{mirror, pysam_dir, toolbox_dir};
+use plugyard_symbol::{Connection, ErrorClass, SymbolError, Value};
 use serde_json::json;
 
+use crate::calls::{bind, text};
+use crate::hostile::{program, random};
 use crate::support::{Inbox, PATIENCE, Rig, go_toolbox_dir, message, numbers_in, python};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -354,6 +356,174 @@ async fn host_29_a_go_plugin_whose_last_sink_was_stopped_gets_a_new_process() {
         json!([]),
         "it was no crash"
     );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_29_the_process_waits_for_whatever_is_in_use_and_not_for_what_was() {
+    let rig = Rig::new("python3");
+    rig.install(&rig.package(|at| mirror::directory(at, "mirror", &program())))
+        .await
+        .unwrap();
+    let renewed = async |before: i32| {
+        let renewed = async {
+            while rig.status("mirror")["pid"].as_i64().unwrap_or_default() == i64::from(before)
+                || rig.health("mirror").await.state != plugyard_model::HealthState::Ready
+            {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let came = tokio::time::timeout(PATIENCE, renewed).await.is_ok();
+        assert!(
+            came,
+            "the process was not replaced: {}",
+            rig.status("mirror")
+        );
+    };
+    // A source that is stopped after the sink.
+    let before = rig.pid("mirror");
+    let (source, _) = random(&rig, "r", &json!({"interval": 2, "keep": "count"}))
+        .await
+        .unwrap();
+    let (sink, _) = rig.sink("file_sink", "r", json!({"file": "out"})).await;
+    sink.stop().await.unwrap();
+    assert_eq!(rig.pid("mirror"), before);
+    source.stop().await.unwrap();
+    renewed(before).await;
+
+    // A function that a rule has called: its process stays while that rule is there.
+    let before = rig.pid("mirror");
+    let echo = bind(&rig, "echo");
+    assert_eq!(text(echo.call(&[Value::Int(1)]).await.unwrap()), "1");
+    let (sink, _) = rig.sink("file_sink", "r", json!({"file": "out"})).await;
+    sink.stop().await.unwrap();
+    for n in 0..20 {
+        assert_eq!(
+            text(echo.call(&[Value::Int(n)]).await.unwrap()),
+            n.to_string()
+        );
+    }
+    assert_eq!(rig.pid("mirror"), before, "a function of it is in use");
+    drop(echo);
+    renewed(before).await;
+
+    // One that nobody refers to any more keeps nothing, and can be called again.
+    let before = rig.pid("mirror");
+    let (sink, _) = rig.sink("file_sink", "r", json!({"file": "out"})).await;
+    sink.stop().await.unwrap();
+    let echo = bind(&rig, "echo");
+    assert_eq!(text(echo.call(&[Value::Int(7)]).await.unwrap()), "7");
+    renewed(before).await;
+    assert_eq!(
+        rig.status("mirror")["history"],
+        json!([]),
+        "it was no crash"
+    );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_29_where_that_is_set_the_process_is_renewed_at_once_under_what_is_in_use() {
+    let rig = Rig::new("python3");
+    rig.install(&rig.package(|at| mirror::directory(at, "mirror", &program())))
+        .await
+        .unwrap();
+    let mut version = rig.installation("mirror").unwrap().current;
+    version.options = json!({"renew_go": "at_once"});
+    rig.upgrade(&version).await.unwrap();
+    let before = rig.pid("mirror");
+    let (source, inbox) = random(&rig, "r", &json!({"interval": 2, "keep": "count"}))
+        .await
+        .unwrap();
+    let (mut kept, observer) = rig.sink("file_sink", "kept", json!({"file": "kept"})).await;
+    let echo = bind(&rig, "echo");
+    let (sink, _) = rig.sink("file_sink", "r", json!({"file": "out"})).await;
+    inbox.more(3).await;
+    sink.stop().await.unwrap();
+    // Rows, messages and calls while the others move.
+    let mut sent = 0_u64;
+    let moved = async {
+        while rig.status("mirror")["pid"].as_i64() == Some(i64::from(before)) {
+            let value = i64::try_from(sent).unwrap();
+            let answer = echo.call(&[Value::Int(value)]).await.unwrap();
+            assert_eq!(text(answer), sent.to_string());
+            kept.send(message(usize::try_from(sent).unwrap()))
+                .await
+                .unwrap();
+            sent += 1;
+        }
+    };
+    tokio::time::timeout(PATIENCE, moved).await.unwrap();
+    inbox.more(10).await;
+    assert_eq!(text(echo.call(&[Value::Int(5)]).await.unwrap()), "5");
+    kept.send(message(usize::try_from(sent).unwrap()))
+        .await
+        .unwrap();
+    kept.stop().await.unwrap();
+    source.stop().await.unwrap();
+    assert_eq!(inbox.exceptions(), Vec::<String>::new());
+    assert_eq!(observer.exceptions(), Vec::<String>::new());
+    let rows = inbox.rows();
+    let counted = rows.iter().map(|row| row["n"].as_u64().unwrap());
+    assert!(
+        counted.eq(0..rows.len() as u64),
+        "nothing lost, nothing twice"
+    );
+    assert_eq!(
+        numbers_in(&rig.data("mirror", "kept")),
+        (0..=sent).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        rig.status("mirror")["history"],
+        json!([]),
+        "it was no crash"
+    );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_29_a_process_that_cannot_be_renewed_at_once_goes_on() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.renew_go = plugyard_portable::RenewGo::AtOnce;
+    });
+    // From the second process on it does not start.
+    let once = rig.package(|at| {
+        go_toolbox_dir(at, &python)?;
+        let script = std::fs::read_to_string(at.join("toolbox.py"))?;
+        let main = "if __name__ == \"__main__\":\n";
+        let once = script.replace(
+            main,
+            &format!(
+                "{main}    os.close(os.open(os.path.join(DATA, 'begun'), os.O_CREAT | os.O_EXCL))\n"
+            ),
+        );
+        assert_ne!(once, script);
+        std::fs::write(at.join("toolbox.py"), once)
+    });
+    rig.install(&once).await.unwrap();
+    let before = rig.pid("toolbox");
+    let (source, inbox) = rig.source("numbers", "r").await;
+    let (sink, _) = rig.sink("notebook", "r", json!({})).await;
+    sink.stop().await.unwrap();
+    let told = async {
+        let plugin = "portable:toolbox".parse().unwrap();
+        let goes_on = format!("process {before} goes on, because no other could take over: ");
+        while !rig
+            .kind
+            .logs(&plugin, usize::MAX)
+            .0
+            .iter()
+            .any(|line| line.text.starts_with(&goes_on))
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    inbox.more(3).await;
+    assert_eq!(rig.pid("toolbox"), before);
+    assert_eq!(inbox.exceptions(), Vec::<String>::new());
+    source.stop().await.unwrap();
     rig.end().await;
 }
 
