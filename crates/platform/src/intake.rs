@@ -1,5 +1,6 @@
 //! Taking packages in: streamed to staging while they are hashed, inspected, and kept only when sound.
 
+mod absent;
 mod fetch;
 mod guard;
 mod recognise;
@@ -387,9 +388,9 @@ fn accept(inspection: &Inspection) -> Result<PluginName, Problem> {
         let mut findings = inspection.findings.clone();
         // Alone, it is the answer itself and not one of several mistakes.
         if let [only] = findings.as_slice()
-            && only.code == codes::KIND_UNKNOWN
+            && [codes::KIND_UNKNOWN, codes::KIND_ABSENT].contains(&only.code)
         {
-            let mut problem = Problem::new(codes::KIND_UNKNOWN);
+            let mut problem = Problem::new(only.code);
             problem.params = only.params.clone();
             problem.findings = std::mem::take(&mut findings);
             return Err(problem);

@@ -139,8 +139,12 @@ super::codes! {
         zh: ["插件包有错误", "插件包有 {errors} 个错误：{first}", "用 `plugyard check <package>` 查看全部错误及位置"];
     /// No kind recognises the package.
     KIND_UNKNOWN = "kind_unknown", 422, PackageErrors,
-        en: ["Format not recognised", "This is no plugin package of a known kind; it contains {seen}", "a portable plugin has `<name>.json` at its root; `--kind` says which kind is meant"],
-        zh: ["无法识别的格式", "这不是已知类型的插件包；其中包含 {seen}", "portable 插件的根目录应有 `<name>.json`；可用 `--kind` 指定类型"];
+        en: ["Format not recognised", "This is no plugin package of a known kind; it contains {seen}", "at its root a portable plugin has `<name>.json`, an app `config.json` or `plugyard.app.json`, a web plugin `plugin.json` or `theme.json`; `--kind` says which kind is meant"],
+        zh: ["无法识别的格式", "这不是已知类型的插件包；其中包含 {seen}", "根目录中，portable 插件应有 `<name>.json`，app 插件应有 `config.json` 或 `plugyard.app.json`，web 插件应有 `plugin.json` 或 `theme.json`；可用 `--kind` 指定类型"];
+    /// The package looks like one of a kind that is not here.
+    KIND_ABSENT = "kind_absent", 422, PackageErrors,
+        en: ["Package of another kind", "This looks like a package of the kind `{kind}`, for it has {sign}; there is no such kind here, there are {known}", "a package of the kind `{kind}` cannot be installed here; if it is one of a kind that is here, say so with `--kind`"],
+        zh: ["其他类型的插件包", "这看起来是 `{kind}` 类型的插件包（其中有 {sign}）；此处没有该类型，现有类型：{known}", "此处无法安装 `{kind}` 类型的插件包；若它属于现有类型，请用 `--kind` 指明"];
     /// A kind that this server does not know.
     KIND_NOT_SERVED = "kind_not_served", 400, Usage,
         en: ["Kind not known", "There is no kind of plugin `{kind}`; this server knows {known}", "name one of these kinds"],

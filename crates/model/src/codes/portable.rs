@@ -53,6 +53,10 @@ super::codes! {
     PORTABLE_NAME_INVALID = "portable_name_invalid", 422, PackageErrors,
         en: ["Name not usable", "`{name}` cannot be a name: only letters, digits, `_` and `-` are allowed, at most {limit} of them", "rename it, also in the plugin's main program"],
         zh: ["名称不可用", "`{name}` 不能作为名称：只允许字母、数字、`_` 和 `-`，最多 {limit} 个字符", "请重命名，并同步修改插件主程序"];
+    /// A name for a new plugin that its symbols could not be called after.
+    PORTABLE_NEW_NAME = "portable_new_name", 400, Usage,
+        en: ["Name not usable for a new plugin", "`{name}` cannot be the name of a new plugin: it begins with a letter and has only letters, digits and `_`, at most {limit} of them", "its functions are called after it, and SQL takes no other characters"],
+        zh: ["名称不可用于新插件", "`{name}` 不能作为新插件的名称：须以字母开头，只含字母、数字和 `_`，最多 {limit} 个字符", "其函数以它命名，而 SQL 不接受其他字符"];
     /// A symbol that its own manifest lists twice.
     PORTABLE_SYMBOL_TWICE = "portable_symbol_twice", 422, PackageErrors,
         en: ["Symbol listed twice", "`{name}` stands in `{field}` more than once", "list it once"],

@@ -10,7 +10,7 @@ use plugyard_archive::{
 use plugyard_config::Definition;
 use plugyard_model::{Finding, Inspection, KindId, Problem, codes, sort_findings};
 
-use super::{Kinds, nowhere};
+use super::{Kinds, absent, nowhere};
 use crate::config::read_file;
 use crate::kind::Likeness;
 use crate::platform::kind_of;
@@ -22,7 +22,7 @@ const SEEN: usize = 12;
 /// equal likeness the one registered first. Pure, so it serves `plugyard check` without a server.
 ///
 /// A package that is only recognised below a wrapping directory gets the finding `package_wrapped`,
-/// one that nobody recognises `kind_unknown`.
+/// one that nobody recognises `kind_unknown`, and one that looks like a kind which is not here `kind_absent`.
 ///
 /// # Errors
 /// `kind_not_served` for a hint that is no kind here. That the package is bad is no error.
@@ -33,6 +33,13 @@ pub fn inspect(
     expected_key: Option<&str>,
 ) -> Result<Inspection, Problem> {
     let listing = package.listing();
+    if hint.is_none()
+        && let Some(finding) = of_absent_kind(kinds, package)
+    {
+        let mut findings = package.findings().to_vec();
+        findings.push(finding);
+        return Ok(Inspection::failed(None, findings));
+    }
     let at_root = match hint {
         Some(hint) => Some(kind_of(kinds, hint)?),
         None => best(kinds, listing),
@@ -64,6 +71,25 @@ pub fn inspect(
     let unknown = Finding::error(codes::KIND_UNKNOWN, nowhere()).with("seen", seen(listing));
     findings.push(unknown);
     Ok(Inspection::failed(None, findings))
+}
+
+/// What a package is that nobody here takes, at its root or below a wrapping directory.
+fn of_absent_kind(kinds: &Kinds, package: &dyn PackageReader) -> Option<Finding> {
+    let listing = package.listing();
+    let absent = absent::look(kinds, package, listing, "").or_else(|| {
+        let (directory, inner) = unwrapped(listing)?;
+        absent::look(kinds, package, &inner, &format!("{directory}/"))
+    })?;
+    let known: Vec<_> = kinds
+        .iter()
+        .map(|kind| format!("`{}`", kind.id()))
+        .collect();
+    Some(
+        Finding::error(codes::KIND_ABSENT, nowhere())
+            .with("kind", absent.kind)
+            .with("sign", absent.sign)
+            .with("known", known.join(", ")),
+    )
 }
 
 /// Opens a zip within the bounds of its kind: the caller's word (`hint`) or else the one that recognises it.

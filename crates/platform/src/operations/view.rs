@@ -1,7 +1,9 @@
 //! Operations as they are shown, and as they are stored.
 
 use plugyard_http::{Cursor, Page, PageQuery};
-use plugyard_model::{Code, KindId, OperationId, Params, PluginName, Problem, StepName, codes};
+use plugyard_model::{
+    Code, Finding, KindId, OperationId, Params, Place, PluginName, Problem, StepName, codes,
+};
 use plugyard_store::StoreError;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
@@ -398,13 +400,25 @@ pub(super) fn problem(state: OperationState, failure: &Failure, change: &Change)
     for (name, value) in &failure.params {
         problem = problem.with(name, value);
     }
-    let first_line = failure.text.lines().find(|line| !line.trim().is_empty());
+    let own = failure.params.get("reason");
+    let words = own.unwrap_or(&failure.text);
+    let first_line = words.lines().find(|line| !line.trim().is_empty());
     let first_line = first_line.unwrap_or_default().trim();
     // Told by its own code, a failure has its own words for what that code leaves open.
-    let reason = match failure.params.get("reason") {
+    let reason = match own {
         Some(own) if code == step_code => own.as_str(),
         _ => first_line,
     };
+    if code != step_code && words.trim().contains('\n') {
+        // There is more to say than goes into the sentence about the change: what a program wrote, say.
+        let mut whole = Finding::error(step_code, Place::default())
+            .with("plugin", &change.plugin)
+            .with("reason", words.trim_end());
+        for (name, value) in &failure.params {
+            whole = whole.with(name, value.trim_end());
+        }
+        problem = problem.with_findings(vec![whole]);
+    }
     let previous = change
         .current
         .as_ref()

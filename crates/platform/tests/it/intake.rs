@@ -142,6 +142,55 @@ async fn a_bad_package_is_refused_with_its_findings_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_package_of_a_kind_that_is_not_here_is_called_by_it() {
+    let devices = r#"{"name":"lamp","support_devices":[]}"#;
+    let tenant = r#"{"perf":{"category":"analyst-plugin:perf","config_group":[]}}"#;
+    for bench in benches().await {
+        for (files, kind, sign) in [
+            (vec![("DockerFile", "FROM x")], "container", "`DockerFile`"),
+            (
+                vec![("lamp/Dockerfile", ""), ("lamp/main.go", "")],
+                "container",
+                "`Dockerfile`",
+            ),
+            (
+                vec![("config.json", devices)],
+                "container",
+                "`support_devices` in `config.json`",
+            ),
+            (
+                vec![("plugins.json", tenant)],
+                "tenant",
+                "`config_group` in `plugins.json`",
+            ),
+        ] {
+            let problem = take(&bench.platform, zip(&files)).await.unwrap_err();
+            assert_eq!(problem.code, codes::KIND_ABSENT, "{files:?}");
+            assert_eq!(problem.params["kind"], kind);
+            assert_eq!(problem.params["sign"], sign);
+            assert_eq!(problem.params["known"], format!("`{KIND}`"));
+            assert_nothing_kept(&bench).await;
+        }
+        // Whoever says what it is is believed.
+        let hinted = TakeIn {
+            kind: Some(KIND),
+            ..TakeIn::default()
+        };
+        let bytes = zip(&[("Dockerfile", ""), ("fake.json", r#"{"name":"a"}"#)]);
+        bench.platform.take_in(stream(bytes), hinted).await.unwrap();
+        for unlike in [
+            vec![("docs/Dockerfile", ""), ("readme.md", "")],
+            vec![("config.json", "{")],
+            vec![("plugins.json", r#"{"a":{"config_group":[]},"b":1}"#)],
+            vec![("plugins.json", "{}")],
+        ] {
+            let problem = take(&bench.platform, zip(&unlike)).await.unwrap_err();
+            assert_eq!(problem.code, codes::KIND_UNKNOWN, "{unlike:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_package_of_no_kind_is_answered_with_what_was_seen() {
     for bench in benches().await {
         let bytes = zip(&[("readme.md", ""), ("src/main.c", "")]);
