@@ -408,7 +408,7 @@ pub(crate) struct Set {
     pub(crate) plugin: String,
     #[command(flatten)]
     pub(crate) running: Running,
-    /// An option of the plugin's kind; the value is JSON or plain text (may be repeated)
+    /// An option of the plugin's kind, for portable plugins `acks_under_way`, `call_timeout`, `call_timeouts`, `function_channels`, `renew_go`, `shellParas`, `start_timeout` or `start_timeouts`; the value is JSON or plain text (may be repeated)
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) options: Vec<(String, serde_json::Value)>,
     /// Take something back to its default: an option, `limit.NAME` or `env.NAME` (may be repeated)

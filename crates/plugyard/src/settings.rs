@@ -389,6 +389,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "Restarts in a row before the plugin counts as failed.",
     ),
     (
+        "portable.renew_go",
+        "When the process of a Go plugin is replaced after one of its sinks was stopped, which its SDK needs: `unused` (as soon as no rule uses anything of it) or `at_once` (what rules use of it moves to the new process as in an upgrade).",
+    ),
+    (
         "portable.isolation",
         "How plugins are kept apart: `namespaces` (each process has a `/tmp` and processes of its own; nothing starts where the host permits none), `shared` (all share the machine's `/tmp`; for containers without namespaces), or `auto`: the first where the host permits it, else the second.",
     ),

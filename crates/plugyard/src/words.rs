@@ -82,6 +82,7 @@ const TABLE: &[(&str, &str)] = &[
     ("health", "健康状态"),
     ("reason", "原因"),
     ("version", "版本"),
+    ("options", "选项"),
     ("previous", "上一版本"),
     ("versions", "版本列表"),
     ("error", "错误"),

@@ -12,7 +12,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value as Json, json};
 use tempfile::NamedTempFile;
 
-use crate::cli::{Change, Install, Plugins, Rollback, Running, Set, Uninstall, Upgrade};
+use crate::cli::{Change, Format, Install, Plugins, Rollback, Running, Set, Uninstall, Upgrade};
 use crate::client::{Client, segment};
 use crate::commands::{Context, config, operation};
 use crate::failure::Failure;
@@ -393,8 +393,16 @@ pub(super) async fn carry_out(
         return Ok(ExitCode::Done);
     }
     let operation = operation::watch(id, change.timeout, client, context).await?;
-    let code = operation::verdict(&operation, client)?;
     let plugin = text_at(&operation, "/plugin");
+    let code = operation::verdict(&operation, client).inspect_err(|_| {
+        // Programs get the operation as it ended, also where it failed.
+        if matches!(
+            context.printer.format,
+            Format::Json | Format::Yaml | Format::Ndjson
+        ) {
+            context.printer.one(&operation, &plugin, String::new);
+        }
+    })?;
     let now = match text_at(&operation, "/action").as_str() {
         "uninstall" => None,
         _ => client.get(&path(&plugin)).await.ok(),

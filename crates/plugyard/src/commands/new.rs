@@ -52,8 +52,9 @@ const FILES: &[(&str, &str)] = &[
 pub(super) fn run(arguments: &New, context: &Context) -> Result<ExitCode, Failure> {
     let name = &arguments.name;
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || name.len() > 40 || !name.chars().all(is_word) {
-        let problem = Problem::new(codes::PORTABLE_NAME_INVALID)
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    if !begins || name.len() > 40 || !name.chars().all(is_word) {
+        let problem = Problem::new(codes::PORTABLE_NEW_NAME)
             .with("name", name)
             .with("limit", 40);
         return Err(context.problem(&problem));

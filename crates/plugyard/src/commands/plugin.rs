@@ -127,6 +127,7 @@ fn text(body: &Json, context: &Context) -> String {
             ),
         ),
         ("previous", text_at(body, "/previous/label")),
+        ("options", options(body)),
         ("used by", users(body).join(", ")),
     ] {
         if !value.is_empty() {
@@ -166,6 +167,17 @@ fn text(body: &Json, context: &Context) -> String {
         ));
     }
     text
+}
+
+/// What is set for it, as `set` takes it.
+fn options(body: &Json) -> String {
+    let options = body.pointer("/version/options").and_then(Json::as_object);
+    let all = options.into_iter().flatten();
+    let all = all.map(|(name, value)| match value {
+        Json::String(text) => format!("{name}={text}"),
+        other => format!("{name}={other}"),
+    });
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// One line for a plain value, an indented block for an object.

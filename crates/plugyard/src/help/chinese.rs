@@ -85,6 +85,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("A zip file, a directory, or an http(s) address", "zip 文件、目录或 http(s) 地址"),
     ("A zip file, a directory, an http(s) address, or the name of a directory in `plugins/` of the home", "zip 文件、目录、http(s) 地址，或主目录 `plugins/` 中某个目录的名称"),
     ("Install, but do not start it", "安装但不启动"),
+    ("An option of the plugin's kind, for portable plugins `acks_under_way`, `call_timeout`, `call_timeouts`, `function_channels`, `renew_go`, `shellParas`, `start_timeout` or `start_timeouts`; the value is JSON or plain text (may be repeated)", "该类型插件的选项，portable 插件有 `acks_under_way`、`call_timeout`、`call_timeouts`、`function_channels`、`renew_go`、`shellParas`、`start_timeout`、`start_timeouts`；值为 JSON 或纯文本（可重复）"),
     ("An option of the plugin's kind; the value is JSON or plain text (may be repeated)", "该类型插件的选项；值为 JSON 或纯文本（可重复）"),
     ("A value to begin with, where something can be configured; `KEY=-` reads it from standard input (may be repeated)", "可配置项的初始值；`KEY=-` 表示从标准输入读取（可重复）"),
     ("What it may use: `cpu` (cores), `memory`, `pids`, `files`, `disk` or `log`, e.g. `memory=256MiB`; `none` is no limit (may be repeated)", "可使用的资源：`cpu`（核数）、`memory`、`pids`、`files`、`disk` 或 `log`，例如 `memory=256MiB`；`none` 表示不限（可重复）"),

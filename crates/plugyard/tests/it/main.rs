@@ -23,6 +23,7 @@ mod home;
 mod hostile;
 mod hostile_packages;
 mod http_page;
+mod mistakes;
 mod own;
 mod portable;
 mod processes;

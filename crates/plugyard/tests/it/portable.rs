@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::support::{PLUGYARD, Server, answer, plugins, wait_for};
 
 /// The program, which is built with the tests of the kind; without it the test says that it is skipped.
-fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     let program = Path::new(PLUGYARD).with_file_name("mirror");
     if !program.is_file() {
         println!(
@@ -96,6 +96,51 @@ fn fact_38_a_plugin_from_a_web_address_feeds_a_file() {
         let gone = answer(server.delete(path));
         assert_eq!((gone.status, gone.body.as_str()), (200, text));
     }
+}
+
+#[test]
+fn host_29_rules_that_stop_let_go_of_a_go_plugin_and_its_process_is_renewed() {
+    let Some(program) = program() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let source = plugin(directory.path(), &program);
+    let server = Server::start();
+    server.cli_ok(&["install", source.to_str().expect("a path of text")]);
+    let sql = r#"CREATE STREAM ext (count bigint) WITH (TYPE="random", CONF_KEY="ext")"#;
+    let stream = answer(server.post("/streams").json(&json!({"sql": sql})));
+    assert_eq!(stream.status, 201, "{stream:?}");
+    let out = |rule: &str| -> Option<u64> {
+        let status = answer(server.get(&format!("/rules/{rule}/status"))).body;
+        let status: Json = serde_json::from_str(&status).ok()?;
+        status["sink_file_sink_0_0_records_out_total"].as_u64()
+    };
+    for rule in ["sending", "calling"] {
+        let body = json!({
+            "id": rule,
+            "sql": "SELECT echo(count) AS said FROM ext",
+            "actions": [{"file_sink": {"file": rule}}],
+        });
+        let made = answer(server.post("/rules").json(&body));
+        assert_eq!(made.status, 201, "{made:?}");
+        wait_for("rows in the file", || (out(rule)? > 0).then_some(()));
+    }
+    let pid = server.plugin_pid("portable:mirror");
+    // The other one goes on, and with it the process.
+    assert_eq!(answer(server.post("/rules/sending/stop")).status, 200);
+    let before = out("calling").unwrap_or_default();
+    wait_for("more rows", || {
+        (out("calling")? > before + 10).then_some(())
+    });
+    assert_eq!(server.plugin_pid("portable:mirror"), pid);
+    // Now nothing of it is in use, although its function was called.
+    assert_eq!(answer(server.post("/rules/calling/stop")).status, 200);
+    wait_for("another process", || {
+        let status = answer(server.get("/plugins/portables/mirror/status")).body;
+        let status: Json = serde_json::from_str(&status).ok()?;
+        let renewed = status["pid"].as_u64()? != u64::from(pid);
+        (renewed && status["cpu"].is_number() && status["history"] == json!([])).then_some(())
+    });
+    assert_eq!(answer(server.post("/rules/sending/start")).status, 200);
+    wait_for("rows again", || (out("sending")? > 0).then_some(()));
 }
 
 /// What the plugin's function answers when it is told to do that.
