@@ -23,18 +23,21 @@ use plugyard_symbol::{SymbolError, SymbolKind};
 use tokio::task::JoinHandle;
 
 use crate::attach::cannot_listen;
-use crate::command::{Order, read_reply};
 use crate::config::Sections;
-use crate::control::{Control, Silence};
+use crate::control::Control;
 use crate::environment::Environment;
 use crate::lobby::ListenError;
 use crate::logs::{self, Logs};
-use crate::manifest::{Language, Manifest, word};
+use crate::manifest::{Language, Manifest};
 use crate::options::PortableOptions;
 use crate::package::DOCUMENT_LIMIT;
 use crate::place::{Arrivals, Ground, Place, SinkSocket};
 use crate::pool::function_socket;
 use crate::settings::PortableSettings;
+
+mod orders;
+
+use orders::Unanswered;
 
 /// The one argument of a plugin; neither SDK does anything with it.
 pub(crate) const ARGUMENT: &str = r#"{"sendTimeout":1000}"#;
@@ -46,8 +49,6 @@ const SOCKET_PATH_LIMIT: usize = 107;
 const LAST_LINES: usize = 20;
 /// Output that is on its way when a process has ended.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
-/// Commands without an answer, one after the other, after which a process counts as hung.
-const HUNG_AFTER: u32 = 2;
 
 /// Processor use is of at least so long.
 const CPU_SPAN: Duration = Duration::from_millis(500);
@@ -120,17 +121,6 @@ pub(crate) struct Worker {
     /// Why it was ended when it did not behave.
     blame: OnceLock<String>,
     output: parking_lot::Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// Commands that missed their deadline.
-#[derive(Debug, Default)]
-struct Unanswered {
-    /// One after the other, while the process answered nothing.
-    in_a_row: u32,
-    /// Results up to the last of them.
-    results: u64,
-    /// What the process has not answered since when, where that is known.
-    busy: Option<(String, Instant)>,
 }
 
 #[derive(Debug)]
@@ -257,118 +247,6 @@ impl Worker {
             }
         };
         Err(format!("{reason}{}", self.last_output().await))
-    }
-
-    /// Gives a command and waits for its `ok`.
-    ///
-    /// # Errors
-    /// The plugin's own text, or that there was no answer.
-    pub(crate) async fn command(&self, bytes: &[u8]) -> Result<(), SymbolError> {
-        self.order(bytes, self.command_timeout, None).await
-    }
-
-    /// Has a symbol started, within the time that is set for it.
-    ///
-    /// # Errors
-    /// As [`command`](Self::command).
-    pub(crate) async fn start_symbol(
-        &self,
-        kind: SymbolKind,
-        symbol: &str,
-        order: &Order,
-    ) -> Result<(), SymbolError> {
-        self.order(
-            order.start(),
-            self.start_timeout(symbol),
-            Some((kind, symbol)),
-        )
-        .await
-    }
-
-    /// How long the command that starts a symbol may take (HOST-12).
-    pub(crate) fn start_timeout(&self, symbol: &str) -> Duration {
-        let options = &self.launch.options;
-        let own = options.start_timeouts.get(symbol).copied();
-        own.or(options.start_timeout)
-            .map_or(self.command_timeout, |span| span.0)
-    }
-
-    async fn order(
-        &self,
-        bytes: &[u8],
-        limit: Duration,
-        starts: Option<(SymbolKind, &str)>,
-    ) -> Result<(), SymbolError> {
-        let name = &self.launch.manifest.name;
-        // Its time does not begin while another's has not ended: the SDKs do one thing after the other.
-        let _turn = self.turn.lock().await;
-        let began = Instant::now();
-        let answer = tokio::select! {
-            answer = self.control.command(bytes, limit) => answer,
-            exit = self.process.wait() => return Err(SymbolError::io(format!(
-                "plugin {name} is not running successfully, please make sure it is valid: its process ended ({})",
-                describe(&exit)
-            ))),
-        };
-        match answer {
-            Ok(reply) => {
-                *self.unanswered.lock() = Unanswered::default();
-                read_reply(&reply)
-                    .map_err(|text| SymbolError::refused(format!("receive error: {text}")))
-            }
-            Err(Silence::Deadline) => Err(self.missed(limit, began, starts)),
-            Err(Silence::Closed) => Err(SymbolError::io(format!(
-                "the control channel of plugin {name} is closed"
-            ))),
-        }
-    }
-
-    /// A command had no answer in time. A process that misses two, and answers nothing meanwhile, hangs.
-    fn missed(
-        &self,
-        limit: Duration,
-        began: Instant,
-        starts: Option<(SymbolKind, &str)>,
-    ) -> SymbolError {
-        let name = &self.launch.manifest.name;
-        let wait = seconds(limit);
-        let results = self.control.results();
-        let mut unanswered = self.unanswered.lock();
-        if unanswered.results != results {
-            // A late answer, but an answer: it was busy, and does not hang.
-            *unanswered = Unanswered {
-                results,
-                ..Unanswered::default()
-            };
-        }
-        unanswered.in_a_row += 1;
-        let called = starts.map(|(kind, symbol)| format!("{} {symbol}", word(kind)));
-        let text = match (&unanswered.busy, starts) {
-            (Some((busy, since)), _) if called.as_ref() != Some(busy) => format!(
-                "time out, plugin {name} did not answer a command within {wait}: it has been starting {busy} for {}",
-                seconds(Duration::from_secs(since.elapsed().as_secs()))
-            ),
-            (_, Some((kind, symbol))) => format!(
-                "time out, plugin {name} did not answer a command within {wait}: {kind} {symbol} takes longer to start. \
-                 If that is its way, give it more: plugyard set portable:{name} --option 'start_timeouts={{\"{symbol}\":\"1m\"}}'",
-                kind = word(kind)
-            ),
-            _ => format!("time out, plugin {name} did not answer a command within {wait}"),
-        };
-        if unanswered.busy.is_none() {
-            unanswered.busy = called.map(|called| (called, began));
-        }
-        let hangs = unanswered.in_a_row >= HUNG_AFTER;
-        let busy = unanswered.busy.take_if(|_| hangs);
-        drop(unanswered);
-        if hangs {
-            let with =
-                busy.map_or_else(String::new, |(busy, _)| format!(" while it started {busy}"));
-            self.recycle(&format!(
-                "did not answer {HUNG_AFTER} commands in a row{with}"
-            ));
-        }
-        SymbolError::timeout(text)
     }
 
     /// Ends the process because it does not behave; whoever watches over it starts another.

@@ -408,7 +408,7 @@ fn watching_can_stop_while_the_operation_goes_on() {
         .display()
         .to_string();
     let server = Server::start_with(|command| {
-        command.env("PLUGYARD__PORTABLE__INIT_TIMEOUT", "3s");
+        command.env("PLUGYARD__PORTABLE__INIT_TIMEOUT", "10s");
     });
     let ended = server.cli(&["install", &plugin, "--timeout", "200ms"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (8, ""), "{ended:?}");
