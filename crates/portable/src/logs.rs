@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use plugyard_platform::files::missing_is_fine;
 use plugyard_platform::kind::LogLine;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::broadcast;
@@ -175,11 +177,12 @@ impl LogFile {
             self.open = None;
             let mut older = self.path.clone().into_os_string();
             older.push(".1");
-            fs::rename(&self.path, older)?;
+            missing_is_fine(fs::rename(&self.path, older))?;
         }
         let mut file = match self.open.take() {
-            Some(file) => file,
-            None => {
+            // Somebody may have removed it by hand.
+            Some(file) if file.metadata()?.nlink() > 0 => file,
+            _ => {
                 if let Some(directory) = self.path.parent() {
                     fs::create_dir_all(directory)?;
                 }
@@ -237,6 +240,21 @@ mod tests {
         assert_eq!(logs.follow(usize::MAX).0.len(), KEPT);
         let size = |path: &std::path::Path| fs::metadata(path).unwrap().len();
         assert!(size(&path) + size(&path.with_extension("log.1")) < 66 * 1024);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_removed_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.log");
+        let logs = Logs::new(path.clone(), 1024);
+        // Also where it would be moved aside next.
+        for lines in [1, 20, 20] {
+            let input = "a line of some length, to fill the file\n".repeat(lines);
+            logs.drain("stdout", 1, input.as_bytes()).await;
+            fs::remove_file(&path).unwrap();
+        }
+        logs.drain("stdout", 1, &b"still here\n"[..]).await;
+        assert!(fs::read_to_string(&path).unwrap().ends_with("still here\n"));
     }
 
     #[tokio::test]

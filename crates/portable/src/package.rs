@@ -12,6 +12,7 @@ use plugyard_model::{
 };
 
 use plugyard_sandbox::PartialLimits;
+use plugyard_symbol::SymbolKind;
 
 use crate::config;
 use crate::environment::requirements;
@@ -553,14 +554,24 @@ impl Reader<'_> {
 /// The files that a manifest promises, and what they say.
 fn check_files(package: &dyn PackageReader, manifest: &Manifest, findings: &mut Vec<Finding>) {
     let names = package.listing();
-    if !names.has_file(&manifest.executable) {
-        findings.push(
+    match names.find(&manifest.executable).filter(|it| it.is_file()) {
+        None => findings.push(
             Finding::error(
                 codes::PORTABLE_EXECUTABLE_ABSENT,
                 Place::pointer(format!("{}.json", manifest.name), "/executable"),
             )
             .with("path", &manifest.executable),
-        );
+        ),
+        // Python reads its file, and `install.sh` may give what is missing.
+        Some(entry) if manifest.language == Language::Go && entry.mode & 0o100 == 0 => findings
+            .push(
+                Finding::warning(
+                    codes::PORTABLE_EXECUTABLE_MODE,
+                    Place::file(&manifest.executable),
+                )
+                .with("path", &manifest.executable),
+            ),
+        Some(_) => {}
     }
     for source in manifest.sources.iter().flatten() {
         let path = format!("sources/{source}.yaml");
@@ -587,7 +598,7 @@ fn check_files(package: &dyn PackageReader, manifest: &Manifest, findings: &mut 
     for (kind, symbol) in manifest.all_symbols() {
         let path = format!("{}/{symbol}.json", crate::manifest::folder(kind));
         if names.has_file(&path)
-            && let Some(reason) = metadata_trouble(package, &path)
+            && let Some(reason) = metadata_trouble(package, &path, kind)
         {
             findings.push(
                 Finding::warning(codes::PORTABLE_METADATA_INVALID, Place::file(&path))
@@ -598,15 +609,21 @@ fn check_files(package: &dyn PackageReader, manifest: &Manifest, findings: &mut 
 }
 
 /// Why a metadata file cannot be used.
-fn metadata_trouble(package: &dyn PackageReader, path: &str) -> Option<String> {
+fn metadata_trouble(package: &dyn PackageReader, path: &str, kind: SymbolKind) -> Option<String> {
     let bytes = match package.read(path, DOCUMENT_LIMIT) {
         Ok(bytes) => bytes,
         Err(error) => return Some(error.to_string()),
     };
     match json::parse(&bytes, json::Options::default()) {
         Err(error) => Some(error.to_string()),
-        Ok(document) if document.root.as_object().is_none() => Some("it is no object".into()),
-        Ok(_) => None,
+        Ok(document) => match document.root.as_object() {
+            None => Some("it is no object".into()),
+            // Those of functions are passed on as they are.
+            Some(object) if kind != SymbolKind::Function && object.get("about").is_none() => {
+                Some("it has no `about`, so that it is not shown".into())
+            }
+            Some(_) => None,
+        },
     }
 }
 

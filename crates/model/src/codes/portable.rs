@@ -37,6 +37,10 @@ super::codes! {
     PORTABLE_EXECUTABLE_ABSENT = "portable_executable_absent", 422, PackageErrors,
         en: ["Executable not in the package", "missing {path}", "write `executable` exactly as the file is called in the package, without `./`"],
         zh: ["包内缺少可执行文件", "缺少 {path}", "`executable` 必须与包内文件名完全一致，不带 `./`"];
+    /// The program of a plugin that is started directly may not be executed.
+    PORTABLE_EXECUTABLE_MODE = "portable_executable_mode", 422, PackageErrors,
+        en: ["Executable cannot be executed", "{path} may not be executed", "`chmod +x` it before it is packed; a zip made on Windows does not keep that, so let `install.sh` do it there"],
+        zh: ["可执行文件没有执行权限", "{path} 没有执行权限", "打包前请执行 `chmod +x`；在 Windows 上制作的 zip 不保留此权限，可由 `install.sh` 设置"];
     /// A source without its configuration file.
     PORTABLE_SOURCE_YAML_ABSENT = "portable_source_yaml_absent", 422, PackageErrors,
         en: ["Configuration of a source missing", "missing {path}", "add `{path}`; `default:` alone is enough"],

@@ -426,16 +426,21 @@ fn translated(properties: &Json) -> Json {
         let Json::Object(written) = property else {
             return property.clone();
         };
-        let mut told = Map::from_iter([("exist".to_owned(), Json::Bool(true))]);
-        for (key, value) in written {
-            let value = match key.as_str() {
-                "hint" | "label" => language(value),
-                "default" => translated(value),
-                _ => value.clone(),
-            };
-            told.insert(key.clone(), value);
-        }
-        Json::Object(told)
+        let get = |key: &str| written.get(key).cloned();
+        let text = |key: &str| written.get(key).map_or(Json::Null, language);
+        // eKuiper writes all of them, in this order.
+        json!({
+            "exist": true,
+            "name": get("name").unwrap_or_else(|| "".into()),
+            "default": written.get("default").map_or(Json::Null, translated),
+            "type": get("type").unwrap_or_else(|| "".into()),
+            "control": get("control").unwrap_or_else(|| "".into()),
+            "connection_related": get("connection_related").unwrap_or(Json::Bool(false)),
+            "optional": get("optional").unwrap_or(Json::Bool(false)),
+            "values": get("values"),
+            "hint": text("hint"),
+            "label": text("label"),
+        })
     };
     properties.iter().map(one).collect()
 }
@@ -485,12 +490,17 @@ mod tests {
     }
 
     #[test]
-    fn texts_change_their_keys_also_in_nested_properties() {
-        let property = json!([{"name": "a", "hint": {"en_US": "x", "zh_CN": "y"}, "default": [{"name": "b", "label": {"en_US": "z"}}]}]);
+    fn properties_have_all_keys_in_one_order_also_nested_ones() {
+        let property = json!([{"hint": {"en_US": "x", "zh_CN": "y"}, "name": "a", "more": 1, "default": [{"name": "b", "label": {"en_US": "z"}, "values": [1]}]}]);
+        let told = translated(&property);
         assert_eq!(
-            translated(&property),
-            json!([{"exist": true, "name": "a", "hint": {"en": "x", "zh": "y"},
-                "default": [{"exist": true, "name": "b", "label": {"en": "z", "zh": ""}}]}])
+            told.to_string(),
+            concat!(
+                r#"[{"exist":true,"name":"a","default":[{"exist":true,"name":"b","default":null,"type":"","control":"","#,
+                r#""connection_related":false,"optional":false,"values":[1],"hint":null,"label":{"en":"z","zh":""}}],"#,
+                r#""type":"","control":"","connection_related":false,"optional":false,"values":null,"#,
+                r#""hint":{"en":"x","zh":"y"},"label":null}]"#
+            )
         );
     }
 }

@@ -39,7 +39,7 @@ fn made(files: &[(&str, &str)]) -> Made {
             EntryKind::File
         },
         size: content.len() as u64,
-        mode: 0o644,
+        mode: 0o755,
     };
     Made {
         listing: Listing::of(files.iter().map(entry)),
@@ -222,6 +222,42 @@ fn host_02_names_that_could_leave_their_directory_are_refused() {
             "{bad:?}"
         );
     }
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_told_where_it_is_started_directly() {
+    for (language, mode, expected) in [
+        ("go", 0o644, &["portable_executable_mode"][..]),
+        ("go", 0o755, &[]),
+        ("python", 0o644, &[]),
+    ] {
+        let manifest =
+            format!(r#"{{"language":"{language}","executable":"run","functions":["f"]}}"#);
+        let mut package = made(&[("mirror.json", &manifest), ("run", "x")]);
+        for entry in &mut package.listing.entries {
+            entry.mode = mode;
+        }
+        let inspection = inspect(&package, Some("mirror"));
+        assert_eq!(words(&inspection), expected, "{language} {mode:o}");
+        assert!(!inspection.has_errors());
+    }
+}
+
+#[test]
+fn metadata_of_sources_and_sinks_need_a_block_about() {
+    let manifest =
+        r#"{"language":"go","executable":"run","sources":["s"],"sinks":["k"],"functions":["f"]}"#;
+    let package = made(&[
+        ("mirror.json", manifest),
+        ("run", "x"),
+        ("sources/s.yaml", "default:\n"),
+        ("sources/s.json", "{}"),
+        ("sinks/k.json", r#"{"about": {}}"#),
+        ("functions/f.json", "{}"),
+    ]);
+    let inspection = inspect(&package, Some("mirror"));
+    assert_eq!(words(&inspection), ["portable_metadata_invalid"]);
+    assert_eq!(inspection.findings[0].place.file, "sources/s.json");
 }
 
 #[test]

@@ -498,7 +498,10 @@ async fn what_symbols_say_about_themselves_is_told_in_ekuipers_form() {
     assert_eq!(app.post("mirror", &zip).await.0, 201);
     let told = json!({"en": "a", "zh": "b"});
     let about = json!({"trial": false, "installed": true, "author": {"name": "n"}, "helpUrl": told, "description": told});
-    let property = json!({"exist": true, "name": "interval", "default": 5, "type": "int", "hint": told, "label": told});
+    let property = json!({
+        "exist": true, "name": "interval", "default": 5, "type": "int", "control": "", "connection_related": false,
+        "optional": false, "values": null, "hint": told, "label": told,
+    });
     let get = async |path: &str| -> serde_json::Value {
         let (status, body) = app.ask("GET", path, "").await;
         assert_eq!(status, 200, "{path}: {body}");
