@@ -183,11 +183,18 @@ impl Launcher {
 impl Inner {
     async fn start(&self, spec: Spec, announce: Announce) -> Result<Process, SpawnError> {
         let name = Self::name(&spec.name);
-        let group = self.cgroups.create(&name, &spec.limits);
+        // The groups are made while the shim is started.
+        let (shim, group) = tokio::join!(self.start_shim(), async {
+            self.cgroups.create(&name, &spec.limits)
+        });
         let mut record = None;
-        let started = self
-            .start_in(&spec, &name, &group, &mut record, announce)
-            .await;
+        let started = match shim {
+            Ok(shim) => {
+                self.start_in(shim, &spec, &name, &group, &mut record, announce)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
         match started {
             Ok(running) => {
                 let enforcement = enforcement(&spec.limits, &group, &self.cgroups);
@@ -208,6 +215,7 @@ impl Inner {
 
     async fn start_in(
         &self,
+        mut shim: Shim,
         spec: &Spec,
         name: &str,
         group: &Group,
@@ -218,7 +226,6 @@ impl Inner {
             .limits
             .memory
             .filter(|_| group.memory_version().is_none());
-        let mut shim = self.start_shim().await?;
         let dialogue = async {
             let request = Request {
                 groups: group.entrances().map(PathBuf::into_os_string).collect(),
@@ -309,13 +316,13 @@ impl Inner {
             shim: self.shim.clone(),
             source,
         };
-        let mut started = spawner::start(self.shim.clone()).await.map_err(failed)?;
+        let started = spawner::start(self.shim.clone()).await.map_err(failed)?;
         Ok(Shim {
-            outer: Pidfd::of_child(started.child.id()).map_err(failed)?,
+            outer: Pidfd::of_child(started.pid).map_err(failed)?,
             init: None,
             channel: UnixStream::from_std(started.channel).map_err(failed)?,
-            stdout: started.child.stdout.take(),
-            stderr: started.child.stderr.take(),
+            stdout: Some(started.stdout),
+            stderr: Some(started.stderr),
         })
     }
 

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use plugyard_sandbox::{ExitStatus, Isolation, Launcher, SpawnError, Spec};
+use rustix::process::Signal;
 
 use crate::support::*;
 
@@ -88,10 +89,28 @@ async fn a_shim_that_is_none_is_an_error_of_spawn() {
     let place = Place::new();
     let launcher = Launcher::with_shim(&place.make("run"), "/bin/true".into()).unwrap();
     let error = launcher.spawn(sh("true")).await.unwrap_err();
-    assert!(matches!(error, SpawnError::ShimLost { .. }), "{error:?}");
+    assert!(matches!(error, SpawnError::Shim { .. }), "{error:?}");
     let launcher = Launcher::with_shim(&place.make("run"), "/no/such/shim".into()).unwrap();
     let error = launcher.spawn(sh("true")).await.unwrap_err();
     assert!(matches!(error, SpawnError::Shim { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_starter_that_is_gone_is_replaced_and_what_it_started_stays() {
+    let place = Place::new();
+    let launcher = place.launcher();
+    let polite = "trap 'echo told; exit 0' TERM; echo one; while :; do sleep 0.05; done";
+    let mut before = launcher.spawn(sh(polite)).await.unwrap();
+    assert_eq!(line(&mut before).await, "one");
+    let starters = starters();
+    assert!(!starters.is_empty());
+    for starter in starters {
+        signal(starter, Signal::KILL);
+    }
+    let mut next = launcher.spawn(sh("echo two")).await.unwrap();
+    assert_eq!(output(&mut next).await, "two\n");
+    before.signal(libc::SIGTERM).unwrap();
+    assert_eq!(line(&mut before).await, "told");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -171,6 +171,26 @@ pub(crate) fn family(pid: u32) -> Vec<Id> {
     found
 }
 
+/// The children of this process from which shims are forked.
+pub(crate) fn starters() -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|it| it.parse().ok()) else {
+            continue;
+        };
+        // One that has ended meanwhile is none.
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let Some((start, rest)) = stat.rsplit_once(") ") else {
+            continue;
+        };
+        let parent = rest.split(' ').nth(1).and_then(|it| it.parse().ok());
+        if start.ends_with("(shim-starter") && parent == Some(std::process::id()) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
 /// Waits for a condition, and fails the test if it never comes.
 pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
