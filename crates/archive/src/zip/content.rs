@@ -2,13 +2,16 @@
 
 use std::io::{self, Write};
 
-use flate2::{Crc, Decompress, FlushDecompress, Status};
+use flate2::Crc;
 use plugyard_model::Finding;
+use zlib_rs::{Inflate, InflateFlush, Status};
 
 use crate::{ReadAt, ReadError};
 
 /// Bytes read, and bytes inflated, at a time.
 const BUFFER: usize = 64 << 10;
+/// Of the window, as the format has it: 32 KiB.
+const WINDOW_BITS: u8 = 15;
 
 /// The two methods that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub(super) struct Located {
 
 /// Buffers and inflating state, for as many entries as one likes: making them costs more than a small entry.
 pub(super) struct Scratch {
-    inflate: Decompress,
+    inflate: Inflate,
     input: Box<[u8]>,
     output: Box<[u8]>,
 }
@@ -39,7 +42,7 @@ pub(super) struct Scratch {
 impl Scratch {
     pub(super) fn new() -> Self {
         Self {
-            inflate: Decompress::new(false),
+            inflate: Inflate::new(false, WINDOW_BITS),
             input: vec![0; BUFFER].into(),
             output: vec![0; BUFFER].into(),
         }
@@ -161,7 +164,7 @@ fn inflate(
         }
         let before = inflate.total_out();
         let status = inflate
-            .decompress(&input[filled.clone()], output, FlushDecompress::None)
+            .decompress(&input[filled.clone()], output, InflateFlush::NoFlush)
             .map_err(|_| Stop::Corrupt)?;
         let consumed = usize::try_from(inflate.total_in() - used).map_err(|_| Stop::Corrupt)?;
         let produced = usize::try_from(inflate.total_out() - before).map_err(|_| Stop::Corrupt)?;
