@@ -55,6 +55,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) row: &'a Row,
     /// What the source says about the message they came in.
     pub(crate) meta: Option<&'a JsonText>,
+    /// The time of the row: its own by event time, else when it came.
+    pub(crate) at: i64,
     /// The time, in milliseconds since 1970.
     pub(crate) now: i64,
     /// The rule.
@@ -84,6 +86,8 @@ pub(crate) struct Member {
     pub(crate) meta: Option<JsonText>,
     /// How many bytes it keeps from being freed, roughly.
     pub(crate) bytes: usize,
+    /// Its time, in milliseconds since 1970: its own by event time, else when it came.
+    pub(crate) at: i64,
 }
 
 /// The rows of a group, and what plugins said about each.
@@ -101,6 +105,7 @@ impl<'a> GroupScope<'a> {
         Scope {
             row: &member.row,
             meta: member.meta.as_ref(),
+            at: member.at,
             slots: self.slots.get(index).map_or(&[], Vec::as_slice),
             group: None,
             ..*outer

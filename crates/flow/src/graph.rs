@@ -1,8 +1,9 @@
 //! A rule as a graph: `{"nodes": {…}, "topo": {"sources": […], "edges": {…}}}`, eKuiper's other way of writing
 //! one. It becomes the same [`Operators`] as a statement with a window.
 //!
-//! There: one source (its own, or a stream), any number of sinks, and the operators of [`OPERATORS`]. Joins,
-//! scripts and event time are refused by name.
+//! There: one source (its own, or a stream), any number of sinks, and the operators of [`OPERATORS`]. Joins and
+//! scripts are refused by name. By event time rows are put into order before anything else, whether a `watermark` says
+//! so or not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
@@ -30,10 +31,11 @@ const OPERATORS: &[(&str, &[&str])] = &[
     ("orderby", &["sorts"]),
     ("pick", &["fields", "isAgg"]),
     ("switch", &["cases", "stopAtFirstMatch"]),
+    ("watermark", &["emitters", "sendWatermark"]),
     ("window", &["type", "unit", "size", "interval"]),
 ];
 /// Operator types of eKuiper that are not.
-const REFUSED: &[&str] = &["join", "script", "watermark"];
+const REFUSED: &[&str] = &["join", "script"];
 /// Most nodes.
 const MAX_NODES: usize = 256;
 /// Longest name of a node.
@@ -240,18 +242,50 @@ impl Graph {
         if entry.len() > 1 {
             return Err(wrong(format!("source {source} has several outputs")));
         }
+        let mut operators = Operators {
+            list,
+            entry: entry.pop().unwrap_or_default(),
+            columns: None,
+            calls: translator.calls,
+        };
+        order_by_time(rule, &mut operators)?;
         Ok(Self {
-            operators: Operators {
-                list,
-                entry: entry.pop().unwrap_or_default(),
-                columns: None,
-                calls: translator.calls,
-            },
+            operators,
             source,
             source_type,
             reads,
         })
     }
+}
+
+/// Sees to it that by event time rows are put into order before anything else, and only then.
+fn order_by_time(rule: &RuleDefinition, operators: &mut Operators) -> Result<(), FlowError> {
+    let marks = |operator: &&Operator| matches!(operator.work, Work::Watermark);
+    let Some(operator) = operators.list.iter().find(marks) else {
+        if rule.options.event_time {
+            let taken = |name: &str| operators.list.iter().any(|it| it.name == name);
+            let mut name = "watermark".to_owned();
+            while taken(&name) {
+                name.push('_');
+            }
+            operators.order_first(name);
+        }
+        return Ok(());
+    };
+    let wrong = |text: &str| {
+        let name = &operator.name;
+        Err(wrong(format!("parse watermark {name} error: {text}")))
+    };
+    if !rule.options.event_time {
+        return wrong("it needs the option isEventTime");
+    }
+    if operators.entry != [Target::Operator(0)] || !marks(&&operators.list[0]) {
+        return wrong("it must be all that the source leads to");
+    }
+    if operators.list.iter().filter(marks).count() > 1 {
+        return wrong("there is another one");
+    }
+    Ok(())
 }
 
 /// The source and the edges, all of whose ends are there.
@@ -481,7 +515,7 @@ impl Reader<'_> {
             }
         }
         let needs = match kind.as_str() {
-            "window" => &[Kind::Row][..],
+            "watermark" | "window" => &[Kind::Row][..],
             "groupby" => &[Kind::Rows],
             "aggfunc" | "orderby" => &[Kind::Rows, Kind::Groups],
             _ => &[Kind::Row, Kind::Rows, Kind::Groups],
@@ -489,6 +523,7 @@ impl Reader<'_> {
         if !needs.contains(&self.comes) {
             return Err(self.wrong(match kind.as_str() {
                 "window" => "a window cannot stand behind another".to_owned(),
+                "watermark" => "it cannot stand behind a window".to_owned(),
                 "groupby" if self.comes == Kind::Groups => {
                     "the rows are in groups already".to_owned()
                 }
@@ -549,6 +584,7 @@ impl Reader<'_> {
                 };
                 (work, gives)
             }
+            "watermark" => (Work::Watermark, same),
             "groupby" => (
                 Work::Group(self.expressions("dimensions", translator)?),
                 Kind::Groups,

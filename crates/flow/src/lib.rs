@@ -41,6 +41,7 @@ mod sql;
 mod store;
 mod suggest;
 mod template;
+mod timestamp;
 
 pub use builtin::{Builtins, Subscription, Topics};
 pub use catalog::Combined;

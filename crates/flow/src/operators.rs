@@ -28,6 +28,8 @@ pub(crate) enum Work {
     Filter(Expr),
     /// Lets groups pass; rows that are not in groups all or none.
     Having(Expr),
+    /// Puts rows into the order of their own times.
+    Watermark,
     /// Gathers rows; a sliding window is triggered by those for which the condition is true.
     Window {
         window: Window,
@@ -76,57 +78,24 @@ pub(crate) struct Operators {
 
 impl Operators {
     /// Those of a statement, with so many sinks behind it: one after the other, named as eKuiper names them.
-    pub(crate) fn of(select: &Select, windowed: &Windowed, sinks: usize) -> Self {
-        let Windowed {
-            window,
-            filter,
-            trigger,
-            keys,
-            having,
-            order,
-            limit,
-            needs_rows: _,
-        } = windowed;
+    pub(crate) fn of(select: &Select, event_time: bool, sinks: usize) -> Self {
         let mut chain = Chain::default();
-        let after = window.depends_on_rows();
-        if after {
-            if let Some(filter) = filter {
-                // As in eKuiper it shares the number of the window.
-                let name = format!("{}_windowFilter", chain.next);
-                chain.put(name, Work::Filter(filter.clone()), &[Place::Window]);
+        if event_time {
+            chain.add("watermark", Work::Watermark, &[]);
+        }
+        match select.windowed.as_deref() {
+            Some(windowed) => chain.add_windowed(select, windowed),
+            None => {
+                if let Some(filter) = &select.filter {
+                    chain.add("filter", Work::Filter(filter.clone()), &[Place::Filter]);
+                }
             }
-        } else if let Some(filter) = both(filter.as_ref(), select.filter.as_ref()) {
-            chain.add(
-                "filter",
-                Work::Filter(filter),
-                &[Place::Window, Place::Filter],
-            );
         }
-        let trigger = trigger.clone();
-        chain.add(
-            "window",
-            Work::Window {
-                window: *window,
-                trigger,
-            },
-            &[Place::Window],
-        );
-        if after && let Some(filter) = &select.filter {
-            chain.add("filter", Work::Filter(filter.clone()), &[Place::Filter]);
-        }
-        if !keys.is_empty() {
-            chain.add("aggregate", Work::Group(keys.clone()), &[Place::Group]);
-        }
-        if let Some(having) = having {
-            chain.add("having", Work::Having(having.clone()), &[Place::Having]);
-        }
-        if !order.is_empty() {
-            chain.add("order", Work::Order(order.clone()), &[Place::Order]);
-        }
+        let limit = select.windowed.as_deref().and_then(|it| it.limit);
         let project = Work::Project {
             items: select.items.clone(),
             together: false,
-            limit: *limit,
+            limit,
         };
         chain.add("project", project, &[Place::Project]);
         let mut list = chain.list;
@@ -157,6 +126,39 @@ impl Operators {
             Place::Node(index) => &self.list[index].name,
             _ => "",
         }
+    }
+
+    /// The operator that puts rows into order, by event time: the first.
+    pub(crate) fn watermark(&self) -> Option<usize> {
+        self.list
+            .iter()
+            .position(|operator| matches!(operator.work, Work::Watermark))
+    }
+
+    /// Puts one of that name before all others.
+    pub(crate) fn order_first(&mut self, name: String) {
+        for target in self
+            .list
+            .iter_mut()
+            .flat_map(|it| it.outputs.iter_mut().flatten())
+            .chain(&mut self.entry)
+        {
+            if let Target::Operator(index) = target {
+                *index += 1;
+            }
+        }
+        for call in &mut self.calls {
+            if let Place::Node(index) = &mut call.place {
+                *index += 1;
+            }
+        }
+        let entry = std::mem::replace(&mut self.entry, vec![Target::Operator(0)]);
+        let first = Operator {
+            name,
+            work: Work::Watermark,
+            outputs: vec![entry],
+        };
+        self.list.insert(0, first);
     }
 
     /// Whether it holds a window.
@@ -208,6 +210,7 @@ impl Operators {
                         settle(expr, true)?;
                     }
                 }
+                Work::Watermark => {}
                 Work::Project {
                     items, together, ..
                 } => {
@@ -283,6 +286,49 @@ impl Chain {
     fn add(&mut self, what: &str, work: Work, places: &[Place]) {
         self.put(format!("{}_{what}", self.next), work, places);
         self.next += 1;
+    }
+
+    /// The window of a statement, and what it does with its rows.
+    fn add_windowed(&mut self, select: &Select, windowed: &Windowed) {
+        let Windowed {
+            window,
+            filter,
+            trigger,
+            keys,
+            having,
+            order,
+            limit: _,
+            needs_rows: _,
+        } = windowed;
+        let after = window.depends_on_rows();
+        if after {
+            if let Some(filter) = filter {
+                // As in eKuiper it shares the number of the window.
+                let name = format!("{}_windowFilter", self.next);
+                self.put(name, Work::Filter(filter.clone()), &[Place::Window]);
+            }
+        } else if let Some(filter) = both(filter.as_ref(), select.filter.as_ref()) {
+            let places = [Place::Window, Place::Filter];
+            self.add("filter", Work::Filter(filter), &places);
+        }
+        let trigger = trigger.clone();
+        let work = Work::Window {
+            window: *window,
+            trigger,
+        };
+        self.add("window", work, &[Place::Window]);
+        if after && let Some(filter) = &select.filter {
+            self.add("filter", Work::Filter(filter.clone()), &[Place::Filter]);
+        }
+        if !keys.is_empty() {
+            self.add("aggregate", Work::Group(keys.clone()), &[Place::Group]);
+        }
+        if let Some(having) = having {
+            self.add("having", Work::Having(having.clone()), &[Place::Having]);
+        }
+        if !order.is_empty() {
+            self.add("order", Work::Order(order.clone()), &[Place::Order]);
+        }
     }
 
     fn put(&mut self, name: String, work: Work, places: &[Place]) {

@@ -18,6 +18,7 @@ use crate::sql::select::Select;
 use crate::sql::stream::StreamDefinition;
 use crate::sql::translate::aggregate_refused;
 use crate::suggest::suggest;
+use crate::timestamp::Timestamps;
 
 /// A sink of a plan.
 pub(crate) struct SinkPlan {
@@ -43,8 +44,10 @@ pub(crate) struct Plan {
     pub(crate) source_name: String,
     /// What becomes of a row, where the rule works on one row at a time.
     pub(crate) select: Select,
-    /// What becomes of rows where it does not: with a window, or a graph.
+    /// What becomes of rows where it does not: with a window, by event time, or a graph.
     pub(crate) operators: Option<Arc<Operators>>,
+    /// By event time: where a row says when it is of.
+    pub(crate) timestamps: Option<Timestamps>,
     pub(crate) source: Arc<dyn SourceSymbol>,
     /// Bound functions, by slot.
     pub(crate) calls: Vec<Call>,
@@ -83,12 +86,14 @@ impl Program {
             }
             None => {
                 let select = parse_sql(&rule.sql)?;
-                let windowed = select.windowed.as_deref();
+                let event_time = rule.options.event_time;
+                let staged = event_time || select.windowed.is_some();
                 Self {
                     source_name: select.stream.clone(),
                     reads: Reads::Stream(select.stream.clone()),
                     source_type: None,
-                    operators: windowed.map(|it| Operators::of(&select, it, rule.actions.len())),
+                    operators: staged
+                        .then(|| Operators::of(&select, event_time, rule.actions.len())),
                     select,
                 }
             }
@@ -100,7 +105,7 @@ impl Program {
         if let Some(operators) = &program.operators {
             if rule.options.concurrency > 1 {
                 return Err(refused(
-                    "concurrency greater than 1 is not supported with a window or a graph",
+                    "concurrency greater than 1 is not supported with a window, a graph or event time",
                 ));
             }
             if rule.options.send_meta && operators.has_window() {
@@ -211,6 +216,11 @@ pub(crate) async fn plan(
     if program.source_type.is_none() {
         check_columns(&rule, &program.select, &stream)?;
     }
+    let timestamps = rule
+        .options
+        .event_time
+        .then(|| Timestamps::read(&stream.options));
+    let timestamps = timestamps.transpose().map_err(FlowError::Plan)?;
     // Existence of everything first: it costs nothing and is the likelier mistake.
     let functions = find_functions(&rule, program.calls(), catalog)?;
     let source = find_source(stream.source_type(), catalog)?;
@@ -228,6 +238,11 @@ pub(crate) async fn plan(
     }
     let mut operators = program.operators.clone();
     if let Some(operators) = &mut operators {
+        if let (Some(columns), Some(timestamps)) = (&mut operators.columns, &timestamps)
+            && !columns.contains(timestamps.column())
+        {
+            columns.push(timestamps.column().clone());
+        }
         let settled = operators.settle(&aggregates);
         settled.map_err(|error| invalid(&rule, error))?;
     }
@@ -249,6 +264,7 @@ pub(crate) async fn plan(
         source_name: program.source_name.clone(),
         select: program.select.clone(),
         operators: operators.map(Arc::new),
+        timestamps,
         source,
         calls,
         sinks,

@@ -27,6 +27,7 @@ mod shape;
 mod sink;
 mod source;
 pub(crate) mod status;
+mod watermark;
 mod window;
 
 use std::fmt::Write as _;

@@ -79,6 +79,13 @@ pub static BUILTINS: &[Builtin] = &[
     builtin("endswith", 2, 2, "whether the text ends so", |a, _| {
         text::two(a, "endswith", |text, end| text.ends_with(end).into())
     }),
+    builtin(
+        "event_time",
+        0,
+        0,
+        "the time of the row in milliseconds since 1970: its own with `isEventTime`, else when it came",
+        |_, scope| Ok(Value::Int(scope.at)),
+    ),
     builtin("floor", 1, 1, "the next integer below", |a, _| {
         rounded(&a[0], "floor", f64::floor)
     }),

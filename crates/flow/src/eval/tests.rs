@@ -82,6 +82,7 @@ fn complete<T>(
         let scope = Scope {
             row,
             meta: tuple.meta.as_ref(),
+            at: tuple.received_at,
             now: NOW,
             rule_id: "rule1",
             slots,

@@ -41,6 +41,10 @@ pub struct RuleOptions {
     pub send_nil: bool,
     /// `sendError`: send `{"error": …}` to the sinks for a message that failed.
     pub send_error: bool,
+    /// `isEventTime`: rows are in the order of their own times, and windows end by them.
+    pub event_time: bool,
+    /// `lateTolerance`: how much later than others a row may come, by event time; 1 s unless said.
+    pub late_tolerance: Duration,
     /// `concurrency`: how many messages may wait for functions of plugins at once; 1 to 1024.
     pub concurrency: usize,
     /// `ordered`, which eKuiper does not have: with `concurrency`, messages leave in the order in which
@@ -114,6 +118,8 @@ impl Default for RuleOptions {
             send_meta: false,
             send_nil: false,
             send_error: false,
+            event_time: false,
+            late_tolerance: Duration::from_secs(1),
             concurrency: 1,
             ordered: true,
             restart: RestartStrategy::default(),
@@ -124,7 +130,7 @@ impl Default for RuleOptions {
 }
 
 /// What eKuiper knows and we do not do: accepted only where it says nothing.
-const NEUTRAL: &[&str] = &["isEventTime", "qos", "notifySub", "sendNil"];
+const NEUTRAL: &[&str] = &["qos", "notifySub", "sendNil"];
 
 /// Hints that change no result, or say how to end what is never there: checked for their shape alone.
 const HINTS: &[(&str, Shape)] = &[
@@ -133,8 +139,7 @@ const HINTS: &[(&str, Shape)] = &[
     ("enableSaveStateBeforeStop", Shape::Flag),
     ("forceExitTimeout", Shape::Duration),
     ("disableWarning", Shape::Flag),
-    // They mean nothing without event time and `qos`.
-    ("lateTolerance", Shape::Duration),
+    // It means nothing without `qos`.
     ("checkpointInterval", Shape::Duration),
 ];
 
@@ -151,6 +156,8 @@ const KNOWN: &[&str] = &[
     "sendMetaToSink",
     "sendNilField",
     "sendError",
+    "isEventTime",
+    "lateTolerance",
     "concurrency",
     "ordered",
     "restartStrategy",
@@ -182,6 +189,8 @@ impl RuleOptions {
                 "sendMetaToSink" => options.send_meta = flag(name, value)?,
                 "sendNilField" => options.send_nil = flag(name, value)?,
                 "sendError" => options.send_error = flag(name, value)?,
+                "isEventTime" => options.event_time = flag(name, value)?,
+                "lateTolerance" => options.late_tolerance = duration(name, value)?,
                 "concurrency" => options.concurrency = concurrency(name, value)?,
                 "ordered" => options.ordered = flag(name, value)?,
                 "restartStrategy" => options.restart = restart_strategy(value)?,

@@ -3,32 +3,34 @@
 //!
 //! One task runs them all, one thing after the other, so that rows and windows keep their order. What an operator
 //! gives goes to where it hands on before the next is taken.
+//!
+//! By processing time the clock says when windows are due. By event time the rows do: they pass in the order of
+//! their own times, once the watermark has reached them, and before each the windows that end by then are due.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod evaluation;
+
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::OptionFuture;
 use jiff::tz::TimeZone;
-use plugyard_symbol::{Row, Tuple, Value};
+use plugyard_symbol::Tuple;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::Feeds;
 use super::inbox::Arrival;
 use super::metrics::Node;
-use super::queue::{Queue, Weigh as _, row_bytes, value_bytes};
-use super::row::call;
+use super::queue::{Queue, Weigh as _};
 use super::schema::conform;
+use super::watermark::Watermark;
 use super::window::{Buffer, Fired, MAX_BYTES};
 use super::{BATCH, Shared, Stages};
-use crate::eval::project::{Keep, project};
-use crate::eval::{GroupScope, Member, Scope, Slot, Span, Stop, keeps, order, write_key};
+use crate::eval::{Member, keeps};
 use crate::operators::{Operators, Target, Work};
 use crate::plan::Plan;
 use crate::sql::expr::Expr;
-use crate::sql::select::Item;
 use crate::sql::window::MAX_ROWS;
+use evaluation::{Data, Evaluation, Failure, breathe};
 
 /// See the module.
 pub(super) struct Flow {
@@ -41,50 +43,15 @@ pub(super) struct Flow {
     nodes: Vec<Arc<Node>>,
     /// One for each operator that is a window.
     windows: Vec<Option<Buffer>>,
+    /// By event time: the operator that puts rows into order, and those that wait in it.
+    watermark: Option<(usize, Watermark<Arc<Member>>)>,
     feeds: Feeds,
     /// Messages of the batch that have not been processed.
     waiting: usize,
 }
 
-/// What operators hand on.
-#[derive(Clone)]
-enum Data {
-    /// A row.
-    Row(Arc<Member>),
-    /// The rows of a window.
-    Rows(Rows),
-}
-
-#[derive(Clone)]
-struct Rows {
-    /// Without GROUP BY there is one.
-    groups: Vec<Group>,
-    /// Whether each group is one row to whatever comes after.
-    grouped: bool,
-    span: Span,
-}
-
-#[derive(Clone)]
-struct Group {
-    members: Vec<Arc<Member>>,
-    /// What it is as one row, where that is more than its first.
-    head: Option<Row>,
-}
-
-/// Why something goes no further: the place and the reason.
-type Failure = (&'static str, String);
-
-static NO_COLUMNS: Row = Row::new();
-
-/// Rows after which others have their turn.
-const STRETCH: usize = 1024;
-
-/// Lets others have their turn between many rows.
-async fn breathe(index: usize) {
-    if index % STRETCH == STRETCH - 1 {
-        tokio::task::yield_now().await;
-    }
-}
+/// Windows after which what they gave is handed over.
+const FIRED: usize = 64;
 
 impl Flow {
     pub(super) fn new(
@@ -96,10 +63,17 @@ impl Flow {
     ) -> Self {
         let now = shared.clock.now_ms();
         let zone = TimeZone::system();
+        let watermark = operators.watermark().map(|index| {
+            let tolerance = plan.rule.options.late_tolerance;
+            (index, Watermark::new(tolerance))
+        });
         let windows = operators
             .list
             .iter()
             .map(|operator| match operator.work {
+                Work::Window { window, .. } if watermark.is_some() => {
+                    Some(Buffer::by_event(window, zone.clone()))
+                }
                 Work::Window { window, .. } => Some(Buffer::new(window, now, zone.clone())),
                 _ => None,
             })
@@ -112,6 +86,7 @@ impl Flow {
             source: stages.source.clone(),
             nodes: stages.operators.clone(),
             windows,
+            watermark,
             feeds,
             waiting: 0,
         }
@@ -135,7 +110,7 @@ impl Flow {
         let (inbox, shared) = (self.inbox.clone(), self.shared.clone());
         let awaits = !self.operators.calls.is_empty();
         loop {
-            let due = self.windows.iter().flatten().filter_map(Buffer::due).min();
+            let due = self.due();
             let open = {
                 let due: OptionFuture<_> = due.map(|at| shared.clock.sleep_until(at)).into();
                 tokio::select! {
@@ -151,7 +126,9 @@ impl Flow {
             let now = shared.clock.now_ms();
             self.waiting = batch.len();
             let full = batch.len() == BATCH;
-            self.fire_due(now).await;
+            if self.watermark.is_none() {
+                self.fire_due(now, now).await;
+            }
             for arrival in batch.drain(..) {
                 match arrival {
                     Arrival::Tuple(tuple) => self.take(&tuple, now).await,
@@ -172,12 +149,44 @@ impl Flow {
         }
     }
 
-    /// Gives away the windows that are due.
-    async fn fire_due(&mut self, now: i64) {
+    /// When the clock has something to do with windows.
+    fn due(&self) -> Option<i64> {
+        if self.watermark.is_some() {
+            return None;
+        }
+        self.windows.iter().flatten().filter_map(Buffer::due).min()
+    }
+
+    /// Gives away the windows that are due at this time; `now` is the clock's.
+    async fn fire_due(&mut self, time: i64, now: i64) {
+        let mut fired = 0;
         for index in 0..self.windows.len() {
-            while let Some(fired) = self.windows[index].as_mut().and_then(|it| it.tick(now)) {
-                self.hand_on(index, 0, fired.into(), now).await;
+            while let Some(window) = self.windows[index].as_mut().and_then(|it| it.tick(time)) {
+                self.hand_on(index, 0, window.into(), now).await;
+                fired += 1;
+                if fired % FIRED == 0 {
+                    // Many may be due at once where time has leapt.
+                    self.feeds.hand_over(Duration::ZERO).await;
+                    tokio::task::yield_now().await;
+                }
             }
+        }
+    }
+
+    /// By event time: hands on the rows that the watermark has reached, in order, and the windows that have ended.
+    async fn advance(&mut self, now: i64) {
+        let Some((index, _)) = self.watermark else {
+            return;
+        };
+        let mut passed = 0;
+        while let Some((at, row)) = self.watermark.as_mut().and_then(|(_, it)| it.next()) {
+            self.fire_due(at, now).await;
+            self.hand_on(index, 0, Data::Row(row), now).await;
+            breathe(passed).await;
+            passed += 1;
+        }
+        if let Some(time) = self.watermark.as_ref().and_then(|(_, it)| it.time()) {
+            self.fire_due(time, now).await;
         }
     }
 
@@ -198,13 +207,36 @@ impl Flow {
                 None => tuple.body.row().into_owned(),
             }
         };
-        let row = Data::Row(Arc::new(Member {
+        let at = match &self.plan.timestamps {
+            None => Ok(now),
+            Some(timestamps) => timestamps.of(&row),
+        };
+        let at = match at {
+            Ok(at) => at,
+            Err(text) => {
+                self.fail(None, ("error in preprocessor", text));
+                return;
+            }
+        };
+        let bytes = tuple.bytes();
+        let row = Arc::new(Member {
             row,
             meta: tuple.meta.clone(),
-            bytes: tuple.bytes(),
-        }));
-        let operators = self.operators.clone();
-        self.deliver(&operators.entry, row, now).await;
+            bytes,
+            at,
+        });
+        let Some((index, watermark)) = &mut self.watermark else {
+            let operators = self.operators.clone();
+            self.deliver(&operators.entry, Data::Row(row), now).await;
+            return;
+        };
+        let node = &self.nodes[*index];
+        node.came_in(1);
+        node.worked(1, Duration::ZERO);
+        match watermark.take(at, bytes, row) {
+            Ok(()) => self.advance(now).await,
+            Err(late) => node.lost(1, format!("late row dropped: {late}")),
+        }
     }
 
     /// Hands something to where an operator's output leads.
@@ -294,6 +326,8 @@ impl Flow {
                 let fired = self.gather(index, row, trigger.as_ref(), &eval).await?;
                 one(fired.map(Into::into))
             }
+            // Rows come to it on the way in, and leave it in order.
+            (Work::Watermark, data) => one(Some(data)),
             (Work::Having(condition), Data::Rows(rows)) => one(eval
                 .having(rows, |scope| keeps(condition, scope))
                 .await?
@@ -367,7 +401,7 @@ impl Flow {
         let Some(window) = &mut self.windows[index] else {
             return Ok(None);
         };
-        let (fired, dropped) = window.push(row, eval.now, *triggers.as_ref().unwrap_or(&false));
+        let (fired, dropped) = window.push(row, *triggers.as_ref().unwrap_or(&false));
         self.nodes[index].failed_times(
             dropped,
             format!(
@@ -389,377 +423,4 @@ impl Flow {
         let node = index.map_or(&self.source, |index| &self.nodes[index]);
         node.failed(text);
     }
-}
-
-impl From<Fired> for Data {
-    fn from(fired: Fired) -> Self {
-        Self::Rows(Rows {
-            groups: vec![Group {
-                members: fired.rows,
-                head: None,
-            }],
-            grouped: false,
-            span: fired.span,
-        })
-    }
-}
-
-impl Data {
-    /// The rows that a sink gets of it.
-    fn rows(&self) -> Vec<&Row> {
-        match self {
-            Self::Row(member) => vec![&member.row],
-            Self::Rows(rows) if rows.grouped => rows.groups.iter().map(Group::row).collect(),
-            Self::Rows(rows) => rows
-                .groups
-                .iter()
-                .flat_map(|group| group.members.iter().map(|member| &member.row))
-                .collect(),
-        }
-    }
-}
-
-impl Group {
-    /// The group as one row.
-    fn row(&self) -> &Row {
-        self.head.as_ref().unwrap_or_else(|| {
-            let first = self.members.first();
-            first.map_or(&NO_COLUMNS, |member| &member.row)
-        })
-    }
-}
-
-/// Evaluates expressions at one moment.
-struct Evaluation<'a> {
-    plan: &'a Plan,
-    now: i64,
-}
-
-impl Evaluation<'_> {
-    async fn filter(
-        &self,
-        data: Data,
-        condition: impl Fn(&Scope<'_>) -> Result<bool, Stop>,
-    ) -> Result<Option<Data>, Failure> {
-        let failed = |text| ("run Where error", text);
-        match data {
-            Data::Row(row) => {
-                let keeps = self.on_row(&row, None, condition).await.map_err(failed)?;
-                Ok(keeps.then_some(Data::Row(row)))
-            }
-            Data::Rows(rows) if rows.grouped => {
-                Ok(self.having(rows, condition).await?.map(Data::Rows))
-            }
-            Data::Rows(mut rows) => {
-                for group in &mut rows.groups {
-                    let mut kept = Vec::with_capacity(group.members.len());
-                    for (index, member) in
-                        std::mem::take(&mut group.members).into_iter().enumerate()
-                    {
-                        breathe(index).await;
-                        let keeps = self.on_row(&member, Some(rows.span), &condition).await;
-                        if keeps.map_err(failed)? {
-                            kept.push(member);
-                        }
-                    }
-                    group.members = kept;
-                }
-                let some = rows.groups.iter().any(|group| !group.members.is_empty());
-                Ok(some.then_some(Data::Rows(rows)))
-            }
-        }
-    }
-
-    async fn having(
-        &self,
-        mut rows: Rows,
-        condition: impl Fn(&Scope<'_>) -> Result<bool, Stop>,
-    ) -> Result<Option<Rows>, Failure> {
-        let mut kept = Vec::with_capacity(rows.groups.len());
-        for (index, group) in std::mem::take(&mut rows.groups).into_iter().enumerate() {
-            breathe(index).await;
-            let keeps = self.on_group(&group, rows.span, &condition).await;
-            if keeps.map_err(|text| ("run Having error", text))? {
-                kept.push(group);
-            }
-        }
-        rows.groups = kept;
-        Ok((!rows.groups.is_empty()).then_some(rows))
-    }
-
-    /// Parts rows by what the keys are; groups are in the order of their first rows.
-    async fn group(&self, rows: Rows, keys: &[Expr]) -> Result<Rows, Failure> {
-        let mut groups: Vec<Group> = Vec::new();
-        let mut known: HashMap<String, usize> = HashMap::new();
-        let members = rows.groups.into_iter().flat_map(|group| group.members);
-        for (index, member) in members.enumerate() {
-            breathe(index).await;
-            let key = self
-                .on_row(&member, Some(rows.span), |scope| {
-                    let mut text = String::new();
-                    for key in keys {
-                        write_key(&key.eval(scope)?, &mut text);
-                    }
-                    Ok(text)
-                })
-                .await
-                .map_err(|text| ("run Group By error", text))?;
-            match known.entry(key) {
-                Entry::Occupied(at) => groups[*at.get()].members.push(member),
-                Entry::Vacant(new) => {
-                    new.insert(groups.len());
-                    groups.push(Group {
-                        members: vec![member],
-                        head: None,
-                    });
-                }
-            }
-        }
-        Ok(Rows {
-            groups,
-            grouped: true,
-            span: rows.span,
-        })
-    }
-
-    async fn column(
-        &self,
-        data: Data,
-        name: &Arc<str>,
-        expr: impl Fn(&Scope<'_>) -> Result<Value, Stop>,
-    ) -> Result<Data, Failure> {
-        let failed = |text| ("run Select error", text);
-        let set = |member: &mut Arc<Member>, value: Value| {
-            let member = Arc::make_mut(member);
-            member.bytes = member.bytes.saturating_add(value_bytes(&value));
-            member.row.set(name.clone(), value);
-        };
-        match data {
-            Data::Row(mut row) => {
-                let value = self.on_row(&row, None, expr).await.map_err(failed)?;
-                set(&mut row, value);
-                Ok(Data::Row(row))
-            }
-            Data::Rows(mut rows) => {
-                for group in &mut rows.groups {
-                    if rows.grouped {
-                        let value = self.on_group(group, rows.span, &expr).await;
-                        let mut head = group.row().clone();
-                        head.set(name.clone(), value.map_err(failed)?);
-                        group.head = Some(head);
-                        continue;
-                    }
-                    for member in &mut group.members {
-                        let value = self.on_row(member, Some(rows.span), &expr).await;
-                        set(member, value.map_err(failed)?);
-                    }
-                }
-                Ok(Data::Rows(rows))
-            }
-        }
-    }
-
-    async fn sort(&self, mut rows: Rows, keys: &[(Expr, bool)]) -> Result<Rows, Failure> {
-        let values = |scope: &Scope<'_>| {
-            keys.iter()
-                .map(|(key, _)| key.eval(scope))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let failed = |text| ("run Order By error", text);
-        if rows.grouped {
-            let mut sorted = Vec::with_capacity(rows.groups.len());
-            for (index, group) in rows.groups.into_iter().enumerate() {
-                breathe(index).await;
-                let values = self.on_group(&group, rows.span, values).await;
-                sorted.push((values.map_err(failed)?, group));
-            }
-            sorted.sort_by(|a, b| compare(keys, &a.0, &b.0));
-            rows.groups = sorted.into_iter().map(|(_, group)| group).collect();
-            return Ok(rows);
-        }
-        for group in &mut rows.groups {
-            let all = group.clone();
-            let mut sorted = Vec::with_capacity(all.members.len());
-            for (index, member) in std::mem::take(&mut group.members).into_iter().enumerate() {
-                breathe(index).await;
-                let values = self.on_member(&member, &all, rows.span, values).await;
-                sorted.push((values.map_err(failed)?, member));
-            }
-            sorted.sort_by(|a, b| compare(keys, &a.0, &b.0));
-            group.members = sorted.into_iter().map(|(_, member)| member).collect();
-        }
-        Ok(rows)
-    }
-
-    async fn project(
-        &self,
-        data: Data,
-        items: &[Item],
-        together: bool,
-        limit: Option<usize>,
-    ) -> Result<Data, Failure> {
-        let options = &self.plan.rule.options;
-        let keep = Keep {
-            nil: options.send_nil,
-            meta: options.send_meta,
-        };
-        let row = |scope: &Scope<'_>| project(items, keep, scope);
-        let failed = |text| ("run Select error", text);
-        let limit = limit.unwrap_or(usize::MAX);
-        match data {
-            Data::Row(member) => {
-                let row = self.on_row(&member, None, row).await.map_err(failed)?;
-                Ok(Data::Row(projected(row, &member)))
-            }
-            Data::Rows(mut rows) if rows.grouped || together => {
-                rows.groups.truncate(limit);
-                for (index, group) in rows.groups.iter_mut().enumerate() {
-                    breathe(index).await;
-                    let row = self.on_group(group, rows.span, row).await;
-                    group.head = Some(row.map_err(failed)?);
-                }
-                rows.grouped = true;
-                Ok(Data::Rows(rows))
-            }
-            Data::Rows(mut rows) => {
-                for group in &mut rows.groups {
-                    group.members.truncate(limit);
-                    for (index, member) in group.members.iter_mut().enumerate() {
-                        breathe(index).await;
-                        let row = self.on_row(member, Some(rows.span), row).await;
-                        *member = projected(row.map_err(failed)?, member);
-                    }
-                }
-                Ok(Data::Rows(rows))
-            }
-        }
-    }
-
-    /// Evaluates something about a row; whenever a plugin's result is needed, gets it and evaluates again.
-    async fn on_row<T>(
-        &self,
-        member: &Member,
-        window: Option<Span>,
-        evaluate: impl Fn(&Scope<'_>) -> Result<T, Stop>,
-    ) -> Result<T, String> {
-        let own = (&member.row, member.meta.as_ref());
-        self.until_done(own, window, None, evaluate).await
-    }
-
-    /// The same about one row among those of a window.
-    async fn on_member<T>(
-        &self,
-        member: &Member,
-        group: &Group,
-        span: Span,
-        evaluate: impl Fn(&Scope<'_>) -> Result<T, Stop>,
-    ) -> Result<T, String> {
-        let own = (&member.row, member.meta.as_ref());
-        let group = Some(&group.members[..]);
-        self.until_done(own, Some(span), group, evaluate).await
-    }
-
-    /// The same about a group.
-    async fn on_group<T>(
-        &self,
-        group: &Group,
-        span: Span,
-        evaluate: impl Fn(&Scope<'_>) -> Result<T, Stop>,
-    ) -> Result<T, String> {
-        let meta = group.members.first().and_then(|first| first.meta.as_ref());
-        let members = Some(&group.members[..]);
-        self.until_done((group.row(), meta), Some(span), members, evaluate)
-            .await
-    }
-
-    async fn until_done<T>(
-        &self,
-        (row, meta): (&Row, Option<&plugyard_symbol::JsonText>),
-        window: Option<Span>,
-        members: Option<&[Arc<Member>]>,
-        evaluate: impl Fn(&Scope<'_>) -> Result<T, Stop>,
-    ) -> Result<T, String> {
-        let count = self.plan.calls.len();
-        let mut slots: Vec<Slot> = vec![None; count];
-        let mut member_slots: Vec<Vec<Slot>> = Vec::new();
-        loop {
-            let stop = {
-                let group = members.map(|members| GroupScope {
-                    members,
-                    slots: &member_slots,
-                });
-                let scope = Scope {
-                    row,
-                    meta,
-                    now: self.now,
-                    rule_id: &self.plan.rule.id,
-                    slots: &slots,
-                    window,
-                    group: group.as_ref(),
-                };
-                match evaluate(&scope) {
-                    Ok(value) => return Ok(value),
-                    Err(stop) => stop,
-                }
-            };
-            match stop {
-                Stop::Error(text) => return Err(text),
-                Stop::Call(slot, arguments) => {
-                    slots[slot] = Some(call(self.plan, slot, &arguments).await?);
-                }
-                Stop::Members(aggregate) => {
-                    let members = members.unwrap_or_default();
-                    member_slots.resize_with(members.len(), || vec![None; count]);
-                    for (member, slots) in members.iter().zip(&mut member_slots) {
-                        loop {
-                            let scope = Scope {
-                                row: &member.row,
-                                meta: member.meta.as_ref(),
-                                now: self.now,
-                                rule_id: &self.plan.rule.id,
-                                slots,
-                                window,
-                                group: None,
-                            };
-                            let (slot, arguments) = match aggregate.values(&scope) {
-                                Ok(_) => break,
-                                Err(Stop::Call(slot, arguments)) => (slot, arguments),
-                                Err(Stop::Error(text)) => return Err(text),
-                                Err(Stop::Members(_)) => {
-                                    return Err(
-                                        "an aggregate cannot stand inside another".to_owned()
-                                    );
-                                }
-                            };
-                            slots[slot] = Some(call(self.plan, slot, &arguments).await?);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn projected(row: Row, of: &Member) -> Arc<Member> {
-    Arc::new(Member {
-        // Values may still be part of the message they came in.
-        bytes: of.bytes.max(row_bytes(&row)),
-        row,
-        meta: of.meta.clone(),
-    })
-}
-
-fn compare(keys: &[(Expr, bool)], left: &[Value], right: &[Value]) -> std::cmp::Ordering {
-    keys.iter()
-        .zip(left.iter().zip(right))
-        .map(|((_, descending), (left, right))| {
-            let ordering = order(left, right);
-            if *descending {
-                ordering.reverse()
-            } else {
-                ordering
-            }
-        })
-        .find(|ordering| ordering.is_ne())
-        .unwrap_or(std::cmp::Ordering::Equal)
 }

@@ -107,6 +107,7 @@ impl Evaluation<'_> {
             let scope = Scope {
                 row: self.row,
                 meta: self.tuple.meta.as_ref(),
+                at: self.tuple.received_at,
                 now: self.now,
                 rule_id: &self.plan.rule.id,
                 slots: self.slots,

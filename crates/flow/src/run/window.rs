@@ -1,7 +1,9 @@
 //! What a window holds, and when it gives it away. No clock and no tasks in here: whoever runs it says what
 //! time it is, first [`Buffer::tick`] until nothing is due, then [`Buffer::push`].
 //!
-//! Time is processing time: when a row comes to the window. As in eKuiper,
+//! A row's time is when it comes to the window, or its own time (event time). Then whoever runs it says of each
+//! row and of the watermark "it is now as late as that", so that the same rows make the same windows however they
+//! came. As in eKuiper,
 //!
 //! * tumbling and hopping windows end at natural times: ten seconds at :00, :10, :20; days at midnight, local time. A
 //!   row belongs to the window from its start on and before its end. What ends while nobody was
@@ -10,6 +12,9 @@
 //! * a session ends `timeout` after its last row, or, when it is older than `length`, at a natural time for
 //!   windows of that length;
 //! * a count window is over the last rows, every so many rows, once there are enough.
+//!
+//! By event time natural times begin with the first row, windows without rows are not given away, and a sliding
+//! window is when time has passed the row that triggers it, since another may have the same time.
 //!
 //! A window holds [`MAX_ROWS`] rows and [`MAX_BYTES`] bytes at most. When there is no room, its oldest rows
 //! are dropped, and it says how many.
@@ -43,18 +48,19 @@ pub(super) struct Buffer {
     rows: VecDeque<Entry>,
     bytes: usize,
     limits: (usize, usize),
-    /// The natural time that comes next, for windows that have such times.
-    next: i64,
+    by_event: bool,
+    /// The natural time that comes next, for windows that have such times; none before the first row where
+    /// that sets it.
+    next: Option<i64>,
     /// When the session began, and when it ends if no row comes.
     session: Option<(i64, i64)>,
-    /// When sliding windows with a delay are due.
+    /// When sliding windows are due that do not come with their rows.
     delayed: VecDeque<i64>,
     /// Rows since a count window was last due.
     counted: usize,
 }
 
 struct Entry {
-    at: i64,
     row: Arc<Member>,
     bytes: usize,
 }
@@ -62,21 +68,24 @@ struct Entry {
 impl Buffer {
     /// An empty window of a rule that starts `now`.
     pub(super) fn new(window: Window, now: i64, zone: TimeZone) -> Self {
-        Self::bounded(window, now, zone, (MAX_ROWS, MAX_BYTES))
+        Self::bounded(window, Some(now), zone, (MAX_ROWS, MAX_BYTES))
     }
 
-    fn bounded(window: Window, now: i64, zone: TimeZone, limits: (usize, usize)) -> Self {
-        let next = match period(&window) {
-            Some((unit, length)) => aligned_after(now, unit, length, &zone),
-            None => 0,
-        };
+    /// An empty window by event time.
+    pub(super) fn by_event(window: Window, zone: TimeZone) -> Self {
+        Self::bounded(window, None, zone, (MAX_ROWS, MAX_BYTES))
+    }
+
+    fn bounded(window: Window, now: Option<i64>, zone: TimeZone, limits: (usize, usize)) -> Self {
+        let next = now.zip(period(&window));
         Self {
+            next: next.map(|(now, (unit, length))| aligned_after(now, unit, length, &zone)),
+            by_event: now.is_none(),
             window,
             zone,
             rows: VecDeque::new(),
             bytes: 0,
             limits,
-            next,
             session: None,
             delayed: VecDeque::new(),
             counted: 0,
@@ -86,9 +95,12 @@ impl Buffer {
     /// When something is due next, without another row.
     pub(super) fn due(&self) -> Option<i64> {
         match self.window {
-            Window::Tumbling { .. } | Window::Hopping { .. } => Some(self.next),
+            Window::Tumbling { .. } | Window::Hopping { .. } => self.next,
             Window::Sliding { .. } => self.delayed.front().copied(),
-            Window::Session { .. } => self.session.map(|(_, end)| end.min(self.next)),
+            Window::Session { .. } => {
+                let (_, end) = self.session?;
+                Some(self.next.map_or(end, |next| end.min(next)))
+            }
             Window::Count { .. } => None,
         }
     }
@@ -103,7 +115,8 @@ impl Buffer {
                 length,
                 delay,
             } => {
-                let end = *self.delayed.front().filter(|end| **end <= now)?;
+                let passed = |end: i64| end < now || (end == now && !self.by_event);
+                let end = *self.delayed.front().filter(|end| passed(**end))?;
                 self.delayed.pop_front();
                 let start = end - (length + delay) * unit.milliseconds();
                 let fired = self.between(start + 1, end + 1, Span::of(start, end));
@@ -114,14 +127,14 @@ impl Buffer {
         }
     }
 
-    /// Takes a row that comes `now`; one that triggers may make it give rows away. The number is of rows
+    /// Takes a row at its time; one that triggers may make it give rows away. The number is of rows
     /// that were dropped for want of room.
-    pub(super) fn push(
-        &mut self,
-        row: Arc<Member>,
-        now: i64,
-        triggers: bool,
-    ) -> (Option<Fired>, u64) {
+    pub(super) fn push(&mut self, row: Arc<Member>, triggers: bool) -> (Option<Fired>, u64) {
+        let now = row.at;
+        if self.next.is_none() {
+            let period = period(&self.window);
+            self.next = period.map(|(unit, length)| aligned_after(now, unit, length, &self.zone));
+        }
         if let Window::Sliding {
             unit,
             length,
@@ -131,14 +144,14 @@ impl Buffer {
             let kept = (length + delay) * unit.milliseconds();
             self.forget_before(now - kept + 1);
         }
-        let dropped = self.put(row, now);
+        let dropped = self.put(row);
         let fired = match self.window {
             Window::Tumbling { .. } | Window::Hopping { .. } => None,
             Window::Sliding {
                 unit,
                 length,
                 delay: 0,
-            } => triggers.then(|| {
+            } if !self.by_event => triggers.then(|| {
                 let start = now - length * unit.milliseconds();
                 self.between(start + 1, now + 1, Span::of(start, now))
             }),
@@ -160,7 +173,7 @@ impl Buffer {
                 self.session = match self.session {
                     Some((start, _)) => Some((start, end)),
                     None => {
-                        self.next = aligned_after(now, unit, length, &self.zone);
+                        self.next = Some(aligned_after(now, unit, length, &self.zone));
                         Some((now, end))
                     }
                 };
@@ -172,41 +185,42 @@ impl Buffer {
     }
 
     fn end_of_period(&mut self, now: i64, unit: Unit, length: i64, hop: i64) -> Option<Fired> {
-        if now < self.next {
-            return None;
-        }
-        let end = self.next;
-        let start = self.before(end, unit, length);
-        let fired = self.between(start, end, Span::of(start, end));
-        self.next = later(end, unit, hop, &self.zone);
-        let kept = self.before(self.next, unit, length);
-        self.forget_before(kept);
-        if self.rows.is_empty() {
-            // Where nobody was there, no window for each period that has gone by.
-            let behind = (now - self.next).max(0) / (hop * unit.milliseconds());
-            self.next = later(self.next, unit, hop * behind, &self.zone);
-            while self.next <= now {
-                self.next = later(self.next, unit, hop, &self.zone);
+        loop {
+            let end = self.next.filter(|end| *end <= now)?;
+            let start = self.before(end, unit, length);
+            let fired = self.between(start, end, Span::of(start, end));
+            let mut next = later(end, unit, hop, &self.zone);
+            let kept = self.before(next, unit, length);
+            self.forget_before(kept);
+            if self.rows.is_empty() {
+                // Where nobody was there, no window for each period that has gone by.
+                let behind = (now - next).max(0) / (hop * unit.milliseconds());
+                next = later(next, unit, hop * behind, &self.zone);
+                while next <= now {
+                    next = later(next, unit, hop, &self.zone);
+                }
+            }
+            self.next = Some(next);
+            if !fired.rows.is_empty() || !self.by_event {
+                return Some(fired);
             }
         }
-        Some(fired)
     }
 
     fn end_of_session(&mut self, now: i64, unit: Unit, length: i64) -> Option<Fired> {
         loop {
-            let (start, timeout) = self.session?;
-            if timeout <= now && timeout <= self.next {
+            let ((start, timeout), next) = self.session.zip(self.next)?;
+            if timeout <= now && timeout <= next {
                 self.session = None;
                 return Some(self.everything(Span::of(start, timeout)));
             }
-            if self.next > now {
+            if next > now {
                 return None;
             }
-            let end = self.next;
-            self.next = later(end, unit, length, &self.zone);
-            if start <= end - length * unit.milliseconds() {
+            self.next = Some(later(next, unit, length, &self.zone));
+            if start <= next - length * unit.milliseconds() {
                 self.session = None;
-                return Some(self.everything(Span::of(start, end)));
+                return Some(self.everything(Span::of(start, next)));
             }
         }
     }
@@ -220,7 +234,7 @@ impl Buffer {
             return None;
         }
         self.counted = 0;
-        let (first, last) = (self.rows.front()?.at, self.rows.back()?.at);
+        let (first, last) = (self.rows.front()?.row.at, self.rows.back()?.row.at);
         let fired = Fired {
             rows: self.rows.iter().map(|entry| entry.row.clone()).collect(),
             span: Span::of(first, last),
@@ -232,7 +246,7 @@ impl Buffer {
         Some(fired)
     }
 
-    fn put(&mut self, row: Arc<Member>, at: i64) -> u64 {
+    fn put(&mut self, row: Arc<Member>) -> u64 {
         let bytes = row.bytes.saturating_add(OVERHEAD);
         let mut dropped = 0;
         let (most_rows, most_bytes) = self.limits;
@@ -243,7 +257,7 @@ impl Buffer {
             dropped += 1;
         }
         self.bytes += bytes;
-        self.rows.push_back(Entry { at, row, bytes });
+        self.rows.push_back(Entry { row, bytes });
         dropped
     }
 
@@ -254,7 +268,7 @@ impl Buffer {
     }
 
     fn forget_before(&mut self, start: i64) {
-        while self.rows.front().is_some_and(|entry| entry.at < start) {
+        while self.rows.front().is_some_and(|entry| entry.row.at < start) {
             self.drop_oldest();
         }
     }
@@ -264,7 +278,7 @@ impl Buffer {
         let rows = self
             .rows
             .iter()
-            .filter(|entry| (start..end).contains(&entry.at))
+            .filter(|entry| (start..end).contains(&entry.row.at))
             .map(|entry| entry.row.clone())
             .collect();
         Fired { rows, span }

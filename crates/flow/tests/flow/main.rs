@@ -5,6 +5,7 @@ mod builtins;
 mod caching;
 mod calls;
 mod delivery;
+mod events;
 mod graphs;
 mod push;
 mod recovery;

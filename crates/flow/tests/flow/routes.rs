@@ -308,7 +308,6 @@ async fn an_option_that_is_lacking_or_impossible_is_refused_by_name() {
     let app = App::with_stream().await;
     for (options, reason) in [
         (json!({"qos":1}), "qos is not supported"),
-        (json!({"isEventTime":true}), "isEventTime is not supported"),
         (json!({"notifySub":true}), "notifySub is not supported"),
         (
             json!({"cron":"* * * * *"}),

@@ -348,13 +348,16 @@ async fn what_a_window_cannot_do_is_refused_by_name() {
     for (option, reason) in [
         (
             json!({"concurrency": 2}),
-            "concurrency greater than 1 is not supported with a window or a graph",
+            "concurrency greater than 1 is not supported with a window, a graph or event time",
         ),
         (
             json!({"sendMetaToSink": true}),
             "sendMetaToSink cannot be applied to a window",
         ),
-        (json!({"isEventTime": true}), "isEventTime is not supported"),
+        (
+            json!({"isEventTime": "yes"}),
+            "isEventTime must be true or false",
+        ),
     ] {
         joined["options"] = option;
         let answer = app.post("/rules", &joined.to_string()).await;

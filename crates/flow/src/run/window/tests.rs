@@ -5,6 +5,7 @@ use plugyard_symbol::{Row, Value};
 use proptest::prelude::*;
 
 use super::*;
+use crate::run::watermark::Watermark;
 
 /// 2026-11-21 08:00:00 UTC: a natural time of every unit up to the hour.
 const NOON: i64 = 1_795_248_000_000;
@@ -14,6 +15,7 @@ fn row(number: i64) -> Arc<Member> {
         row: Row::from_iter([("n".into(), Value::Int(number))]),
         meta: None,
         bytes: 10,
+        at: NOON + number,
     })
 }
 
@@ -48,7 +50,7 @@ fn play(window: Window, rows: &[i64], until: i64) -> Vec<(Vec<i64>, i64, i64)> {
         while let Some(fired) = buffer.tick(NOON + time) {
             note(fired);
         }
-        let (fired, dropped) = buffer.push(row(time), NOON + time, true);
+        let (fired, dropped) = buffer.push(row(time), true);
         assert_eq!(dropped, 0);
         fired.into_iter().for_each(&mut note);
     }
@@ -254,7 +256,7 @@ fn a_day_has_the_hours_that_the_calendar_gives_it() {
 #[test]
 fn nothing_is_made_up_for_when_nobody_was_there() {
     let mut buffer = of(seconds(1));
-    assert!(buffer.push(row(1), NOON, true).0.is_none());
+    assert!(buffer.push(row(1), true).0.is_none());
     let much_later = NOON + 3_600_500;
     assert_eq!(numbers(&buffer.tick(much_later).unwrap()), [1]);
     assert!(buffer.tick(much_later).is_none());
@@ -264,13 +266,13 @@ fn nothing_is_made_up_for_when_nobody_was_there() {
 #[test]
 fn a_full_window_drops_its_oldest_rows_and_says_how_many() {
     let window = seconds(10);
-    let mut few = Buffer::bounded(window, NOON, TimeZone::UTC, (3, usize::MAX));
-    let dropped: Vec<_> = (0..5).map(|n| few.push(row(n), NOON, true).1).collect();
+    let mut few = Buffer::bounded(window, Some(NOON), TimeZone::UTC, (3, usize::MAX));
+    let dropped: Vec<_> = (0..5).map(|n| few.push(row(n), true).1).collect();
     assert_eq!(dropped, [0, 0, 0, 1, 1]);
     assert_eq!(numbers(&few.tick(NOON + 10_000).unwrap()), [2, 3, 4]);
     let each = 10 + OVERHEAD;
-    let mut small = Buffer::bounded(window, NOON, TimeZone::UTC, (100, 2 * each));
-    let dropped: Vec<_> = (0..4).map(|n| small.push(row(n), NOON, true).1).collect();
+    let mut small = Buffer::bounded(window, Some(NOON), TimeZone::UTC, (100, 2 * each));
+    let dropped: Vec<_> = (0..4).map(|n| small.push(row(n), true).1).collect();
     assert_eq!(dropped, [0, 0, 1, 1]);
     assert_eq!(small.bytes, 2 * each);
     // One above the limit is taken alone.
@@ -278,7 +280,7 @@ fn a_full_window_drops_its_oldest_rows_and_says_how_many() {
         bytes: 10 * each,
         ..Member::clone(&row(9))
     });
-    assert_eq!(small.push(large, NOON, true).1, 2);
+    assert_eq!(small.push(large, true).1, 2);
     assert_eq!(numbers(&small.tick(NOON + 10_000).unwrap()), [9]);
     assert_eq!(small.bytes, 0);
 }
@@ -343,5 +345,196 @@ proptest! {
                 prop_assert!(pair[1] - pair[0] <= timeout * 1000);
             }
         }
+    }
+}
+
+/// Plays rows by their own times as they come, and then a row a day later that lets everything end; what is given
+/// away, the rows of each window by their numbers.
+fn play_events(window: Window, rows: &[(i64, i64)], tolerance: i64) -> Vec<(Vec<i64>, i64, i64)> {
+    let mut buffer = Buffer::by_event(window, TimeZone::UTC);
+    let mut watermark = Watermark::new(std::time::Duration::from_millis(tolerance.unsigned_abs()));
+    let mut all = Vec::new();
+    let mut note = |fired: Fired| {
+        assert!(!fired.rows.is_empty());
+        let mut rows = numbers(&fired);
+        rows.sort_unstable();
+        all.push((rows, fired.span.start - NOON, fired.span.end - NOON));
+    };
+    let end = rows.iter().map(|(at, _)| *at).max().unwrap_or(0) + 86_400_000;
+    for (at, number) in rows.iter().copied().chain([(end, -1)]) {
+        let member = Member {
+            at: NOON + at,
+            ..Member::clone(&row(number))
+        };
+        watermark.take(NOON + at, 1, Arc::new(member)).unwrap();
+        while let Some((at, row)) = watermark.next() {
+            while let Some(fired) = buffer.tick(at) {
+                note(fired);
+            }
+            let (fired, dropped) = buffer.push(row, true);
+            assert_eq!(dropped, 0);
+            fired.into_iter().for_each(&mut note);
+        }
+        while let Some(fired) = watermark.time().and_then(|time| buffer.tick(time)) {
+            note(fired);
+        }
+    }
+    // What the last row is in is not to be compared: it may end at once or not.
+    all.retain(|(rows, ..)| !rows.contains(&-1));
+    all
+}
+
+#[track_caller]
+fn check_events(window: Window, rows: &[i64], tolerance: i64, expect: Expect) {
+    let rows: Vec<_> = rows.iter().map(|at| (*at, *at)).collect();
+    let lines: Vec<_> = play_events(window, &rows, tolerance)
+        .into_iter()
+        .map(|(rows, start, end)| format!("{start}..{end} {rows:?}"))
+        .collect();
+    expect.assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn by_event_time_windows_are_of_the_rows_times_and_empty_ones_are_not_given() {
+    let rows = [1500, 900, 100, 61_000, 1999, 62_000, 60_999];
+    check_events(
+        seconds(1),
+        &rows,
+        60_000,
+        expect![[r#"
+            0..1000 [100, 900]
+            1000..2000 [1500, 1999]
+            60000..61000 [60999]
+            61000..62000 [61000]
+            62000..63000 [62000]"#]],
+    );
+    check_events(
+        Window::Hopping {
+            unit: Unit::Second,
+            length: 2,
+            hop: 1,
+        },
+        &rows,
+        60_000,
+        expect![[r#"
+            -1000..1000 [100, 900]
+            0..2000 [100, 900, 1500, 1999]
+            1000..3000 [1500, 1999]
+            59000..61000 [60999]
+            60000..62000 [60999, 61000]
+            61000..63000 [61000, 62000]
+            62000..64000 [62000]"#]],
+    );
+    check_events(
+        Window::Session {
+            unit: Unit::Second,
+            length: 30,
+            timeout: 1,
+        },
+        &rows,
+        60_000,
+        expect![[r#"
+            100..2999 [100, 900, 1500, 1999]
+            60999..62000 [60999, 61000]
+            62000..63000 [62000]"#]],
+    );
+    check_events(
+        Window::Count {
+            length: 3,
+            interval: 2,
+        },
+        &rows,
+        60_000,
+        expect![[r#"
+            100..1999 [900, 1500, 1999]
+            1999..61000 [1999, 60999, 61000]"#]],
+    );
+}
+
+#[test]
+fn a_sliding_window_by_event_time_waits_for_rows_of_the_same_time() {
+    let sliding = |delay| Window::Sliding {
+        unit: Unit::Millisecond,
+        length: 10,
+        delay,
+    };
+    check_events(
+        sliding(0),
+        &[5, 5, 14, 15],
+        0,
+        expect![[r#"
+            -5..5 [5, 5]
+            -5..5 [5, 5]
+            4..14 [5, 5, 14]
+            5..15 [14, 15]"#]],
+    );
+    check_events(
+        sliding(3),
+        &[14, 5, 8],
+        20,
+        expect![[r#"
+            -5..8 [5, 8]
+            -2..11 [5, 8]
+            4..17 [5, 8, 14]"#]],
+    );
+}
+
+/// Any window of a few seconds.
+fn any_window() -> impl Strategy<Value = Window> {
+    let unit = Unit::Second;
+    prop_oneof![
+        (1_i64..10).prop_map(seconds),
+        (1_i64..10, 1_i64..10).prop_map(move |(length, hop)| Window::Hopping { unit, length, hop }),
+        (1_i64..10, 0_i64..3).prop_map(move |(length, delay)| Window::Sliding {
+            unit,
+            length,
+            delay
+        }),
+        (1_i64..10, 1_i64..5).prop_map(move |(length, timeout)| Window::Session {
+            unit,
+            length,
+            timeout
+        }),
+        (1_usize..6, 1_usize..6).prop_map(|(a, b)| Window::Count {
+            length: a.max(b),
+            interval: a.min(b)
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn rows_out_of_order_within_the_tolerance_make_the_windows_of_sorted_ones(
+        window in any_window(),
+        tolerance in 0_i64..20_000,
+        rows in prop::collection::btree_map(0_i64..200_000, 0.0_f64..=1.0, 0..80),
+    ) {
+        let sorted: Vec<_> = rows.keys().map(|at| (*at, *at)).collect();
+        // Each comes up to the tolerance later than it should.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small")]
+        let late = |part: f64| (part * tolerance as f64) as i64;
+        let mut shuffled: Vec<_> = rows.iter().map(|(at, part)| (at + late(*part), (*at, *at))).collect();
+        shuffled.sort_unstable();
+        let shuffled: Vec<_> = shuffled.into_iter().map(|(_, row)| row).collect();
+        let expected = play_events(window, &sorted, 0);
+        prop_assert_eq!(&play_events(window, &sorted, tolerance), &expected);
+        prop_assert_eq!(&play_events(window, &shuffled, tolerance), &expected);
+    }
+
+    #[test]
+    fn of_rows_with_the_same_times_it_does_not_matter_which_came_first(
+        window in any_window().prop_filter("counts", |it| !matches!(it, Window::Count { .. })),
+        rows in prop::collection::vec(0_i64..20, 0..60),
+        order in prop::collection::vec(any::<u32>(), 60),
+    ) {
+        let sorted: Vec<_> = {
+            let mut times: Vec<_> = rows.iter().map(|at| at * 500).collect();
+            times.sort_unstable();
+            times.into_iter().zip(0..).collect()
+        };
+        let mut shuffled: Vec<_> = order.into_iter().zip(sorted.iter().copied()).collect();
+        shuffled.sort_unstable();
+        let shuffled: Vec<_> = shuffled.into_iter().map(|(_, row)| row).collect();
+        prop_assert_eq!(play_events(window, &shuffled, 10_000), play_events(window, &sorted, 10_000));
     }
 }
