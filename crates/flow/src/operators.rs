@@ -161,6 +161,13 @@ impl Operators {
         self.list.insert(0, first);
     }
 
+    /// The first that holds rows back: a window or, by event time, the first of all.
+    pub(crate) fn keeper(&self) -> Option<usize> {
+        self.list
+            .iter()
+            .position(|operator| matches!(operator.work, Work::Window { .. } | Work::Watermark))
+    }
+
     /// Whether it holds a window.
     pub(crate) fn has_window(&self) -> bool {
         self.list

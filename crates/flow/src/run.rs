@@ -12,6 +12,7 @@
 //! not end in time is cut off, and what is lost so is counted as exceptions.
 
 mod cache;
+mod checkpoint;
 pub(crate) mod encode;
 mod feed;
 mod inbox;
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::plan::{Plan, SinkPlan};
+use checkpoint::Checkpoints;
 use feed::Feeds;
 use inbox::Inbox;
 use log::RuleLog;
@@ -83,6 +85,7 @@ pub(crate) struct Shared {
     fatal: mpsc::Sender<String>,
     places: Places,
     log: Option<Arc<RuleLog>>,
+    checkpoint: Option<Arc<checkpoint::Status>>,
     end: Mutex<End>,
 }
 
@@ -93,12 +96,30 @@ pub(crate) struct Places {
     pub(crate) cache: Option<PathBuf>,
     /// Logs of rules.
     pub(crate) logs: Option<PathBuf>,
+    /// What the windows of rules hold.
+    pub(crate) state: Option<PathBuf>,
 }
 
 impl Places {
     /// Where the messages of a rule's sinks wait.
     pub(crate) fn cache_of(&self, rule: &str) -> Option<PathBuf> {
         Some(self.cache.as_ref()?.join(rule))
+    }
+
+    /// Where a rule's checkpoints are.
+    pub(crate) fn state_of(&self, rule: &str) -> Option<PathBuf> {
+        Some(self.state.as_ref()?.join(rule))
+    }
+
+    /// Deletes what a rule keeps.
+    pub(crate) fn forget(&self, rule: &str) {
+        for dir in [self.cache_of(rule), self.state_of(rule)]
+            .into_iter()
+            .flatten()
+        {
+            // Not there where the rule never kept any.
+            let _ = std::fs::remove_dir_all(dir);
+        }
     }
 }
 
@@ -144,6 +165,7 @@ impl Run {
             fatal,
             places,
             log,
+            checkpoint: checkpoint::Status::of(&plan.rule.options),
             end: Mutex::default(),
         });
         let stop = CancellationToken::new();
@@ -183,6 +205,11 @@ impl Run {
     /// How it stands.
     pub(crate) fn state(&self) -> State {
         self.shared.state.lock().clone()
+    }
+
+    /// How it stands with its checkpoints, if it has any.
+    pub(crate) fn checkpoint(&self) -> Option<&checkpoint::Status> {
+        self.shared.checkpoint.as_deref()
     }
 
     /// Its nodes, in topology order.
@@ -385,10 +412,8 @@ impl Supervisor {
         self.shared.state.lock().ended(now, failure);
         let mut end = self.shared.end.lock();
         end.over = true;
-        if end.forget
-            && let Some(dir) = self.shared.places.cache_of(&self.plan.rule.id)
-        {
-            let _ = std::fs::remove_dir_all(dir);
+        if end.forget {
+            self.shared.places.forget(&self.plan.rule.id);
         }
         drop(end);
         self.ended.send_replace(true);
@@ -485,11 +510,25 @@ impl Supervisor {
         let feeds = Feeds::new(&plan, &self.stages, self.tail.clone());
         match plan.operators.clone() {
             Some(operators) => {
-                let flow = Flow::new(plan, operators, shared, &self.stages, feeds);
+                let checkpoints = self.checkpoints();
+                let flow = Flow::new(plan, operators, shared, &self.stages, feeds, checkpoints);
                 tokio::spawn(flow.run(cut))
             }
             None => tokio::spawn(Pipeline::new(plan, shared, &self.stages, feeds).run(cut)),
         }
+    }
+}
+
+impl Supervisor {
+    /// Those of a rule whose operators hold anything.
+    fn checkpoints(&self) -> Option<Checkpoints> {
+        let (plan, shared) = (&self.plan, &self.shared);
+        let status = shared.checkpoint.clone()?;
+        let dir = shared.places.state_of(&plan.rule.id)?;
+        let index = plan.operators.as_ref()?.keeper()?;
+        let node = self.stages.operators[index].clone();
+        let now = shared.clock.now_ms();
+        Some(Checkpoints::new(plan, dir, status, node, now))
     }
 }
 

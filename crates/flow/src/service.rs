@@ -102,11 +102,20 @@ impl FlowService {
     /// To be called before the service is used.
     #[must_use]
     pub fn with_directories(self, cache: PathBuf, logs: PathBuf) -> Self {
-        let places = Places {
-            cache: Some(cache),
-            logs: Some(logs),
-        };
+        self.with_places(|places| (places.cache, places.logs) = (Some(cache), Some(logs)))
+    }
+
+    /// The same with a directory for what the windows of rules hold (`qos`). To be called before the service is
+    /// used.
+    #[must_use]
+    pub fn with_state_directory(self, state: PathBuf) -> Self {
+        self.with_places(|places| places.state = Some(state))
+    }
+
+    fn with_places(self, change: impl FnOnce(&mut Places)) -> Self {
         let inner = self.0;
+        let mut places = inner.places.clone();
+        change(&mut places);
         Self::made(
             inner.store.0.clone(),
             inner.catalog.clone(),

@@ -45,6 +45,13 @@ pub struct RuleOptions {
     pub event_time: bool,
     /// `lateTolerance`: how much later than others a row may come, by event time; 1 s unless said.
     pub late_tolerance: Duration,
+    /// `qos`: what a crash costs: 0 everything that windows hold, 1 and 2 what came since the last checkpoint;
+    /// with 2 no result is sent twice.
+    pub qos: u8,
+    /// `checkpointInterval`: how often what windows hold is saved, with `qos` above 0; 300 s unless said.
+    pub checkpoint_interval: Duration,
+    /// `enableSaveStateBeforeStop`: save it when the rule stops, too.
+    pub save_at_stop: bool,
     /// `concurrency`: how many messages may wait for functions of plugins at once; 1 to 1024.
     pub concurrency: usize,
     /// `ordered`, which eKuiper does not have: with `concurrency`, messages leave in the order in which
@@ -120,6 +127,9 @@ impl Default for RuleOptions {
             send_error: false,
             event_time: false,
             late_tolerance: Duration::from_secs(1),
+            qos: 0,
+            checkpoint_interval: Duration::from_secs(300),
+            save_at_stop: false,
             concurrency: 1,
             ordered: true,
             restart: RestartStrategy::default(),
@@ -130,17 +140,14 @@ impl Default for RuleOptions {
 }
 
 /// What eKuiper knows and we do not do: accepted only where it says nothing.
-const NEUTRAL: &[&str] = &["qos", "notifySub", "sendNil"];
+const NEUTRAL: &[&str] = &["notifySub", "sendNil"];
 
 /// Hints that change no result, or say how to end what is never there: checked for their shape alone.
 const HINTS: &[(&str, Shape)] = &[
     ("planOptimizeStrategy", Shape::Object),
     ("experiment", Shape::Object),
-    ("enableSaveStateBeforeStop", Shape::Flag),
     ("forceExitTimeout", Shape::Duration),
     ("disableWarning", Shape::Flag),
-    // It means nothing without `qos`.
-    ("checkpointInterval", Shape::Duration),
 ];
 
 #[derive(Clone, Copy)]
@@ -158,6 +165,9 @@ const KNOWN: &[&str] = &[
     "sendError",
     "isEventTime",
     "lateTolerance",
+    "qos",
+    "checkpointInterval",
+    "enableSaveStateBeforeStop",
     "concurrency",
     "ordered",
     "restartStrategy",
@@ -191,6 +201,9 @@ impl RuleOptions {
                 "sendError" => options.send_error = flag(name, value)?,
                 "isEventTime" => options.event_time = flag(name, value)?,
                 "lateTolerance" => options.late_tolerance = duration(name, value)?,
+                "qos" => options.qos = qos(value)?,
+                "checkpointInterval" => options.checkpoint_interval = interval(name, value)?,
+                "enableSaveStateBeforeStop" => options.save_at_stop = flag(name, value)?,
                 "concurrency" => options.concurrency = concurrency(name, value)?,
                 "ordered" => options.ordered = flag(name, value)?,
                 "restartStrategy" => options.restart = restart_strategy(value)?,
@@ -263,6 +276,22 @@ fn text(name: &str, value: &Json) -> Result<String, String> {
 fn buffer_length(name: &str, value: &Json) -> Result<usize, String> {
     // eKuiper reads 0 as "not set".
     count(name, value, MAX_BUFFER_LENGTH).map(|length| length.unwrap_or(BUFFER_LENGTH))
+}
+
+fn qos(value: &Json) -> Result<u8, String> {
+    match value.as_u64() {
+        Some(qos @ 0..=2) => Ok(u8::try_from(qos).unwrap_or_default()),
+        _ => Err("qos must be 0 (at most once), 1 (at least once) or 2 (exactly once)".to_owned()),
+    }
+}
+
+/// How often something is done.
+fn interval(name: &str, value: &Json) -> Result<Duration, String> {
+    let interval = duration(name, value)?;
+    if interval.is_zero() {
+        return Err(format!("{name} must be above 0"));
+    }
+    Ok(interval)
 }
 
 fn concurrency(name: &str, value: &Json) -> Result<usize, String> {

@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 use plugyard_symbol::Tuple;
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::{Checkpoints, Snapshot, WatermarkState};
 use super::feed::Feeds;
 use super::inbox::Arrival;
 use super::metrics::Node;
@@ -46,6 +47,8 @@ pub(super) struct Flow {
     /// By event time: the operator that puts rows into order, and those that wait in it.
     watermark: Option<(usize, Watermark<Arc<Member>>)>,
     feeds: Feeds,
+    /// With `qos` above 0, where there is anything to save.
+    checkpoints: Option<Checkpoints>,
     /// Messages of the batch that have not been processed.
     waiting: usize,
 }
@@ -60,6 +63,7 @@ impl Flow {
         shared: Arc<Shared>,
         stages: &Stages,
         feeds: Feeds,
+        checkpoints: Option<Checkpoints>,
     ) -> Self {
         let now = shared.clock.now_ms();
         let zone = TimeZone::system();
@@ -88,6 +92,7 @@ impl Flow {
             windows,
             watermark,
             feeds,
+            checkpoints,
             waiting: 0,
         }
     }
@@ -106,6 +111,7 @@ impl Flow {
     }
 
     async fn work(&mut self) {
+        self.restore().await;
         let mut batch = Vec::with_capacity(BATCH);
         let (inbox, shared) = (self.inbox.clone(), self.shared.clone());
         let awaits = !self.operators.calls.is_empty();
@@ -120,7 +126,7 @@ impl Flow {
                 }
             };
             if !open {
-                return;
+                return self.save_last().await;
             }
             let mut began = Instant::now();
             let now = shared.clock.now_ms();
@@ -137,11 +143,12 @@ impl Flow {
                 self.waiting -= 1;
                 if awaits && self.feeds.has_some() {
                     // The next row may wait for a plugin; this one is done.
-                    self.feeds.hand_over(began.elapsed()).await;
+                    self.hand_over(began.elapsed()).await;
                     began = Instant::now();
                 }
             }
-            self.feeds.hand_over(began.elapsed()).await;
+            self.hand_over(began.elapsed()).await;
+            self.save_when_due();
             if full {
                 // There is more: let others have their turn.
                 tokio::task::yield_now().await;
@@ -149,12 +156,85 @@ impl Flow {
         }
     }
 
-    /// When the clock has something to do with windows.
+    /// When the clock has something to do: with windows by processing time, or with a checkpoint.
     fn due(&self) -> Option<i64> {
-        if self.watermark.is_some() {
-            return None;
+        let windows = self.windows.iter().flatten().filter_map(Buffer::due);
+        let window = windows.min().filter(|_| self.watermark.is_none());
+        let checkpoint = self.checkpoints.as_ref().and_then(Checkpoints::due);
+        window.into_iter().chain(checkpoint).min()
+    }
+
+    /// Gives to the sinks what has come together for them.
+    async fn hand_over(&mut self, took: Duration) {
+        if self.feeds.has_some()
+            && let Some(mut checkpoints) = self.checkpoints.take_if(|it| it.is_first())
+        {
+            let now = self.shared.clock.now_ms();
+            checkpoints.save_now(now, self.snapshot()).await;
+            self.checkpoints = Some(checkpoints);
         }
-        self.windows.iter().flatten().filter_map(Buffer::due).min()
+        self.feeds.hand_over(took).await;
+    }
+
+    /// Goes on with what the last run of the rule had in hand.
+    async fn restore(&mut self) {
+        let Some(checkpoints) = &self.checkpoints else {
+            return;
+        };
+        let Some(snapshot) = checkpoints.restore().await else {
+            return;
+        };
+        for (window, state) in self.windows.iter_mut().zip(snapshot.windows) {
+            if let (Some(window), Some(state)) = (window, state) {
+                window.restore(state);
+            }
+        }
+        if let (Some((_, watermark)), Some(state)) = (&mut self.watermark, snapshot.watermark) {
+            let rows = state.rows.into_iter();
+            watermark.restore(state.time, rows.map(|row| (row.at, row.bytes, row)));
+        }
+    }
+
+    fn save_when_due(&mut self) {
+        let now = self.shared.clock.now_ms();
+        let due = |it: &mut Checkpoints| it.due().is_some_and(|due| due <= now);
+        if let Some(mut checkpoints) = self.checkpoints.take_if(due) {
+            checkpoints.save(now, || self.snapshot());
+            self.checkpoints = Some(checkpoints);
+        }
+    }
+
+    /// The rule ends.
+    async fn save_last(&mut self) {
+        let Some(mut checkpoints) = self.checkpoints.take() else {
+            return;
+        };
+        if checkpoints.is_last() {
+            let now = self.shared.clock.now_ms();
+            checkpoints.save_now(now, self.snapshot()).await;
+        }
+        checkpoints.settle().await;
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let windows = self.windows.iter();
+        Snapshot {
+            windows: windows.map(|it| it.as_ref().map(Buffer::state)).collect(),
+            watermark: self
+                .watermark
+                .as_ref()
+                .map(|(_, watermark)| WatermarkState {
+                    time: watermark.time(),
+                    rows: watermark.waiting().cloned().collect(),
+                }),
+        }
+    }
+
+    /// Something has changed that a checkpoint holds.
+    fn touch(&mut self) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.touch();
+        }
     }
 
     /// Gives away the windows that are due at this time; `now` is the clock's.
@@ -162,11 +242,12 @@ impl Flow {
         let mut fired = 0;
         for index in 0..self.windows.len() {
             while let Some(window) = self.windows[index].as_mut().and_then(|it| it.tick(time)) {
+                self.touch();
                 self.hand_on(index, 0, window.into(), now).await;
                 fired += 1;
                 if fired % FIRED == 0 {
                     // Many may be due at once where time has leapt.
-                    self.feeds.hand_over(Duration::ZERO).await;
+                    self.hand_over(Duration::ZERO).await;
                     tokio::task::yield_now().await;
                 }
             }
@@ -233,6 +314,9 @@ impl Flow {
         let node = &self.nodes[*index];
         node.came_in(1);
         node.worked(1, Duration::ZERO);
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.touch();
+        }
         match watermark.take(at, bytes, row) {
             Ok(()) => self.advance(now).await,
             Err(late) => node.lost(1, format!("late row dropped: {late}")),
@@ -401,6 +485,9 @@ impl Flow {
         let Some(window) = &mut self.windows[index] else {
             return Ok(None);
         };
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.touch();
+        }
         let (fired, dropped) = window.push(row, *triggers.as_ref().unwrap_or(&false));
         self.nodes[index].failed_times(
             dropped,

@@ -119,6 +119,9 @@ pub(crate) fn document(state: &State, next: i64, run: Option<&Run>) -> Map<Strin
     for node in run.into_iter().flat_map(Run::nodes) {
         node.describe(&mut document);
     }
+    if let Some(checkpoint) = run.and_then(Run::checkpoint) {
+        checkpoint.describe(&mut document);
+    }
     document
 }
 

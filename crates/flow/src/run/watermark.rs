@@ -61,6 +61,25 @@ impl<T> Watermark<T> {
         }
     }
 
+    /// The rows that wait, in their order.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.waiting.values().map(|(_, row)| row)
+    }
+
+    /// Takes over where one of the same rule was.
+    pub(super) fn restore(
+        &mut self,
+        time: Option<i64>,
+        rows: impl Iterator<Item = (i64, usize, T)>,
+    ) {
+        for (at, bytes, row) in rows {
+            self.waiting.insert((at, self.number), (bytes, row));
+            self.number += 1;
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+        self.time = time;
+    }
+
     /// The watermark: no row before it will come.
     pub(super) fn time(&self) -> Option<i64> {
         self.time

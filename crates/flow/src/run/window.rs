@@ -26,6 +26,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, Span as Period, Timestamp, Unit as TimeUnit, ZonedRound};
 
+use super::checkpoint::WindowState;
 use crate::eval::{Member, Span};
 use crate::sql::window::{MAX_ROWS, Unit, Window};
 
@@ -90,6 +91,30 @@ impl Buffer {
             delayed: VecDeque::new(),
             counted: 0,
         }
+    }
+
+    /// What it has in hand.
+    pub(super) fn state(&self) -> WindowState {
+        WindowState {
+            rows: self.rows.iter().map(|entry| entry.row.clone()).collect(),
+            next: self.next,
+            session: self.session,
+            delayed: self.delayed.iter().copied().collect(),
+            counted: self.counted,
+        }
+    }
+
+    /// Takes over what one for the same rule had in hand. What was due meanwhile is due at once.
+    pub(super) fn restore(&mut self, state: WindowState) {
+        if !state.rows.is_empty() {
+            self.next = state.next.or(self.next);
+        }
+        for row in state.rows {
+            self.put(row);
+        }
+        self.session = state.session.filter(|_| !self.rows.is_empty());
+        self.delayed = state.delayed.into();
+        self.counted = state.counted;
     }
 
     /// When something is due next, without another row.

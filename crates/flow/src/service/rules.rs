@@ -311,6 +311,10 @@ impl FlowService {
             self.0.registry.lock().rules.remove(&id);
             return Err(error);
         }
+        if let Some(dir) = self.0.places.state_of(&id) {
+            // A new rule begins with nothing, also where one of its id went with the last program.
+            let _ = std::fs::remove_dir_all(dir);
+        }
         let predecessor = self.ending(&id);
         slot.start(&parsed, plan, predecessor);
         Ok(())
@@ -361,6 +365,13 @@ impl FlowService {
                 "sink {}: enableCache needs a directory, which this server has not",
                 sink.op_id
             )));
+        }
+        let keeps = plan.operators.as_ref().and_then(|it| it.keeper()).is_some();
+        if plan.rule.options.qos > 0 && keeps && places.state.is_none() {
+            return Err(FlowError::RuleOptions {
+                id: plan.rule.id.clone(),
+                reason: "qos needs a directory, which this server has not".to_owned(),
+            });
         }
         if plan.rule.options.log.is_some() && places.logs.is_none() {
             return Err(FlowError::RuleOptions {

@@ -331,11 +331,8 @@ impl Slot {
         let mut inner = self.inner.lock();
         inner.deleted = true;
         inner.wanted = false;
-        if !inner.run.as_ref().is_some_and(Run::forget)
-            && let Some(dir) = self.places.cache_of(&self.id)
-        {
-            // Not there where the rule never had a cache.
-            let _ = std::fs::remove_dir_all(dir);
+        if !inner.run.as_ref().is_some_and(Run::forget) {
+            self.places.forget(&self.id);
         }
         inner.run.as_ref().map(Run::done)
     }

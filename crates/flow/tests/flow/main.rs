@@ -4,6 +4,7 @@
 mod builtins;
 mod caching;
 mod calls;
+mod checkpoints;
 mod delivery;
 mod events;
 mod graphs;

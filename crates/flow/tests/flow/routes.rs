@@ -307,7 +307,14 @@ async fn host_30_a_plugin_aggregate_without_a_window_is_refused() {
 async fn an_option_that_is_lacking_or_impossible_is_refused_by_name() {
     let app = App::with_stream().await;
     for (options, reason) in [
-        (json!({"qos":1}), "qos is not supported"),
+        (
+            json!({"qos":3}),
+            "qos must be 0 (at most once), 1 (at least once) or 2 (exactly once)",
+        ),
+        (
+            json!({"checkpointInterval":0}),
+            "checkpointInterval must be above 0",
+        ),
         (json!({"notifySub":true}), "notifySub is not supported"),
         (
             json!({"cron":"* * * * *"}),

@@ -94,7 +94,8 @@ impl App {
             Arc::new(catalog),
             clock.clone(),
         )
-        .with_directories(home.path().join("cache"), home.path().join("logs"));
+        .with_directories(home.path().join("cache"), home.path().join("logs"))
+        .with_state_directory(home.path().join("state"));
         let (router, _) = routes(service.clone()).split_for_parts();
         Self {
             service,

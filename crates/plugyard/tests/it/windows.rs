@@ -218,3 +218,59 @@ fn the_graph_of_the_specification_runs_over_the_real_sdk() {
         assert_eq!(gone.status, 200, "{gone:?}");
     }
 }
+
+/// A source that gives two rows each time it is started.
+const TWO_ROWS: &str = r#"CREATE STREAM two () WITH (TYPE="simulator", TIMESTAMP="ts",
+    EXTRA="{\"data\":[{\"ts\":2000,\"a\":\"second-row\"},{\"ts\":1000,\"a\":\"first-row\"}],\"interval\":5,\"loop\":false}")"#;
+
+#[test]
+fn what_a_window_holds_survives_a_kill_of_the_server() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = directory.path().join("home");
+    let mut server = Server::start_in(&home, |_| {});
+    let made = answer(server.post("/streams").json(&json!({ "sql": TWO_ROWS })));
+    assert_eq!(made.status, 201, "{made:?}");
+    for (id, event_time) in [("clock", false), ("event", true)] {
+        let made = create(
+            &server,
+            &json!({"id":id,"sql":"SELECT collect(a) AS a FROM two GROUP BY COUNTWINDOW(4)",
+                "actions":[{"file":{"path":format!("{id}.jsonl")}}],
+                "options":{"qos":1,"checkpointInterval":"20ms","isEventTime":event_time,"lateTolerance":"10s"}}),
+        );
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    for id in ["clock", "event"] {
+        let file = home.join("data/rule-state").join(id).join("checkpoint");
+        wait_for("both rows to be saved", || {
+            let bytes = std::fs::read(&file).ok()?;
+            let holds = |text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
+            (holds("first-row") && holds("second-row")).then_some(())
+        });
+    }
+    server.kill();
+    drop(server);
+    let server = Server::start_in(&home, |_| {});
+    // The source begins again, and the window with what it had.
+    let rows = wait_for("the window to be full", || {
+        let rows = written(&server, "clock.jsonl");
+        (!rows.is_empty()).then_some(rows)
+    });
+    assert_eq!(
+        rows,
+        [json!({"a":["second-row","first-row","second-row","first-row"]})]
+    );
+    let status = status(&server, "event");
+    assert!(
+        status["checkpoint_restored_time"].as_u64() > Some(0),
+        "{status}"
+    );
+    // By event time all four wait for the watermark, which no row has moved.
+    wait_for("the rows to wait", || {
+        let status = self::status(&server, "event");
+        (status["op_2_watermark_0_messages_processed_total"] == 2).then_some(())
+    });
+    let later = TWO_ROWS.replace("2000", "70000").replace("1000", "60000");
+    let changed = answer(server.put("/streams/two").json(&json!({ "sql": later })));
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert!(written(&server, "event.jsonl").is_empty());
+}

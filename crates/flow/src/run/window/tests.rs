@@ -446,7 +446,7 @@ fn by_event_time_windows_are_of_the_rows_times_and_empty_ones_are_not_given() {
         &rows,
         60_000,
         expect![[r#"
-            100..1999 [900, 1500, 1999]
+            900..1999 [900, 1500, 1999]
             1999..61000 [1999, 60999, 61000]"#]],
     );
 }
