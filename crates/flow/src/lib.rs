@@ -6,10 +6,10 @@
 //! | there | not there |
 //! |---|---|
 //! | columns, aliases, `*`, `* EXCEPT(…)`, `->`, `[ ]`, arithmetic, comparison, `AND OR NOT`, `IN`, `BETWEEN`, `LIKE`, `IS`, `CASE`, `CAST` | joins, `UNION`, `DISTINCT` |
-//! | windows by processing time (tumbling, hopping, sliding, session, count), and with them `GROUP BY`, `HAVING`, `ORDER BY`, `LIMIT` | state windows, event time |
+//! | windows by processing time and by event time (tumbling, hopping, sliding, session, count), and with them `GROUP BY`, `HAVING`, `ORDER BY`, `LIMIT` | state windows |
 //! | functions of ours ([`BUILTINS`]), of plugins, `meta(key)`; aggregates of ours ([`AGGREGATES`]) and of plugins | functions that remember rows (`lag`, …) |
-//! | graphs: one source, `filter`, `function`, `pick`, `switch`, `window`, `groupby`, `aggfunc`, `orderby`, any number of sinks | several sources, `join`, `script`, `watermark` |
-//! | options `bufferLength`, `disableBufferFullDiscard`, `sendMetaToSink`, `sendNilField`, `sendError`, `concurrency`; restart strategies, schedules, logs of rules | event time, `qos` > 0, `notifySub` |
+//! | graphs: one source, `filter`, `function`, `pick`, `switch`, `window`, `groupby`, `aggfunc`, `orderby`, `watermark`, any number of sinks | several sources, `join`, `script` |
+//! | options `bufferLength`, `disableBufferFullDiscard`, `sendMetaToSink`, `sendNilField`, `sendError`, `concurrency`, `isEventTime`, `qos` and checkpoints; restart strategies, schedules, logs of rules | `notifySub` |
 //! | sink properties `sendSingle`, `fields`, `excludeFields`, `omitIfEmpty`, `bufferLength`, templates, `dataField`, batches, JSON and delimited rows, gzip, zlib and flate, workers in order, caches on disk | `encryption`, zstd, formats with schemas |
 //! | streams with declared or free columns, shared and temporary ones; temporary rules | tables |
 //!
