@@ -6,6 +6,7 @@
 //! Links are made from what is installed and never read as truth.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
@@ -137,14 +138,14 @@ impl ScriptFailure {
             let lines: Vec<_> = text.lines().collect();
             let left_out = lines.len().saturating_sub(SHOWN_LINES);
             if !lines.is_empty() {
-                told.push_str(&format!("\n{stream}:"));
+                let _ = write!(told, "\n{stream}:");
             }
             if left_out > 0 {
-                told.push_str(&format!("\n  … ({left_out})"));
+                let _ = write!(told, "\n  … ({left_out})");
             }
             for line in &lines[left_out..] {
                 let cut: String = line.chars().take(SHOWN_WIDTH).collect();
-                told.push_str(&format!("\n  {cut}"));
+                let _ = write!(told, "\n  {cut}");
                 if cut.len() < line.len() {
                     told.push('…');
                 }

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::cli::Operation;
 use crate::client::{Client, segment};
 use crate::commands::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, finding_text};
 use crate::output::{note, table, text_at, time_at, took};
 use crate::words::word;
 
@@ -257,6 +257,13 @@ fn text(operation: &Json, context: &Context) -> String {
     let detail = text_at(operation, "/error/detail");
     if !detail.is_empty() {
         let _ = write!(text, "\n\n{detail}");
+    }
+    let findings = operation.pointer("/error/findings");
+    for finding in findings.and_then(Json::as_array).into_iter().flatten() {
+        if let Ok(finding) = serde_json::from_value(finding.clone()) {
+            let said = finding_text(&finding, "", context.lang, context.terminal);
+            let _ = write!(text, "\n{}", said.trim_end());
+        }
     }
     text
 }

