@@ -112,9 +112,12 @@ pub(crate) async fn stop_until_ended(
         if reader.is_finished() {
             return Ok(());
         }
-        // An error says less than the pipe: what counts is whether it ends.
-        if let Err(error) = worker.command(order.stop()).await {
-            tracing::debug!(%error, kind = word(kind), "A symbol was not stopped at once");
+        tokio::select! {
+            // An answer says less than the pipe: what counts is whether it ends.
+            _ = &mut *reader => return Ok(()),
+            answer = worker.command(order.stop()) => if let Err(error) = answer {
+                tracing::debug!(%error, kind = word(kind), "A symbol was not stopped at once");
+            },
         }
         if timeout(pause, &mut *reader).await.is_ok() || worker.process.try_wait().is_some() {
             return Ok(());

@@ -16,6 +16,7 @@ use plugyard_symbol::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -69,8 +70,18 @@ pub(crate) struct SourceAttachment {
     order: Order,
     /// Its end is wanted.
     stopping: CancellationToken,
+    /// Its first row has come.
+    begun: CancellationToken,
     /// Its end has come: the pipe has ended and everything in it was taken.
     reader: JoinHandle<()>,
+}
+
+/// A source that is listened for and was not started yet.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    worker: Arc<Worker>,
+    order: Order,
+    listener: Arrivals,
 }
 
 impl Drop for SourceAttachment {
@@ -123,9 +134,14 @@ impl SourceInstance {
         worker: &Arc<Worker>,
         ended: impl FnOnce() + Send + 'static,
     ) -> Result<SourceAttachment, SymbolError> {
+        self.begin(self.prepare(worker)?, ended).await
+    }
+
+    /// Does what can be done before it is started in a process.
+    pub(crate) fn prepare(&self, worker: &Arc<Worker>) -> Result<Prepared, SymbolError> {
         let node = &self.request.node;
         let name = format!("{}.ipc", socket_stem(node));
-        let mut listener = worker.listen(&self.symbol, &name, Protocol::Pull)?;
+        let listener = worker.listen(&self.symbol, &name, Protocol::Pull)?;
         let config = source_config(
             &self.kept.over(
                 SymbolKind::Source,
@@ -143,45 +159,86 @@ impl SourceInstance {
             &self.request.datasource,
             &config,
         );
+        Ok(Prepared {
+            worker: Arc::clone(worker),
+            order,
+            listener,
+        })
+    }
+
+    /// Starts it where that was prepared.
+    pub(crate) async fn begin(
+        &self,
+        prepared: Prepared,
+        ended: impl FnOnce() + Send + 'static,
+    ) -> Result<SourceAttachment, SymbolError> {
+        let Prepared {
+            worker,
+            order,
+            mut listener,
+        } = prepared;
         self.inbox.connection(Connection::Connecting);
-        worker
-            .start_symbol(SymbolKind::Source, &self.symbol, &order)
-            .await?;
-        // The SDKs dial before they answer, so this is a matter of moments.
-        let accepting = accept(&mut listener);
-        let Ok(pull) = timeout(worker.options().handshake_timeout, accepting).await else {
-            // Whatever it did start is not wanted now.
-            let _ = worker.command(order.stop()).await;
-            return Err(SymbolError::timeout(format!(
-                "source {} was started, but did not open its channel",
-                self.symbol
-            )));
+        let mut starting =
+            std::pin::pin!(worker.start_symbol(SymbolKind::Source, &self.symbol, &order));
+        let mut answered = false;
+        let pull = tokio::select! {
+            // The SDKs dial before they answer: rows are taken as soon as they come.
+            pull = accept(&mut listener) => pull,
+            answer = &mut starting => {
+                answer?;
+                answered = true;
+                let accepting = accept(&mut listener);
+                let Ok(pull) = timeout(worker.options().handshake_timeout, accepting).await else {
+                    // Whatever it did start is not wanted now.
+                    let _ = worker.command(order.stop()).await;
+                    return Err(SymbolError::timeout(format!(
+                        "source {} was started, but did not open its channel",
+                        self.symbol
+                    )));
+                };
+                pull
+            }
         };
         self.inbox.connection(Connection::Connected);
-        let stopping = CancellationToken::new();
+        let (stopping, begun) = (CancellationToken::new(), CancellationToken::new());
         let reading = Reading {
             symbol: self.symbol.clone(),
             inbox: Arc::clone(&self.inbox),
             tally: Arc::clone(&self.tally),
             listener,
-            worker: Arc::clone(worker),
+            worker: Arc::clone(&worker),
             stopping: stopping.clone(),
+            begun: begun.clone(),
         };
+        let (confirmed, confirmation) = oneshot::channel();
         let reader = tokio::spawn(async move {
-            if reading.run(pull).await {
+            // One that was not started has no end of its own.
+            if reading.run(pull).await && confirmation.await.is_ok() {
                 ended();
             }
         });
-        Ok(SourceAttachment {
-            worker: Arc::clone(worker),
-            order,
+        let attachment = SourceAttachment {
+            worker: Arc::clone(&worker),
+            order: order.clone(),
             stopping,
+            begun,
             reader,
-        })
+        };
+        if !answered {
+            starting.await?;
+        }
+        // Fails when it has been stopped already.
+        let _ = confirmed.send(());
+        Ok(attachment)
     }
 }
 
 impl SourceAttachment {
+    /// Resolves when its first row has come.
+    pub(crate) fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.begun.clone().cancelled_owned()
+    }
+
     /// Ends what may be left of it after it ended by itself: the Python SDK has forgotten it and says
     /// `ok`, others may not.
     pub(crate) async fn forget(self, limit: Duration) -> Result<(), SymbolError> {
@@ -211,6 +268,7 @@ struct Reading {
     listener: Arrivals,
     worker: Arc<Worker>,
     stopping: CancellationToken,
+    begun: CancellationToken,
 }
 
 impl Reading {
@@ -241,6 +299,7 @@ impl Reading {
     async fn drain(&self, pull: &mut PullConnection) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut tuples = Vec::with_capacity(BATCH);
+        let mut said = false;
         loop {
             match pull.recv_many(&mut batch, BATCH).await {
                 Ok(0) => return,
@@ -254,7 +313,12 @@ impl Reading {
                     }
                     let few = tuples.len() < FEW;
                     self.tally.add(tuples.len());
+                    let came = !tuples.is_empty();
                     self.inbox.offer_all(&mut tuples);
+                    if came && !said {
+                        said = true;
+                        self.begun.cancel();
+                    }
                     // Each wake-up costs more than a row: while the rule is at work on others anyway, they
                     // gather in the socket, which has room for many times as many.
                     if few && !self.inbox.is_waiting() {

@@ -3,6 +3,7 @@
 //! everything can go back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use plugyard_symbol::SymbolError;
 
@@ -12,6 +13,9 @@ use crate::manifest::Handover;
 use crate::pool::Pool;
 use crate::process::{Launch, StartError, Worker};
 use crate::sink::SinkAttachment;
+
+/// How long the old one of an overlapping source goes on at most while the new one has no row.
+const OVERLAP: Duration = Duration::from_secs(1);
 
 /// What one instance left behind when it moved, so that it can go back.
 enum Moved {
@@ -326,16 +330,21 @@ impl Plugin {
             Instance::Source(source) => {
                 if new.launch.manifest.handover(&source.symbol) == Handover::Overlap {
                     let attachment = source.attach(new, self.source_ended(source)).await?;
+                    let begun = attachment.begun();
                     if let Some(before) = source.set(Some(attachment)) {
+                        // One that has nothing to say yet leaves no gap.
+                        let _ = tokio::time::timeout(OVERLAP, begun).await;
                         // Should it go on, it is cut off here and ends with its process.
                         let _ = before.detach(settings.command_timeout.0).await;
                     }
                     return Ok(Moved::Source(instance.clone()));
                 }
+                // Each row waits for what is done from here on.
+                let prepared = source.prepare(new)?;
                 if let Some(before) = source.set(None) {
                     let _ = before.detach(settings.command_timeout.0).await;
                 }
-                match source.attach(new, self.source_ended(source)).await {
+                match source.begin(prepared, self.source_ended(source)).await {
                     Ok(attachment) => {
                         source.set(Some(attachment));
                         Ok(Moved::Source(instance.clone()))

@@ -103,6 +103,46 @@ async fn host_35_an_overlapping_source_loses_nothing_over_swaps_in_a_row() {
     rig.end().await;
 }
 
+/// A source that says nothing until the process before it has gone on for five rows, and says so when that did
+/// not happen.
+const PATIENT: &str = r#"
+        before = int(os.pread(file, 20, 0) or b"0")
+        began = time.monotonic()
+        while int(os.pread(file, 20, 0) or b"0") < before + 5 and before > 0:
+            if time.monotonic() - began > 20:
+                ctx.emit({"n": 0, "alone": True}, None)
+                break
+            time.sleep(0.001)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_35_an_overlapping_source_goes_on_until_its_successor_has_a_row() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    let overlapping = rig.package(|at| {
+        toolbox_dir(at, "v1")?;
+        let (path, script) = (at.join("toolbox.json"), at.join("toolbox.py"));
+        let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+        manifest["plugyard"] = json!({"sources": {"numbers": {"handover": "overlap"}}});
+        std::fs::write(path, manifest.to_string())?;
+        let text = std::fs::read_to_string(&script)?;
+        let opened = r#""numbers"), os.O_RDWR | os.O_CREAT)"#;
+        assert!(text.contains(opened));
+        std::fs::write(script, text.replace(opened, &format!("{opened}{PATIENT}")))
+    });
+    rig.install(&overlapping).await.unwrap();
+    let (source, inbox) = rig.source("numbers", "r").await;
+    for _ in 0..3 {
+        inbox.more(5).await;
+        rig.change(Action::Restart, "toolbox", None).await.unwrap();
+    }
+    inbox.more(5).await;
+    source.stop().await.unwrap();
+    let alone = inbox.rows().into_iter().find(|row| row["alone"] == true);
+    assert_eq!(alone, None, "its predecessor ended before");
+    rig.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn host_35_a_plugin_that_is_no_python_is_swapped_as_well() {
     let rig = Rig::new("python3");
