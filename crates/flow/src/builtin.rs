@@ -131,6 +131,17 @@ fn not_packed(sink: &str, request: &SinkRequest) -> Result<(), SymbolError> {
         Some(_) => Err(SymbolError::refused(format!(
             "sink {sink}: compression is not supported here"
         ))),
+    }?;
+    not_encrypted(sink, request)
+}
+
+/// Refuses what nobody could part into messages again.
+fn not_encrypted(sink: &str, request: &SinkRequest) -> Result<(), SymbolError> {
+    match request.properties.get("encryption").and_then(Json::as_str) {
+        None | Some("") => Ok(()),
+        Some(_) => Err(SymbolError::refused(format!(
+            "sink {sink}: encryption is not supported here"
+        ))),
     }
 }
 

@@ -10,7 +10,7 @@
 //! | functions of ours ([`BUILTINS`]), of plugins, `meta(key)`; aggregates of ours ([`AGGREGATES`]) and of plugins | functions that remember rows (`lag`, …) |
 //! | graphs: one source, `filter`, `function`, `pick`, `switch`, `window`, `groupby`, `aggfunc`, `orderby`, `watermark`, any number of sinks | several sources, `join`, `script` |
 //! | options `bufferLength`, `disableBufferFullDiscard`, `sendMetaToSink`, `sendNilField`, `sendError`, `concurrency`, `isEventTime`, `qos` and checkpoints; restart strategies, schedules, logs of rules | `notifySub` |
-//! | sink properties `sendSingle`, `fields`, `excludeFields`, `omitIfEmpty`, `bufferLength`, templates, `dataField`, batches, JSON and delimited rows, gzip, zlib and flate, workers in order, caches on disk | `encryption`, zstd, formats with schemas |
+//! | sink properties `sendSingle`, `fields`, `excludeFields`, `omitIfEmpty`, `bufferLength`, templates, `dataField`, batches, JSON and delimited rows, gzip, zlib and flate, `encryption` (AES, mode `gcm`), workers in order, caches on disk | mode `cfb`, zstd, formats with schemas |
 //! | streams with declared or free columns, shared and temporary ones; temporary rules | tables |
 //!
 //! Entry points: [`FlowService`] is the whole interface for programs; [`routes`] and [`rights`] put it on HTTP;
@@ -36,6 +36,7 @@ mod operators;
 mod plan;
 mod rule;
 mod run;
+mod seal;
 mod service;
 mod sql;
 mod store;
@@ -53,6 +54,7 @@ pub use http::{rights, routes};
 pub use migration::migrations;
 pub use rule::{Action, RestartStrategy, RuleDefinition, RuleLogOptions, RuleOptions, Schedule};
 pub use run::RuleState;
+pub use seal::{SinkKey, SinkKeyError};
 pub use service::{
     FlowService, RuleNeeds, RuleSummary, StreamSummary, SymbolUsers, Tail, TailEvent,
 };

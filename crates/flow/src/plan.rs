@@ -12,6 +12,7 @@ use crate::FlowError;
 use crate::graph::{Graph, Reads};
 use crate::operators::{Operators, Target};
 use crate::rule::{Action, RuleDefinition, SinkOptions};
+use crate::seal::SinkKey;
 use crate::sql::SqlError;
 use crate::sql::expr::{Place, PluginCall};
 use crate::sql::select::Select;
@@ -27,6 +28,8 @@ pub(crate) struct SinkPlan {
     pub(crate) symbol: Arc<dyn SinkSymbol>,
     pub(crate) properties: Map<String, Json>,
     pub(crate) options: SinkOptions,
+    /// What its messages are encrypted with.
+    pub(crate) key: Option<SinkKey>,
 }
 
 /// A function bound to its place.
@@ -443,6 +446,7 @@ fn find_sinks(rule: &RuleDefinition, catalog: &dyn Catalog) -> Result<Vec<SinkPl
                 symbol,
                 properties: request.properties,
                 options,
+                key: None,
             })
         })
         .collect()
@@ -482,6 +486,23 @@ pub(crate) fn symbols<'a>(
 }
 
 impl Plan {
+    /// Gives the server's key to the sinks that want their messages encrypted.
+    ///
+    /// # Errors
+    /// [`FlowError::Topology`] with the sink, where the server has none.
+    pub(crate) fn encrypt_with(&mut self, key: Option<&SinkKey>) -> Result<(), FlowError> {
+        for sink in self.sinks.iter_mut().filter(|it| it.options.encrypted) {
+            let key = key.ok_or_else(|| {
+                FlowError::Topology(format!(
+                    "sink {}: AES key is not defined; `rules.aes_key` of the server says where it is",
+                    sink.op_id
+                ))
+            })?;
+            sink.key = Some(key.clone());
+        }
+        Ok(())
+    }
+
     /// Whether a row needs the world outside before it can go on.
     pub(crate) fn awaits(&self) -> bool {
         !self.calls.is_empty()

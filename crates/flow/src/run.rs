@@ -280,6 +280,7 @@ struct SinkStages {
     transform: Arc<Node>,
     encode: Arc<Node>,
     compress: Option<Arc<Node>>,
+    encrypt: Option<Arc<Node>>,
     cache: Option<Arc<Node>>,
     sink: Arc<Node>,
     queue: Arc<Queue<Bytes>>,
@@ -344,6 +345,7 @@ impl SinkStages {
             transform: always("transform"),
             encode: always("encode"),
             compress: node("compress"),
+            encrypt: node("encrypt"),
             cache: node("cache"),
             sink: Arc::new(Node::new(NodeKind::Sink, &plan.op_id, clock.clone())),
             queue: Arc::new(Queue::new(options.buffer_length)),
@@ -369,7 +371,8 @@ impl SinkStages {
 
     /// The node that fills the queue of messages.
     fn last(&self) -> &Arc<Node> {
-        self.compress.as_ref().unwrap_or(&self.encode)
+        let packed = self.encrypt.as_ref().or(self.compress.as_ref());
+        packed.unwrap_or(&self.encode)
     }
 
     fn in_order(&self) -> impl Iterator<Item = Arc<Node>> {
@@ -379,6 +382,7 @@ impl SinkStages {
             always(&self.transform),
             always(&self.encode),
             self.compress.clone(),
+            self.encrypt.clone(),
             self.cache.clone(),
             always(&self.sink),
         ]

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::plan;
 use crate::run::Places;
+use crate::seal::SinkKey;
 use crate::sql::stream::StreamDefinition;
 use crate::store::Store;
 use crate::{FlowError, SystemClock};
@@ -46,6 +47,8 @@ struct Inner {
     /// The running sources of shared streams.
     shared: SharedStreams,
     places: Places,
+    /// For `encryption` of sinks.
+    sink_key: Option<SinkKey>,
     /// When rules that an error stopped were last looked at.
     looked_at: Mutex<i64>,
     /// Runs of deleted rules that have not ended: the next rule of that id waits for them.
@@ -94,7 +97,7 @@ impl FlowService {
         catalog: Arc<dyn Catalog>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self::made(database, catalog, clock, Places::default())
+        Self::made(database, catalog, clock, Places::default(), None)
     }
 
     /// The same with directories for what rules keep: messages that wait for sinks (`enableCache`) below
@@ -102,25 +105,33 @@ impl FlowService {
     /// To be called before the service is used.
     #[must_use]
     pub fn with_directories(self, cache: PathBuf, logs: PathBuf) -> Self {
-        self.with_places(|places| (places.cache, places.logs) = (Some(cache), Some(logs)))
+        self.with(|places, _| (places.cache, places.logs) = (Some(cache), Some(logs)))
     }
 
     /// The same with a directory for what the windows of rules hold (`qos`). To be called before the service is
     /// used.
     #[must_use]
     pub fn with_state_directory(self, state: PathBuf) -> Self {
-        self.with_places(|places| places.state = Some(state))
+        self.with(|places, _| places.state = Some(state))
     }
 
-    fn with_places(self, change: impl FnOnce(&mut Places)) -> Self {
+    /// The same with a key for sinks whose messages leave encrypted (`encryption`). To be called before the service
+    /// is used.
+    #[must_use]
+    pub fn with_sink_key(self, key: SinkKey) -> Self {
+        self.with(|_, sink_key| *sink_key = Some(key))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Places, &mut Option<SinkKey>)) -> Self {
         let inner = self.0;
-        let mut places = inner.places.clone();
-        change(&mut places);
+        let (mut places, mut key) = (inner.places.clone(), inner.sink_key.clone());
+        change(&mut places, &mut key);
         Self::made(
             inner.store.0.clone(),
             inner.catalog.clone(),
             inner.clock.clone(),
             places,
+            key,
         )
     }
 
@@ -129,6 +140,7 @@ impl FlowService {
         catalog: Arc<dyn Catalog>,
         clock: Arc<dyn Clock>,
         places: Places,
+        sink_key: Option<SinkKey>,
     ) -> Self {
         let now = clock.now_ms();
         Self(Arc::new(Inner {
@@ -137,6 +149,7 @@ impl FlowService {
             clock,
             shared: SharedStreams::default(),
             places,
+            sink_key,
             looked_at: Mutex::new(now),
             registry: Mutex::default(),
             streams_changing: tokio::sync::Mutex::default(),

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 
-use super::properties;
+use super::{not_encrypted, properties};
 
 pub(super) struct FileSink {
     pub(super) below: Option<PathBuf>,
@@ -44,6 +44,7 @@ enum Mode {
 #[async_trait]
 impl SinkSymbol for FileSink {
     fn check(&self, request: &SinkRequest) -> Result<(), SymbolError> {
+        not_encrypted("file", request)?;
         match request.properties.get("compression").and_then(Json::as_str) {
             None | Some("" | "gzip") => Ok(()),
             Some(other) => Err(SymbolError::refused(format!(

@@ -2,7 +2,7 @@
 //! data, other formats, packing.
 //!
 //! ```text
-//! rows ─► batch ─► transform ─► encode ─► compress ─► queue
+//! rows ─► batch ─► transform ─► encode ─► compress ─► encrypt ─► queue
 //! ```
 //!
 //! With the sink's `concurrency` several messages are made at once; they leave in the order in which they
@@ -26,6 +26,7 @@ use super::queue::{Queue, Weigh};
 use super::{BATCH, SinkStages, encode};
 use crate::plan::Plan;
 use crate::rule::{Compression, Format, SinkOptions};
+use crate::seal::SinkKey;
 
 /// Most rows that are gathered where only the time limits them.
 const MAX_GATHERED: usize = 65_536;
@@ -34,7 +35,7 @@ const MAX_GATHERED_BYTES: usize = 32 * 1024 * 1024;
 
 /// See the module.
 pub(super) struct Shaper {
-    options: Arc<SinkOptions>,
+    recipe: Arc<Recipe>,
     stages: SinkStages,
     rows: Arc<Queue<Parcel>>,
     block: bool,
@@ -44,6 +45,13 @@ pub(super) struct Shaper {
     under_way: u64,
     /// The first line of all messages has been written.
     headed: bool,
+}
+
+/// How messages are made.
+struct Recipe {
+    options: SinkOptions,
+    /// What they are encrypted with.
+    key: Option<SinkKey>,
 }
 
 #[derive(Default)]
@@ -71,7 +79,10 @@ impl Shaper {
     /// The task of that sink, where it needs one.
     pub(super) fn new(plan: &Plan, index: usize, stages: &SinkStages) -> Option<Self> {
         Some(Self {
-            options: Arc::new(plan.sinks[index].options.clone()),
+            recipe: Arc::new(Recipe {
+                options: plan.sinks[index].options.clone(),
+                key: plan.sinks[index].key.clone(),
+            }),
             stages: stages.clone(),
             rows: stages.rows.clone()?,
             block: plan.rule.options.block_when_full || plan.source.can_wait(),
@@ -103,7 +114,7 @@ impl Shaper {
         let mut open = true;
         while open || !jobs.is_empty() {
             let until = self.gathered.until;
-            let free = jobs.len() < self.options.concurrency;
+            let free = jobs.len() < self.recipe.options.concurrency;
             tokio::select! {
                 biased;
                 Some(made) = jobs.next() => {
@@ -136,15 +147,15 @@ impl Shaper {
             return;
         };
         batch.came_in(parcel.len() as u64);
-        let most = match self.options.batch_size {
+        let most = match self.recipe.options.batch_size {
             0 => MAX_GATHERED,
             size => size,
         };
         for row in parcel {
             self.gathered.bytes += row.bytes();
             self.gathered.rows.push(row);
-            if self.gathered.until.is_none() && !self.options.linger.is_zero() {
-                self.gathered.until = Some(Instant::now() + self.options.linger);
+            if self.gathered.until.is_none() && !self.recipe.options.linger.is_zero() {
+                self.gathered.until = Some(Instant::now() + self.recipe.options.linger);
             }
             if self.gathered.rows.len() >= most || self.gathered.bytes >= MAX_GATHERED_BYTES {
                 let rows = self.gathered.take();
@@ -162,18 +173,18 @@ impl Shaper {
         let head = !std::mem::replace(&mut self.headed, true);
         let count = rows.len() as u64;
         self.under_way += count;
-        if self.options.concurrency == 1 {
-            let made = make(&self.options, rows, head);
+        if self.recipe.options.concurrency == 1 {
+            let made = make(&self.recipe, rows, head);
             self.pass_on(made).await;
             return;
         }
-        while jobs.len() >= self.options.concurrency {
+        while jobs.len() >= self.recipe.options.concurrency {
             if let Some(Ok(made)) = jobs.next().await {
                 self.pass_on(made).await;
             }
         }
-        let options = self.options.clone();
-        jobs.push_back(tokio::spawn(async move { make(&options, rows, head) }));
+        let recipe = self.recipe.clone();
+        jobs.push_back(tokio::spawn(async move { make(&recipe, rows, head) }));
     }
 
     /// Counts what was made and gives it to the sink.
@@ -196,9 +207,9 @@ impl Shaper {
                 }
             };
             if self.send_error {
-                messages.push(Bytes::from(
-                    serde_json::json!({ "error": text }).to_string(),
-                ));
+                let told = serde_json::json!({ "error": text }).to_string();
+                // Nothing leaves in clear where everything is to be encrypted.
+                messages.extend(seal(&self.recipe, Bytes::from(told)));
             }
             node.failed(text);
         }
@@ -206,6 +217,9 @@ impl Shaper {
         count(&stages.encode, transformed, encoded, made.took);
         if let Some(compress) = &stages.compress {
             count(compress, encoded, encoded, made.took);
+        }
+        if let Some(encrypt) = &stages.encrypt {
+            count(encrypt, encoded, encoded, made.took);
         }
         if self.block {
             for message in messages {
@@ -235,7 +249,8 @@ fn count(node: &Node, came: u64, went: u64, took: Duration) {
 }
 
 /// Makes the messages of some rows. `head`: they are the first of the run.
-fn make(options: &SinkOptions, rows: Vec<Body>, head: bool) -> Made {
+fn make(recipe: &Recipe, rows: Vec<Body>, head: bool) -> Made {
+    let options = &recipe.options;
     let began = Instant::now();
     let count = rows.len() as u64;
     let rows: Vec<Row> = rows.into_iter().map(into_row).collect();
@@ -247,11 +262,11 @@ fn make(options: &SinkOptions, rows: Vec<Body>, head: bool) -> Made {
     let mut messages = Vec::new();
     if options.send_single {
         for (index, row) in rows.drain(..).enumerate() {
-            messages.extend(message(options, row, head && index == 0).transpose());
+            messages.extend(message(recipe, row, head && index == 0).transpose());
         }
     } else if !rows.is_empty() || (count == 0 && !options.omit_if_empty) {
         // A window without rows gives an empty list.
-        messages.extend(message(options, Value::List(rows), true).transpose());
+        messages.extend(message(recipe, Value::List(rows), true).transpose());
     }
     Made {
         rows: count,
@@ -268,7 +283,8 @@ fn into_row(body: Body) -> Row {
 }
 
 /// One message, if there is one.
-fn message(options: &SinkOptions, data: Value, head: bool) -> Result<Option<Bytes>, Failure> {
+fn message(recipe: &Recipe, data: Value, head: bool) -> Result<Option<Bytes>, Failure> {
+    let options = &recipe.options;
     let selects = !options.fields.is_empty() || !options.exclude_fields.is_empty();
     let mut data = data;
     if let Some(template) = &options.template {
@@ -278,7 +294,7 @@ fn message(options: &SinkOptions, data: Value, head: bool) -> Result<Option<Byte
             ))
         })?;
         if options.data_field.is_empty() && !selects {
-            return pack(options, text).map(Some);
+            return pack(recipe, text).map(Some);
         }
         data = serde_json::from_slice(&text).map_err(|error| {
             Failure::Transform(format!(
@@ -304,7 +320,7 @@ fn message(options: &SinkOptions, data: Value, head: bool) -> Result<Option<Byte
             delimited(&data, delimiter, *header && head, &options.fields, &mut out)?;
         }
     }
-    pack(options, out).map(Some)
+    pack(recipe, out).map(Some)
 }
 
 /// The value of a column; of a list, that of its first row, as in eKuiper.
@@ -430,10 +446,10 @@ fn cell(value: &Value, delimiter: &str) -> String {
     }
 }
 
-fn pack(options: &SinkOptions, bytes: Vec<u8>) -> Result<Bytes, Failure> {
+fn pack(recipe: &Recipe, bytes: Vec<u8>) -> Result<Bytes, Failure> {
     let level = flate2::Compression::default();
-    let packed = match options.compression {
-        None => return Ok(bytes.into()),
+    let packed = match recipe.options.compression {
+        None => Ok(bytes),
         Some(Compression::Gzip) => {
             let mut packer = GzEncoder::new(Vec::new(), level);
             packer.write_all(&bytes).and_then(|()| packer.finish())
@@ -448,9 +464,19 @@ fn pack(options: &SinkOptions, bytes: Vec<u8>) -> Result<Bytes, Failure> {
         }
     };
     // Packing into memory does not fail.
-    packed
-        .map(Bytes::from)
-        .map_err(|error| Failure::Encode(error.to_string()))
+    let packed = packed.map_err(|error| Failure::Encode(error.to_string()))?;
+    seal(recipe, packed.into())
+}
+
+fn seal(recipe: &Recipe, message: Bytes) -> Result<Bytes, Failure> {
+    match &recipe.key {
+        None => Ok(message),
+        Some(key) => {
+            let sealed = key.seal(&message);
+            let sealed = sealed.map_err(|text| Failure::Encode(text.to_owned()))?;
+            Ok(sealed.into())
+        }
+    }
 }
 
 #[cfg(test)]

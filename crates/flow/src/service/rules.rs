@@ -350,6 +350,7 @@ impl FlowService {
         let shared = stream.options.shared;
         let mut plan = plan::plan(parsed.rule.clone(), &parsed.program, stream, catalog).await?;
         self.check_places(&plan)?;
+        plan.encrypt_with(self.0.sink_key.as_ref())?;
         if let (true, Some(name)) = (shared, parsed.program.stream()) {
             plan.source = self.0.shared.source(name, plan.source);
         }

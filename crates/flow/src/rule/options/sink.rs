@@ -50,6 +50,8 @@ pub(crate) struct SinkOptions {
     pub(crate) linger: Duration,
     pub(crate) format: Format,
     pub(crate) compression: Option<Compression>,
+    /// Messages leave encrypted with the server's key.
+    pub(crate) encrypted: bool,
     pub(crate) cache: Option<CacheOptions>,
 }
 
@@ -97,7 +99,7 @@ pub(crate) enum Priority {
 }
 
 /// Common properties we do not act on.
-const SINK_NEUTRAL: &[&str] = &["encryption", "resendIndicatorField", "resendDestination"];
+const SINK_NEUTRAL: &[&str] = &["resendIndicatorField", "resendDestination"];
 
 const FORMATS: &[&str] = &["json", "delimited"];
 const COMPRESSIONS: &[&str] = &["gzip", "zlib", "flate"];
@@ -121,6 +123,7 @@ impl SinkOptions {
             linger: Duration::ZERO,
             format: Format::Json,
             compression: None,
+            encrypted: false,
             cache: None,
         };
         let mut cache = CacheOptions {
@@ -155,6 +158,7 @@ impl SinkOptions {
                 "delimiter" => value.as_str().unwrap_or(",").clone_into(&mut delimiter),
                 "hasHeader" => header = value.as_bool().unwrap_or(false),
                 "compression" => options.compression = compression(value)?,
+                "encryption" => options.encrypted = encryption(value, properties.get("encProps"))?,
                 "enableCache" => enabled = flag(name, value)?,
                 "memoryCacheThreshold" => {
                     cache.memory = count(name, value, MAX_MEMORY_CACHE)?.unwrap_or(1);
@@ -205,6 +209,7 @@ impl SinkOptions {
             && !self.gathers()
             && self.format == Format::Json
             && self.compression.is_none()
+            && !self.encrypted
             && self.concurrency == 1
     }
 
@@ -220,6 +225,7 @@ impl SinkOptions {
             (true, "transform"),
             (true, "encode"),
             (self.compression.is_some(), "compress"),
+            (self.encrypted, "encrypt"),
             (self.cache.is_some(), "cache"),
         ]
         .into_iter()
@@ -276,6 +282,50 @@ fn compression(value: &Json) -> Result<Option<Compression>, String> {
     })
 }
 
+/// Whether messages are encrypted, in the one way that is there.
+fn encryption(value: &Json, properties: Option<&Json>) -> Result<bool, String> {
+    match value.as_str() {
+        Some("") => return Ok(false),
+        Some("aes") => {}
+        other => {
+            return Err(format!(
+                "encryption {value} is not supported; aes is{}",
+                suggest(other.unwrap_or_default(), ["aes"])
+            ));
+        }
+    }
+    let none = Map::new();
+    let properties = match properties {
+        None | Some(Json::Null) => &none,
+        Some(Json::Object(properties)) => properties,
+        Some(_) => return Err("encProps must be an object".to_owned()),
+    };
+    let mut mode = "cfb";
+    for (name, value) in properties {
+        match (name.as_str(), value) {
+            (_, Json::Null) => {}
+            ("mode", Json::String(text)) => mode = text,
+            ("mode", _) => return Err("encProps.mode must be a text".to_owned()),
+            ("iv", _) => {
+                return Err(
+                    "encProps.iv is not supported: with mode gcm, messages of the same iv give one another away"
+                        .to_owned(),
+                );
+            }
+            ("aad" | "tagsize", _) => return Err(format!("encProps.{name} is not supported")),
+            _ => return Err(format!("unknown property encProps.{name}")),
+        }
+    }
+    match mode {
+        "gcm" => Ok(true),
+        "cfb" => Err(
+            "encryption aes in mode cfb, which is the default, is not supported; gcm is: \"encProps\": {\"mode\": \"gcm\"}"
+                .to_owned(),
+        ),
+        other => Err(format!("encryption aes in mode {other} is not supported; gcm is")),
+    }
+}
+
 fn resend_priority(name: &str, value: &Json) -> Result<Priority, String> {
     match value.as_i64() {
         Some(-1) => Ok(Priority::New),
@@ -301,10 +351,20 @@ mod tests {
         assert!(plain.is_plain());
         let names: Vec<_> = plain.stages().collect();
         assert_eq!(names, [(0, "transform"), (1, "encode")]);
-        let all = read(json!({"lingerInterval": "1s", "compression": "gzip", "enableCache": true}))
+        let all = read(json!({"lingerInterval": "1s", "compression": "gzip", "encryption": "aes", "encProps": {"mode": "gcm"}, "enableCache": true}))
             .unwrap();
         let names: Vec<_> = all.stages().map(|(_, name)| name).collect();
-        assert_eq!(names, ["batch", "transform", "encode", "compress", "cache"]);
+        assert_eq!(
+            names,
+            [
+                "batch",
+                "transform",
+                "encode",
+                "compress",
+                "encrypt",
+                "cache"
+            ]
+        );
         assert!(!all.is_plain());
     }
 
@@ -334,7 +394,23 @@ mod tests {
         for (properties, reason) in [
             (
                 json!({"encryption": "aes"}),
-                "property encryption is not supported",
+                "encryption aes in mode cfb, which is the default, is not supported; gcm is: \"encProps\": {\"mode\": \"gcm\"}",
+            ),
+            (
+                json!({"encryption": "aes", "encProps": {"mode": "gcm", "iv": "AAAA"}}),
+                "encProps.iv is not supported: with mode gcm, messages of the same iv give one another away",
+            ),
+            (
+                json!({"encryption": "aes", "encProps": {"mode": "gcm", "aad": "AAAA"}}),
+                "encProps.aad is not supported",
+            ),
+            (
+                json!({"encryption": "aes", "encProps": {"mode": "ecb"}}),
+                "encryption aes in mode ecb is not supported; gcm is",
+            ),
+            (
+                json!({"encryption": "des"}),
+                "encryption \"des\" is not supported; aes is, did you mean `aes`?",
             ),
             (
                 json!({"resendIndicatorField": "again"}),

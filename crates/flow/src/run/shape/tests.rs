@@ -6,8 +6,10 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::rule::RuleOptions;
 
-fn options(properties: Json) -> SinkOptions {
-    SinkOptions::parse(properties.as_object().unwrap(), &RuleOptions::default()).unwrap()
+fn options(properties: Json) -> Recipe {
+    let properties = properties.as_object().unwrap();
+    let options = SinkOptions::parse(properties, &RuleOptions::default()).unwrap();
+    Recipe { options, key: None }
 }
 
 fn rows(json: &[&str]) -> Vec<Body> {
@@ -152,5 +154,25 @@ fn what_is_packed_comes_out_as_it_was() {
         let mut text = String::new();
         unpack(packed, &mut text).unwrap();
         assert_eq!(text, long, "{name}");
+    }
+}
+
+#[test]
+fn an_encrypted_message_is_packed_first_and_opens_with_the_key() {
+    let key = SinkKey::from_base64("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=").unwrap();
+    let mut recipe = options(
+        json!({"encryption": "aes", "encProps": {"mode": "gcm"}, "compression": "gzip", "sendSingle": true}),
+    );
+    recipe.key = Some(key.clone());
+    let row = r#"{"a":"secret words"}"#;
+    let made = make(&recipe, rows(&[row, row]), true);
+    assert_eq!(made.messages.len(), 2);
+    for message in made.messages {
+        let packed = key.open(&message.unwrap());
+        let mut text = String::new();
+        GzDecoder::new(&packed[..])
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, row);
     }
 }
