@@ -601,6 +601,7 @@ impl Reader<'_> {
                 Work::Window {
                     window: self.window()?,
                     trigger: None,
+                    state: None,
                 },
                 Kind::Rows,
             ),
@@ -634,6 +635,9 @@ impl Reader<'_> {
                 return Err(self.wrong(format!("`interval` of a {lower} must equal `size`")));
             }
             Some(interval) => numbers.push(interval),
+        }
+        if lower == "statewindow" {
+            return Err(self.wrong(format!("window type {name} is not supported in a graph")));
         }
         if !crate::sql::window::is_window(name) {
             return Err(self.wrong(format!("unknown window type {name}")));

@@ -6,7 +6,7 @@
 //! | there | not there |
 //! |---|---|
 //! | columns, aliases, `*`, `* EXCEPT(…)`, `->`, `[ ]`, arithmetic, comparison, `AND OR NOT`, `IN`, `BETWEEN`, `LIKE`, `IS`, `CASE`, `CAST` | joins, `UNION`, `DISTINCT` |
-//! | windows by processing time and by event time (tumbling, hopping, sliding, session, count), and with them `GROUP BY`, `HAVING`, `ORDER BY`, `LIMIT` | state windows |
+//! | windows by processing time and by event time (tumbling, hopping, sliding, session, count, state), and with them `GROUP BY`, `HAVING`, `ORDER BY`, `LIMIT` | windows over several streams |
 //! | functions of ours ([`BUILTINS`]), of plugins, `meta(key)`; aggregates of ours ([`AGGREGATES`]) and of plugins | functions that remember rows (`lag`, …) |
 //! | graphs: one source, `filter`, `function`, `pick`, `switch`, `window`, `groupby`, `aggfunc`, `orderby`, `watermark`, any number of sinks | several sources, `join`, `script` |
 //! | options `bufferLength`, `disableBufferFullDiscard`, `sendMetaToSink`, `sendNilField`, `sendError`, `concurrency`, `isEventTime`, `qos` and checkpoints; restart strategies, schedules, logs of rules | `notifySub` |

@@ -9,7 +9,7 @@ use crate::sql::SqlError;
 use crate::sql::expr::{
     AggregateCall, AggregateFunction, Expr, Operator as Sign, Place, PluginCall,
 };
-use crate::sql::select::{Item, Select, Windowed};
+use crate::sql::select::{Item, Select, StateConditions, Windowed};
 use crate::sql::window::Window;
 
 /// Where something goes on.
@@ -34,6 +34,8 @@ pub(crate) enum Work {
     Window {
         window: Window,
         trigger: Option<Expr>,
+        /// Of a state window.
+        state: Option<Box<StateConditions>>,
     },
     /// Parts the rows of a window.
     Group(Vec<Expr>),
@@ -202,8 +204,9 @@ impl Operators {
             match &mut operator.work {
                 Work::Filter(expr) | Work::Column { expr, .. } => settle(expr, false)?,
                 Work::Having(expr) | Work::Aggregate { expr, .. } => settle(expr, true)?,
-                Work::Window { trigger, .. } => {
-                    if let Some(expr) = trigger {
+                Work::Window { trigger, state, .. } => {
+                    let state = state.iter_mut().flat_map(|it| it.parts_mut());
+                    for expr in trigger.iter_mut().chain(state) {
                         settle(expr, false)?;
                     }
                 }
@@ -301,6 +304,7 @@ impl Chain {
             window,
             filter,
             trigger,
+            state,
             keys,
             having,
             order,
@@ -322,6 +326,7 @@ impl Chain {
         let work = Work::Window {
             window: *window,
             trigger,
+            state: state.clone().map(Box::new),
         };
         self.add("window", work, &[Place::Window]);
         if after && let Some(filter) = &select.filter {

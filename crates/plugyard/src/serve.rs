@@ -160,12 +160,15 @@ async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
     let portable = PortableHost::new(settings.portable.clone(), home.clone());
     let builtins = Arc::new(Builtins::new(Some(home.data().join("files"))));
     let catalog = Arc::new(Combined::new(builtins, portable.catalog()));
-    let flow = FlowService::new(database.conn().clone(), catalog)
+    let mut flow = FlowService::new(database.conn().clone(), catalog)
         .with_directories(
             home.data().join("sink-cache"),
             home.root().join("logs").join("rules"),
         )
         .with_state_directory(home.data().join("rule-state"));
+    if let Some(key) = settings.rules.sink_key(home)? {
+        flow = flow.with_sink_key(key);
+    }
     let app = AppHost::new(settings.app.clone(), home.clone(), database.clone());
     let web = WebHost::new(
         settings.web.clone(),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use plugyard_app::AppSettings;
+use plugyard_flow::SinkKey;
 use plugyard_model::{ByteSize, Problem, codes};
 use plugyard_platform::Home;
 use plugyard_portable::{PortableSettings, Span};
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) objects: ObjectsSection,
     pub(crate) secrets: SecretsSection,
     pub(crate) packages: PackagesSection,
+    pub(crate) rules: RulesSection,
     pub(crate) portable: PortableSettings,
     pub(crate) app: AppSettings,
     pub(crate) web: WebSettings,
@@ -165,6 +167,38 @@ pub(crate) enum KeyPlace {
 impl Default for KeyPlace {
     fn default() -> Self {
         Self::Named("file:keys/master.key".to_owned())
+    }
+}
+
+/// `rules`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RulesSection {
+    pub(crate) aes_key: Option<String>,
+}
+
+impl RulesSection {
+    /// The key of sinks that encrypt, if there is one; relative paths are below the home.
+    pub(crate) fn sink_key(&self, home: &Home) -> Result<Option<SinkKey>, Problem> {
+        let wrong = |reason: &dyn std::fmt::Display| {
+            Problem::new(codes::CONFIGURATION_INVALID)
+                .with("reason", format!("rules.aes_key: {reason}"))
+        };
+        let Some(place) = &self.aes_key else {
+            return Ok(None);
+        };
+        let text = match place.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => {
+                std::fs::read_to_string(home.root().join(path)).map_err(|error| wrong(&error))
+            }
+            Some(("env", name)) if !name.is_empty() => {
+                std::env::var(name).map_err(|error| wrong(&error))
+            }
+            // What stands there may be the key itself, so it is not repeated.
+            _ => Err(wrong(&"expected `file:<path>` or `env:<variable>`")),
+        };
+        let key = SinkKey::from_base64(SecretText::new(text?).expose());
+        key.map(Some).map_err(|error| wrong(&error))
     }
 }
 
@@ -336,6 +370,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     (
         "secrets.key",
         "Where the master key of the secrets is: `file:<path>` (made at the first start, for the server's user alone), `env:<variable>`, or a list of a program and its arguments that writes it to its standard output.",
+    ),
+    (
+        "rules.aes_key",
+        "Where the key is that sinks with `encryption` use: `file:<path>` or `env:<variable>`; 16 or 32 bytes in base64, as eKuiper's `aesKey`. Without it such rules are refused.",
     ),
     ("packages.max_size", "Largest package as it comes in."),
     (

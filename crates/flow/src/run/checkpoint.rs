@@ -51,6 +51,16 @@ pub(super) struct WindowState {
     pub(super) session: Option<(i64, i64)>,
     pub(super) delayed: Vec<i64>,
     pub(super) counted: usize,
+    /// Of state windows, those that have begun.
+    pub(super) open: Vec<OpenState>,
+}
+
+/// A state window that has begun.
+#[derive(Debug)]
+pub(super) struct OpenState {
+    pub(super) key: String,
+    pub(super) start: i64,
+    pub(super) rows: Vec<Arc<Member>>,
 }
 
 /// Rows that wait for the watermark, and where it is.

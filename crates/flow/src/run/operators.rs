@@ -30,6 +30,7 @@ use crate::eval::{Member, keeps};
 use crate::operators::{Operators, Target, Work};
 use crate::plan::Plan;
 use crate::sql::expr::Expr;
+use crate::sql::select::StateConditions;
 use crate::sql::window::MAX_ROWS;
 use evaluation::{Data, Evaluation, Failure, breathe};
 
@@ -406,6 +407,15 @@ impl Flow {
             (Work::Filter(condition), data) => {
                 one(eval.filter(data, |scope| keeps(condition, scope)).await?)
             }
+            (
+                Work::Window {
+                    state: Some(state), ..
+                },
+                Data::Row(row),
+            ) => {
+                let fired = self.gather_state(index, row, state, &eval).await?;
+                one(fired.map(Into::into))
+            }
             (Work::Window { trigger, .. }, Data::Row(row)) => {
                 let fired = self.gather(index, row, trigger.as_ref(), &eval).await?;
                 one(fired.map(Into::into))
@@ -482,13 +492,48 @@ impl Flow {
             Some(trigger) => eval.on_row(&row, None, |scope| keeps(trigger, scope)).await,
             None => Ok(true),
         };
+        self.touch();
         let Some(window) = &mut self.windows[index] else {
             return Ok(None);
         };
-        if let Some(checkpoints) = &mut self.checkpoints {
-            checkpoints.touch();
-        }
         let (fired, dropped) = window.push(row, *triggers.as_ref().unwrap_or(&false));
+        self.window_full(index, dropped);
+        // The row is in the window, whether or not it can be told if it triggers.
+        triggers.map_err(|text| ("run Window error", text))?;
+        Ok(fired)
+    }
+
+    /// Puts a row into a state window, if it belongs to one.
+    async fn gather_state(
+        &mut self,
+        index: usize,
+        row: Arc<Member>,
+        state: &StateConditions,
+        eval: &Evaluation<'_>,
+    ) -> Result<Option<Fired>, Failure> {
+        let failed = |text| ("run Window error", text);
+        let key = eval.key(&row, None, &state.partition).await;
+        let key = key.map_err(failed)?;
+        let is_open = self.windows[index]
+            .as_ref()
+            .is_some_and(|it| it.is_open(&key));
+        let condition = state.emit.as_ref().filter(|_| is_open);
+        let condition = condition.unwrap_or(&state.begin);
+        let matches = eval
+            .on_row(&row, None, |scope| keeps(condition, scope))
+            .await;
+        self.touch();
+        let Some(window) = &mut self.windows[index] else {
+            return Ok(None);
+        };
+        let matched = *matches.as_ref().unwrap_or(&false);
+        let (fired, dropped) = window.push_state(&key, row, matched);
+        self.window_full(index, dropped);
+        matches.map_err(failed)?;
+        Ok(fired)
+    }
+
+    fn window_full(&self, index: usize, dropped: u64) {
         self.nodes[index].failed_times(
             dropped,
             format!(
@@ -496,9 +541,6 @@ impl Flow {
                 MAX_BYTES >> 20
             ),
         );
-        // The row is in the window, whether or not it can be told if it triggers.
-        triggers.map_err(|text| ("run Window error", text))?;
-        Ok(fired)
     }
 
     /// Something failed: it is dropped and counted, and told to the sinks where the rule wants that.

@@ -11,13 +11,16 @@
 //! * a sliding window is over the rows that came after `now - length`, the row at `now` included;
 //! * a session ends `timeout` after its last row, or, when it is older than `length`, at a natural time for
 //!   windows of that length;
-//! * a count window is over the last rows, every so many rows, once there are enough.
+//! * a count window is over the last rows, every so many rows, once there are enough;
+//! * a state window is between rows that its conditions are true for, see [`state`].
 //!
 //! By event time natural times begin with the first row, windows without rows are not given away, and a sliding
 //! window is when time has passed the row that triggers it, since another may have the same time.
 //!
 //! A window holds [`MAX_ROWS`] rows and [`MAX_BYTES`] bytes at most. When there is no room, its oldest rows
 //! are dropped, and it says how many.
+
+mod state;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,6 +32,7 @@ use jiff::{RoundMode, Span as Period, Timestamp, Unit as TimeUnit, ZonedRound};
 use super::checkpoint::WindowState;
 use crate::eval::{Member, Span};
 use crate::sql::window::{MAX_ROWS, Unit, Window};
+use state::States;
 
 /// Most bytes that the rows of one window hold together. One row is always taken, however large.
 pub(super) const MAX_BYTES: usize = 128 * 1024 * 1024;
@@ -59,6 +63,8 @@ pub(super) struct Buffer {
     delayed: VecDeque<i64>,
     /// Rows since a count window was last due.
     counted: usize,
+    /// In place of `rows`, for state windows.
+    states: Option<States>,
 }
 
 struct Entry {
@@ -82,6 +88,10 @@ impl Buffer {
         Self {
             next: next.map(|(now, (unit, length))| aligned_after(now, unit, length, &zone)),
             by_event: now.is_none(),
+            states: match window {
+                Window::State { single } => Some(States::new(single, limits)),
+                _ => None,
+            },
             window,
             zone,
             rows: VecDeque::new(),
@@ -101,6 +111,7 @@ impl Buffer {
             session: self.session,
             delayed: self.delayed.iter().copied().collect(),
             counted: self.counted,
+            open: self.states.as_ref().map_or_else(Vec::new, States::state),
         }
     }
 
@@ -115,6 +126,27 @@ impl Buffer {
         self.session = state.session.filter(|_| !self.rows.is_empty());
         self.delayed = state.delayed.into();
         self.counted = state.counted;
+        if let Some(states) = &mut self.states {
+            states.restore(state.open);
+        }
+    }
+
+    /// Whether a state window of that key has begun.
+    pub(super) fn is_open(&self, key: &str) -> bool {
+        self.states.as_ref().is_some_and(|it| it.is_open(key))
+    }
+
+    /// Takes a row into the state window of that key; `matches`: the condition is true that its state asks for.
+    pub(super) fn push_state(
+        &mut self,
+        key: &str,
+        row: Arc<Member>,
+        matches: bool,
+    ) -> (Option<Fired>, u64) {
+        match &mut self.states {
+            Some(states) => states.push(key, row, matches),
+            None => (None, 0),
+        }
     }
 
     /// When something is due next, without another row.
@@ -126,7 +158,7 @@ impl Buffer {
                 let (_, end) = self.session?;
                 Some(self.next.map_or(end, |next| end.min(next)))
             }
-            Window::Count { .. } => None,
+            Window::Count { .. } | Window::State { .. } => None,
         }
     }
 
@@ -148,7 +180,7 @@ impl Buffer {
                 Some(fired)
             }
             Window::Session { unit, length, .. } => self.end_of_session(now, unit, length),
-            Window::Count { .. } => None,
+            Window::Count { .. } | Window::State { .. } => None,
         }
     }
 
@@ -205,6 +237,8 @@ impl Buffer {
                 None
             }
             Window::Count { length, interval } => self.count(length, interval),
+            // Rows of these come another way.
+            Window::State { .. } => None,
         };
         (fired, dropped)
     }
@@ -322,7 +356,7 @@ impl Buffer {
 }
 
 impl Span {
-    fn of(start: i64, end: i64) -> Self {
+    pub(super) fn of(start: i64, end: i64) -> Self {
         Self {
             start,
             end,
@@ -338,7 +372,7 @@ fn period(window: &Window) -> Option<(Unit, i64)> {
             Some((unit, length))
         }
         Window::Hopping { unit, hop, .. } => Some((unit, hop)),
-        Window::Sliding { .. } | Window::Count { .. } => None,
+        Window::Sliding { .. } | Window::Count { .. } | Window::State { .. } => None,
     }
 }
 

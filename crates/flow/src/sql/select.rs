@@ -49,6 +49,8 @@ pub(crate) struct Windowed {
     pub(crate) filter: Option<Expr>,
     /// `OVER (WHEN …)`: which rows trigger a sliding window.
     pub(crate) trigger: Option<Expr>,
+    /// Of a state window.
+    pub(crate) state: Option<StateConditions>,
     /// GROUP BY besides the window.
     pub(crate) keys: Vec<Expr>,
     pub(crate) having: Option<Expr>,
@@ -57,6 +59,24 @@ pub(crate) struct Windowed {
     pub(crate) limit: Option<usize>,
     /// Whether an aggregate needs whole rows.
     pub(crate) needs_rows: bool,
+}
+
+/// What makes state windows.
+#[derive(Debug, Clone)]
+pub(crate) struct StateConditions {
+    pub(crate) begin: Expr,
+    /// When it ends; none: when another begins.
+    pub(crate) emit: Option<Expr>,
+    /// There is one for each of what these are.
+    pub(crate) partition: Vec<Expr>,
+}
+
+impl StateConditions {
+    /// The expressions it is made of.
+    pub(crate) fn parts_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let begin = std::iter::once(&mut self.begin);
+        begin.chain(&mut self.emit).chain(&mut self.partition)
+    }
 }
 
 impl Select {
@@ -288,10 +308,11 @@ fn from_select(
         .transpose()?;
     let windowed = match window {
         None => None,
-        Some((window, filter)) => {
+        Some(found) => {
             let having = select.having.as_ref();
+            let window = found.window;
             let clauses = Clauses {
-                filter,
+                found,
                 trigger,
                 keys: &keys,
                 having,
@@ -314,7 +335,7 @@ fn from_select(
 
 /// The parts of a statement that need a window.
 struct Clauses<'a> {
-    filter: Option<&'a ast::Expr>,
+    found: window::Found<'a>,
     trigger: Option<&'a ast::Expr>,
     keys: &'a [&'a ast::Expr],
     having: Option<&'a ast::Expr>,
@@ -330,7 +351,25 @@ impl Clauses<'_> {
     ) -> Result<Windowed, SqlError> {
         translator.enter(Place::Window, Rows::OneOfWindow);
         let mut one = |expr: Option<&ast::Expr>| expr.map(|it| translator.expr(it)).transpose();
-        let (filter, trigger) = (one(self.filter)?, one(self.trigger)?);
+        let (filter, trigger) = (one(self.found.filter)?, one(self.trigger)?);
+        let mut state = None;
+        if let [begin, rest @ ..] = &self.found.conditions[..] {
+            let mut all = |exprs: &mut dyn Iterator<Item = &ast::Expr>| {
+                exprs
+                    .map(|it| translator.expr(it))
+                    .collect::<Result<Vec<_>, _>>()
+            };
+            let begin = all(&mut std::iter::once(*begin))?.pop();
+            state = begin.zip(Some((
+                all(&mut rest.iter().copied())?.pop(),
+                all(&mut self.found.partition.iter())?,
+            )));
+        }
+        let state = state.map(|(begin, (emit, partition))| StateConditions {
+            begin,
+            emit,
+            partition,
+        });
         // Names of what is selected stand for it, except where an expression decides what the groups are made of.
         let named = items.iter().filter_map(|item| match item {
             Item::Column { name, expr } if !matches!(expr, Expr::Column(_)) => {
@@ -372,6 +411,7 @@ impl Clauses<'_> {
             window,
             filter,
             trigger,
+            state,
             keys,
             having,
             order,

@@ -486,7 +486,7 @@ impl Translator {
         match self.place {
             Place::Project => "SELECT",
             Place::Filter => "WHERE",
-            Place::Window => "the FILTER or WHEN of a window",
+            Place::Window => "a condition of a window",
             Place::Group => "GROUP BY",
             Place::Having => "HAVING",
             Place::Order => "ORDER BY",

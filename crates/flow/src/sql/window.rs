@@ -66,6 +66,8 @@ pub(crate) enum Window {
     },
     /// The last `length` rows, every `interval` rows.
     Count { length: usize, interval: usize },
+    /// Between rows that conditions are true for; with one condition the row that ends one begins the next.
+    State { single: bool },
 }
 
 impl Window {
@@ -147,7 +149,10 @@ impl Window {
     /// Whether WHERE applies to what a window holds rather than to what goes into it: there rows count
     /// also when they are left out afterwards.
     pub(crate) const fn depends_on_rows(&self) -> bool {
-        matches!(self, Self::Sliding { .. } | Self::Count { .. })
+        matches!(
+            self,
+            Self::Sliding { .. } | Self::Count { .. } | Self::State { .. }
+        )
     }
 }
 
@@ -158,6 +163,7 @@ fn form(name: &str) -> &'static str {
         "hoppingwindow" => "HOPPINGWINDOW(unit, length, hop)",
         "slidingwindow" => "SLIDINGWINDOW(unit, length[, delay])",
         "sessionwindow" => "SESSIONWINDOW(unit, length, timeout)",
+        "statewindow" => "STATEWINDOW(begin[, emit])",
         _ => "COUNTWINDOW(count[, interval])",
     }
 }
@@ -168,6 +174,7 @@ const NAMES: &[&str] = &[
     "hoppingwindow",
     "sessionwindow",
     "slidingwindow",
+    "statewindow",
     "tumblingwindow",
 ];
 
@@ -176,17 +183,38 @@ pub(crate) fn is_window(name: &str) -> bool {
     NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
 }
 
-/// The window that an expression of GROUP BY is, if it is one, with its FILTER.
-pub(super) fn read(expr: &Ast) -> Result<Option<(Window, Option<&Ast>)>, SqlError> {
+/// A window in GROUP BY.
+pub(super) struct Found<'a> {
+    pub(super) window: Window,
+    /// Its FILTER.
+    pub(super) filter: Option<&'a Ast>,
+    /// Of a state window: when it begins and, if that is said, when it ends.
+    pub(super) conditions: Vec<&'a Ast>,
+    /// Of a state window: PARTITION BY.
+    pub(super) partition: &'a [Ast],
+}
+
+/// The window that an expression of GROUP BY is, if it is one.
+pub(super) fn read(expr: &Ast) -> Result<Option<Found<'_>>, SqlError> {
     let Ast::Function(function) = expr else {
         return Ok(None);
     };
     let name = function.name.to_string();
-    if name.eq_ignore_ascii_case("statewindow") {
-        return Err(SqlError::new(format!("window {name} is not supported")));
-    }
     if !is_window(&name) {
         return Ok(None);
+    }
+    let filter = function.filter.as_deref();
+    if name.eq_ignore_ascii_case("statewindow") {
+        let conditions = conditions(function)
+            .ok_or_else(|| SqlError::new(format!("{name} is written {}", form("statewindow"))))?;
+        return Ok(Some(Found {
+            window: Window::State {
+                single: conditions.len() == 1,
+            },
+            filter,
+            conditions,
+            partition: partition(&name, function)?,
+        }));
     }
     if function.over.is_some() {
         return Err(SqlError::new(format!(
@@ -194,7 +222,47 @@ pub(super) fn read(expr: &Ast) -> Result<Option<(Window, Option<&Ast>)>, SqlErro
         )));
     }
     let window = window(&name, function).map_err(SqlError::new)?;
-    Ok(Some((window, function.filter.as_deref())))
+    Ok(Some(Found {
+        window,
+        filter,
+        conditions: Vec::new(),
+        partition: &[],
+    }))
+}
+
+/// The conditions of a state window: one or two.
+fn conditions(function: &ast::Function) -> Option<Vec<&Ast>> {
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    let plain = list.clauses.is_empty() && list.duplicate_treatment.is_none();
+    let conditions: Option<Vec<_>> = list
+        .args
+        .iter()
+        .map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(condition)) => Some(condition),
+            _ => None,
+        })
+        .collect();
+    conditions.filter(|list| plain && (1..=2).contains(&list.len()))
+}
+
+/// What stands in `OVER (PARTITION BY …)`.
+fn partition<'a>(name: &str, function: &'a ast::Function) -> Result<&'a [Ast], SqlError> {
+    match &function.over {
+        None => Ok(&[]),
+        Some(ast::WindowType::WindowSpec(spec))
+            if spec.window_name.is_none()
+                && spec.order_by.is_empty()
+                && spec.window_frame.is_none()
+                && !spec.partition_by.is_empty() =>
+        {
+            Ok(&spec.partition_by)
+        }
+        Some(_) => Err(SqlError::new(format!(
+            "Expected: OVER (PARTITION BY …) after {name}(…)"
+        ))),
+    }
 }
 
 fn window(name: &str, function: &ast::Function) -> Result<Window, String> {
@@ -315,6 +383,7 @@ impl fmt::Display for Window {
             Self::Sliding { .. } => "SLIDINGWINDOW",
             Self::Session { .. } => "SESSIONWINDOW",
             Self::Count { .. } => "COUNTWINDOW",
+            Self::State { .. } => "STATEWINDOW",
         })
     }
 }

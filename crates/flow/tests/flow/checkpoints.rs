@@ -83,6 +83,12 @@ async fn every_kind_of_window_goes_on() {
         ("SLIDINGWINDOW(ss, 40)", 0, "[1,2,3]"),
         ("SLIDINGWINDOW(ss, 40, 20)", 25_000, "[1,2,3]"),
         ("COUNTWINDOW(3)", 0, "[1,2,3]"),
+        ("STATEWINDOW(a = 1, a = 3)", 0, "[1,2,3]"),
+        (
+            "STATEWINDOW(true, a = 3) OVER (PARTITION BY a > 0)",
+            0,
+            "[1,2,3]",
+        ),
     ] {
         let app = App::with_stream().await;
         let sql = format!("SELECT collect(a) AS a FROM demo GROUP BY {window}");

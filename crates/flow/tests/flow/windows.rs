@@ -305,8 +305,20 @@ async fn what_a_window_cannot_do_is_refused_by_name() {
             "COUNTWINDOW holds 1000000 rows at most, not 2000000",
         ),
         (
-            "STATEWINDOW(a > 1, a < 1)",
-            "window STATEWINDOW is not supported",
+            "STATEWINDOW()",
+            "STATEWINDOW is written STATEWINDOW(begin[, emit])",
+        ),
+        (
+            "STATEWINDOW(a, b, c)",
+            "STATEWINDOW is written STATEWINDOW(begin[, emit])",
+        ),
+        (
+            "STATEWINDOW(a > 1) OVER (ORDER BY a)",
+            "Expected: OVER (PARTITION BY …) after STATEWINDOW(…)",
+        ),
+        (
+            "STATEWINDOW(sum(a) > 1)",
+            "aggregate function sum cannot stand in a condition of a window",
         ),
     ] {
         app.refuses(&format!("SELECT a FROM demo GROUP BY {window}"), error)
@@ -403,4 +415,66 @@ async fn a_rule_that_starts_anew_begins_with_an_empty_window() {
     app.take(&[r#"{"a":3}"#]).await;
     app.clock.pass(10_000);
     assert_eq!(app.plugins.until_delivered(1).await, [r#"[{"n":1}]"#]);
+}
+
+#[tokio::test]
+async fn a_state_window_is_between_rows_that_say_so() {
+    for (window, expected) in [
+        (
+            "STATEWINDOW(a = 1, a = 5)",
+            &[r#"[{"a":[1,2,5],"e":true}]"#, r#"[{"a":[1,5],"e":true}]"#][..],
+        ),
+        (
+            "STATEWINDOW(a = 1)",
+            &[r#"[{"a":[1,2,5,4],"e":true}]"#, r#"[{"a":[1,5],"e":true}]"#],
+        ),
+        (
+            "STATEWINDOW(a = 1, a = 5) FILTER (WHERE a != 2)",
+            &[r#"[{"a":[1,5],"e":true}]"#, r#"[{"a":[1,5],"e":true}]"#],
+        ),
+        (
+            "STATEWINDOW(a = 1, a = 5) OVER (PARTITION BY k)",
+            &[r#"[{"a":[1,5],"e":true}]"#, r#"[{"a":[1,2,5],"e":true}]"#],
+        ),
+    ] {
+        let app = App::with_stream().await;
+        app.run(rule(&format!(
+            "SELECT collect(a) AS a, window_start() <= window_end() AS e FROM demo GROUP BY {window}"
+        )))
+        .await;
+        for (a, k) in [
+            (3, "x"),
+            (1, "x"),
+            (2, "y"),
+            (5, "x"),
+            (4, "y"),
+            (1, "y"),
+            (5, "z"),
+        ] {
+            app.plugins.emit("r", &json!({"a":a,"k":k}).to_string());
+        }
+        // With keys, the second one of y; without, one more that begins.
+        for (a, k) in [(2, "y"), (5, "y"), (1, "x")] {
+            if window.contains("PARTITION") || a == 1 {
+                app.plugins.emit("r", &json!({"a":a,"k":k}).to_string());
+            }
+        }
+        assert_eq!(app.plugins.until_delivered(2).await, expected, "{window}");
+    }
+}
+
+#[tokio::test]
+async fn a_condition_of_a_state_window_that_fails_is_told_and_the_row_stays() {
+    let app = App::with_stream().await;
+    app.run(rule(
+        "SELECT collect(a) AS a FROM demo GROUP BY STATEWINDOW(a = 1, a > 4)",
+    ))
+    .await;
+    app.take(&[r#"{"a":"x"}"#, r#"{"a":1}"#, r#"{"a":"y"}"#, r#"{"a":5}"#])
+        .await;
+    assert_eq!(
+        app.plugins.until_delivered(1).await,
+        [r#"[{"a":[1,"y",5]}]"#]
+    );
+    assert_eq!(app.count("r", "op_2_window_0_exceptions_total"), 2);
 }

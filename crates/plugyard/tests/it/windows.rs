@@ -243,7 +243,11 @@ fn what_a_window_holds_survives_a_kill_of_the_server() {
         let file = home.join("data/rule-state").join(id).join("checkpoint");
         wait_for("both rows to be saved", || {
             let bytes = std::fs::read(&file).ok()?;
-            let holds = |text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
+            // Once is in the stream, of which it is the checkpoint.
+            let holds = |text: &str| {
+                let all = bytes.windows(text.len());
+                all.filter(|it| *it == text.as_bytes()).count() > 1
+            };
             (holds("first-row") && holds("second-row")).then_some(())
         });
     }
@@ -270,4 +274,89 @@ fn what_a_window_holds_survives_a_kill_of_the_server() {
         (status["op_2_watermark_0_messages_processed_total"] == 2).then_some(())
     });
     assert!(written(&server, "event.jsonl").is_empty());
+}
+
+/// A plugin whose sink notes what it gets, as hexadecimal digits.
+const NOTES: &str = r#"
+import os
+from ekuiper import PluginConfig, Sink, plugin
+
+
+class Note(Sink):
+    def configure(self, conf):
+        pass
+
+    def open(self, ctx):
+        self.file = open(os.path.join(os.environ["PLUGYARD_DATA_DIR"], "notes"), "a", buffering=1)
+
+    def collect(self, ctx, data):
+        self.file.write(bytes(data).hex() + "\n")
+
+    def close(self, ctx):
+        pass
+
+
+if __name__ == "__main__":
+    plugin.start(PluginConfig("notes", {}, {"note": lambda: Note()}, {}))
+"#;
+
+/// Decrypts a line of hexadecimal digits as consumers of the format do.
+const DECRYPT: &str = r#"
+import sys
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+message = bytes.fromhex(sys.argv[2])
+print(AESGCM(sys.argv[1].encode()).decrypt(message[:12], message[12:], None).decode())
+"#;
+
+#[test]
+fn what_a_sink_sends_encrypted_opens_with_another_library_and_the_key_is_nowhere() {
+    let Some(python) = python() else {
+        return;
+    };
+    // In base64, as in a configuration of eKuiper.
+    let (key, text) = (
+        "0123456789abcdefFEDCBA9876543210",
+        "MDEyMzQ1Njc4OWFiY2RlZkZFRENCQTk4NzY1NDMyMTA=",
+    );
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let home = directory.path().join("home");
+    let server = Server::start_in(&home, |command| {
+        command.env("PLUGYARD__RULES__AES_KEY", "env:RULES_KEY");
+        command.env("RULES_KEY", text);
+    });
+    let plugin = plugins::python(directory.path(), "notes", NOTES, &[], &["note"], &[]);
+    install(&server, directory.path(), &plugin, "notes");
+    let made = answer(server.post("/streams").json(&json!({ "sql": TWO_ROWS })));
+    assert_eq!(made.status, 201, "{made:?}");
+    let rule = |props: Json| {
+        json!({"id":"sealed","sql":"SELECT a FROM two","actions":[{"note":{
+            "sendSingle":true,"encryption":"aes","encProps":props}}]})
+    };
+    let refused = create(&server, &rule(json!({})));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.body.contains("mode cfb"), "{refused:?}");
+    let made = create(&server, &rule(json!({"mode":"gcm"})));
+    assert_eq!(made.status, 201, "{made:?}");
+    let notes = home.join("plugin-data/portable/notes/notes");
+    let lines = wait_for("both rows to be noted", || {
+        let text = std::fs::read_to_string(&notes).ok()?;
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        (lines.len() == 2 && text.ends_with('\n')).then_some(lines)
+    });
+    for (line, row) in lines.iter().zip(["second-row", "first-row"]) {
+        let output = std::process::Command::new(&python)
+            .args(["-c", DECRYPT, key, line])
+            .output()
+            .expect("Python runs");
+        let opened = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(opened.trim(), format!(r#"{{"a":"{row}"}}"#), "{output:?}");
+    }
+    // The rule and the settings say where the key is, not what it is.
+    for path in ["/rules/sealed", "/rules/sealed/status", "/data/export"] {
+        let told = answer(server.get(path));
+        assert!(
+            !told.body.contains(text) && !told.body.contains(key),
+            "{path}"
+        );
+    }
 }

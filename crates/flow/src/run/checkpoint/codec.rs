@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use plugyard_symbol::{JsonText, Row, Value};
 
-use super::{Snapshot, WatermarkState, WindowState};
+use super::{OpenState, Snapshot, WatermarkState, WindowState};
 use crate::eval::Member;
 use crate::run::queue::row_bytes;
 
@@ -43,6 +43,12 @@ fn write_window(window: &WindowState, out: &mut Vec<u8>) -> Result<(), TooDeep> 
         int(*time, out)?;
     }
     count(window.counted, out);
+    count(window.open.len(), out);
+    for open in &window.open {
+        bytes(open.key.as_bytes(), out);
+        int(open.start, out)?;
+        write_rows(&open.rows, out)?;
+    }
     write_rows(&window.rows, out)
 }
 
@@ -232,6 +238,13 @@ impl<'a> Reader<'a> {
             session: self.option(|it| Some((it.int()?, it.int()?)))?,
             delayed: self.list(Self::int)?,
             counted: self.count()?,
+            open: self.list(|it| {
+                Some(OpenState {
+                    key: it.text()?.to_owned(),
+                    start: it.int()?,
+                    rows: it.rows()?,
+                })
+            })?,
             rows: self.rows()?,
         })
     }

@@ -27,6 +27,11 @@ fn sample(value: &Value) -> Snapshot {
                 session: Some((3, i64::MAX)),
                 delayed: vec![7, 8],
                 counted: 9,
+                open: vec![OpenState {
+                    key: "k".to_owned(),
+                    start: 6,
+                    rows: vec![member(3, value.clone())],
+                }],
             }),
         ],
         watermark: Some(WatermarkState {

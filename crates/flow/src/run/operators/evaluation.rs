@@ -153,6 +153,23 @@ impl Evaluation<'_> {
         Ok((!rows.groups.is_empty()).then_some(rows))
     }
 
+    /// What makes a row belong with others: the values of these expressions.
+    pub(super) async fn key(
+        &self,
+        row: &Member,
+        window: Option<Span>,
+        keys: &[Expr],
+    ) -> Result<String, String> {
+        self.on_row(row, window, |scope| {
+            let mut text = String::new();
+            for key in keys {
+                write_key(&key.eval(scope)?, &mut text);
+            }
+            Ok(text)
+        })
+        .await
+    }
+
     /// Parts rows by what the keys are; groups are in the order of their first rows.
     pub(super) async fn group(&self, rows: Rows, keys: &[Expr]) -> Result<Rows, Failure> {
         let mut groups: Vec<Group> = Vec::new();
@@ -160,16 +177,8 @@ impl Evaluation<'_> {
         let members = rows.groups.into_iter().flat_map(|group| group.members);
         for (index, member) in members.enumerate() {
             breathe(index).await;
-            let key = self
-                .on_row(&member, Some(rows.span), |scope| {
-                    let mut text = String::new();
-                    for key in keys {
-                        write_key(&key.eval(scope)?, &mut text);
-                    }
-                    Ok(text)
-                })
-                .await
-                .map_err(|text| ("run Group By error", text))?;
+            let key = self.key(&member, Some(rows.span), keys).await;
+            let key = key.map_err(|text| ("run Group By error", text))?;
             match known.entry(key) {
                 Entry::Occupied(at) => groups[*at.get()].members.push(member),
                 Entry::Vacant(new) => {

@@ -167,14 +167,22 @@ mod tests {
 
     #[test]
     fn two_conditions_begin_and_end_and_one_does_both() {
-        for (single, expected) in [(false, "2..4 [2, 3, 4]; 6..7 [6, 7]"), (true, "2..4 [2, 3]; 4..6 [4, 5]; 6..7 [6]")] {
+        for (single, expected) in [
+            (false, "2..4 [2, 3, 4]; 6..7 [6, 7]"),
+            (true, "2..4 [2, 3]; 4..6 [4, 5]; 6..7 [6]"),
+        ] {
             let mut states = States::new(single, (100, 10_000));
             let mut all = Vec::new();
             for at in 1..9 {
                 let (fired, dropped) = states.push("", row(at), [2, 4, 6, 7].contains(&at));
                 assert_eq!(dropped, 0);
                 all.extend(fired.map(|fired| {
-                    format!("{}..{} {:?}", fired.span.start, fired.span.end, times(&fired))
+                    format!(
+                        "{}..{} {:?}",
+                        fired.span.start,
+                        fired.span.end,
+                        times(&fired)
+                    )
                 }));
             }
             assert_eq!(all.join("; "), expected);
