@@ -24,7 +24,7 @@ impl World {
             let database = sqlite().await;
             database.database.migrate(plugyard_flow::migrations()).await.expect("tables");
             let flow = FlowService::new(database.database.conn().clone(), Arc::new(Builtins::new(None)));
-            let stream = r#"CREATE STREAM s (a bigint, b string) WITH (TYPE="memory", DATASOURCE="t", FORMAT="json")"#;
+            let stream = r#"CREATE STREAM s (a bigint, b string) WITH (TYPE="memory", DATASOURCE="t", FORMAT="json", TIMESTAMP="a")"#;
             flow.create_stream(stream).await.expect("a stream");
             (flow, database)
         });
@@ -48,11 +48,23 @@ fuzz_target!(|sql: &str| {
             assert!(error.at.is_none_or(|(line, column)| line <= lines && column >= 1), "{error}");
         }
     }
-    let select = |sql: &str| serde_json::json!({ "id": "r", "sql": sql, "actions": [{ "log": {} }] });
-    // The text as a whole, as a part of a statement with a window, and as what nodes of a graph say.
+    let timed = |sql: &str, timed: bool| serde_json::json!({ "id": "r", "sql": sql, "actions": [{ "log": {} }], "options": { "isEventTime": timed } });
+    let select = |sql: &str| timed(sql, false);
+    // The text as a whole, as a part of a statement with a window, as what nodes of a graph say, by event time, as the
+    // conditions of a state window, and as the format of times.
     let windowed = format!("SELECT count(*) AS n, {sql} FROM s GROUP BY b, TUMBLINGWINDOW(ss, 10) HAVING n > 1 ORDER BY b LIMIT 3");
     let grouped = format!("SELECT a FROM s GROUP BY {sql}");
-    let rules = [select(sql), select(&windowed), select(&grouped), graph(sql)];
+    let stated = format!("SELECT collect(a) FROM s GROUP BY STATEWINDOW({sql}) OVER (PARTITION BY {sql})");
+    let rules = [
+        select(sql),
+        select(&windowed),
+        select(&grouped),
+        select(&stated),
+        timed(&windowed, true),
+        timed(sql, true),
+        graph(sql),
+        formatted(sql),
+    ];
     WORLD.with(|world| {
         let world = world.get_or_init(World::new);
         for rule in rules {
@@ -78,5 +90,17 @@ fn graph(text: &str) -> serde_json::Value {
             "out": { "type": "sink", "nodeType": "log" },
         },
         "topo": { "sources": ["s"], "edges": { "s": ["f"], "f": ["w"], "w": ["g"], "g": ["a"], "a": ["h"], "h": ["p"], "p": ["out"] } },
+    } })
+}
+
+/// A graph whose rows say their times in the format `text`.
+fn formatted(text: &str) -> serde_json::Value {
+    serde_json::json!({ "id": "f", "options": { "isEventTime": true }, "graph": {
+        "nodes": {
+            "s": { "type": "source", "nodeType": "memory", "props": { "datasource": "t", "timestamp": "a", "timestampFormat": text } },
+            "w": { "type": "operator", "nodeType": "window", "props": { "type": "tumblingwindow", "unit": "ss", "size": 1 } },
+            "out": { "type": "sink", "nodeType": "log" },
+        },
+        "topo": { "sources": ["s"], "edges": { "s": ["w"], "w": ["out"] } },
     } })
 }

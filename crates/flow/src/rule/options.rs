@@ -202,7 +202,13 @@ impl RuleOptions {
                 "isEventTime" => options.event_time = flag(name, value)?,
                 "lateTolerance" => options.late_tolerance = duration(name, value)?,
                 "qos" => options.qos = qos(value)?,
-                "checkpointInterval" => options.checkpoint_interval = interval(name, value)?,
+                "checkpointInterval" => {
+                    let interval = duration(name, value)?;
+                    // eKuiper's interfaces send 0 for what is not set.
+                    if !interval.is_zero() {
+                        options.checkpoint_interval = interval;
+                    }
+                }
                 "enableSaveStateBeforeStop" => options.save_at_stop = flag(name, value)?,
                 "concurrency" => options.concurrency = concurrency(name, value)?,
                 "ordered" => options.ordered = flag(name, value)?,
@@ -283,15 +289,6 @@ fn qos(value: &Json) -> Result<u8, String> {
         Some(qos @ 0..=2) => Ok(u8::try_from(qos).unwrap_or_default()),
         _ => Err("qos must be 0 (at most once), 1 (at least once) or 2 (exactly once)".to_owned()),
     }
-}
-
-/// How often something is done.
-fn interval(name: &str, value: &Json) -> Result<Duration, String> {
-    let interval = duration(name, value)?;
-    if interval.is_zero() {
-        return Err(format!("{name} must be above 0"));
-    }
-    Ok(interval)
 }
 
 fn concurrency(name: &str, value: &Json) -> Result<usize, String> {

@@ -311,10 +311,6 @@ async fn an_option_that_is_lacking_or_impossible_is_refused_by_name() {
             json!({"qos":3}),
             "qos must be 0 (at most once), 1 (at least once) or 2 (exactly once)",
         ),
-        (
-            json!({"checkpointInterval":0}),
-            "checkpointInterval must be above 0",
-        ),
         (json!({"notifySub":true}), "notifySub is not supported"),
         (
             json!({"cron":"* * * * *"}),
