@@ -1,6 +1,8 @@
 //! Packages of kinds that have no crate here: told from their names and a look at their documents, so that
 //! whoever hands one in learns what it is and not what it is not.
 
+use std::path::Path;
+
 use plugyard_archive::{Listing, PackageReader};
 use serde_json::{Map, Value as Json};
 
@@ -70,7 +72,10 @@ fn tenant(package: &dyn PackageReader, names: &Listing, directory: &str) -> Opti
     };
     let file = names
         .root_files()
-        .filter(|entry| entry.path.ends_with(".json"))
+        .filter(|entry| {
+            let extension = Path::new(&entry.path).extension();
+            extension.is_some_and(|it| it.eq_ignore_ascii_case("json"))
+        })
         .take(DOCUMENTS)
         .find(|entry| {
             document(package, &format!("{directory}{}", entry.path))
