@@ -1,8 +1,14 @@
-//! Looking for an answer before going to sleep.
+//! Looking for an answer before the task waits for it.
 //!
 //! Where a peer on another core answers within microseconds, putting a thread to sleep and waking it up
 //! takes longer than the answer. So the socket itself is looked at for a moment first, where that has paid
 //! off lately: the more often it was in vain, the rarer it becomes.
+//!
+//! Where there is one core only, nothing comes while somebody looks. There the thread sleeps in the socket
+//! itself, for a tick of the kernel's clock at most, and the core goes straight to the peer and back: without
+//! the runtime's pass over its tasks and timers, and without asking the kernel twice, whether something has come
+//! and what. Other tasks wait meanwhile, so that this too is done only where it has paid off lately, and not
+//! often in a row.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +21,10 @@ const LONGEST: Duration = Duration::from_micros(50);
 const IN_VAIN: u32 = 2;
 /// Exchanges between two looks at most, as a power of two.
 const RAREST: u32 = 9;
+/// A sleep in the socket that took longer was in vain, whatever it brought: others have waited for so long.
+const SHORT: Duration = Duration::from_micros(250);
+/// Sleeps in a row, after which other tasks have their turn.
+const IN_A_ROW: u32 = 16;
 
 /// Threads of this process that are looking. They keep a core from the peers, who need it to answer.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
@@ -29,6 +39,8 @@ pub(crate) struct Glance {
     doubt: u32,
     /// Exchanges until the next look.
     skip: u32,
+    /// Sleeps since the last exchange without one.
+    in_a_row: u32,
 }
 
 impl Glance {
@@ -38,7 +50,32 @@ impl Glance {
             self.skip -= 1;
             return false;
         }
-        *MOST > 0
+        true
+    }
+
+    /// Whether this process has one core, so that it is to [doze](Self::doze) rather than to look.
+    pub(crate) fn has_one_core() -> bool {
+        *MOST == 0
+    }
+
+    /// Asks `wait` once, which sleeps until something is there, but not for long.
+    pub(crate) fn doze<T>(&mut self, wait: impl FnOnce() -> Option<T>) -> Option<T> {
+        let began = Instant::now();
+        let found = wait();
+        self.dozed(found.is_some(), began.elapsed());
+        found
+    }
+
+    fn dozed(&mut self, found: bool, took: Duration) {
+        if !found || took > SHORT {
+            return self.in_vain();
+        }
+        self.paid_off();
+        self.in_a_row += 1;
+        if self.in_a_row == IN_A_ROW {
+            self.in_a_row = 0;
+            self.skip = 1;
+        }
     }
 
     /// Asks `there` again and again for a moment, until it says something.
@@ -109,9 +146,26 @@ mod tests {
                 })
                 .count()
         };
-        if *MOST > 0 {
-            assert!(looks(true) < 20, "{}", looks(true));
-            assert_eq!(looks(false), 2000);
-        }
+        assert!(looks(true) < 20, "{}", looks(true));
+        assert_eq!(looks(false), 2000);
+    }
+
+    #[test]
+    fn host_31_others_have_their_turn_between_sleeps_and_slow_answers_are_slept_for_rarely() {
+        let sleeps = |took: Duration| {
+            let mut glance = Glance::default();
+            (0..1700)
+                .filter(|_| {
+                    let due = glance.is_due();
+                    if due {
+                        glance.dozed(true, took);
+                    }
+                    due
+                })
+                .count()
+        };
+        assert_eq!(sleeps(SHORT), 1600, "sixteen of seventeen");
+        let slow = sleeps(SHORT + Duration::from_micros(1));
+        assert!(slow < 20, "{slow}");
     }
 }

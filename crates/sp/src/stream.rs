@@ -9,8 +9,10 @@ use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionbio};
+use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::UnixStream;
@@ -19,8 +21,10 @@ use tokio::task::coop;
 
 /// A peer that is gone is an error to us, not a signal to the process.
 const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
-/// Writes in a row that find room at once, after which nobody watches for room any more.
-const ROOM_AGAIN: u32 = 256;
+/// More than the kernel gives to anybody by default.
+const WIDEST: usize = 1 << 20;
+/// What the kernel takes for the shortest time to wait.
+const SHORTEST: Duration = Duration::from_micros(1);
 
 /// What a connection runs over: a Unix socket, or memory in tests.
 #[derive(Debug)]
@@ -72,12 +76,15 @@ fn halves(stream: &UnixStream) -> io::Result<(ReadHalf, WriteHalf)> {
     // To the runtime the end of a pipe is a descriptor that is watched for one direction, which is all
     // that is wanted of it here, and below.
     let read = pipe::Receiver::from_owned_fd_unchecked(read)?;
-    Ok((ReadHalf::Unix(read), WriteHalf::Unix(Writer::new(write))))
+    Ok((
+        ReadHalf::Unix(Reader::new(read)),
+        WriteHalf::Unix(Writer::new(write)),
+    ))
 }
 
 #[derive(Debug)]
 pub(crate) enum ReadHalf {
-    Unix(pipe::Receiver),
+    Unix(Reader),
     Watched(unix::OwnedReadHalf),
     Memory(tokio::io::ReadHalf<DuplexStream>),
 }
@@ -89,14 +96,42 @@ pub(crate) enum WriteHalf {
     Memory(tokio::io::WriteHalf<DuplexStream>),
 }
 
+/// The reading direction of a socket.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    socket: pipe::Receiver,
+    /// Whether a read of it sleeps, and does so for a tick at most; not known before it is wanted.
+    sleeps: Option<bool>,
+}
+
+impl Reader {
+    fn new(socket: pipe::Receiver) -> Self {
+        Self {
+            socket,
+            sleeps: None,
+        }
+    }
+
+    /// Makes reads sleep for a tick at most; whether they do. The limit comes first, because without it
+    /// nothing would wake them.
+    fn sleeps(&mut self) -> bool {
+        *self.sleeps.get_or_insert_with(|| {
+            // The kernel rounds up to the next tick of its clock.
+            set_socket_timeout(&self.socket, Timeout::Recv, Some(SHORTEST))
+                .and_then(|()| set_socket_timeout(&self.socket, Timeout::Send, Some(SHORTEST)))
+                .and_then(|()| ioctl_fionbio(&self.socket, false))
+                .is_ok()
+        })
+    }
+}
+
 /// The writing direction of a socket. Dropping it ends this direction.
 #[derive(Debug)]
 pub(crate) struct Writer {
     socket: OwnedFd,
-    /// There while there was no room lately.
+    /// There while there is no room, and no longer: each message that the peer takes while somebody watches
+    /// wakes a thread of ours, and takes a core from the peer.
     watched: Option<pipe::Sender>,
-    /// Writes since then that found room at once.
-    at_once: u32,
 }
 
 impl Writer {
@@ -104,7 +139,6 @@ impl Writer {
         Self {
             socket,
             watched: None,
-            at_once: 0,
         }
     }
 
@@ -122,7 +156,6 @@ impl Writer {
                 match send(&self.socket) {
                     Err(Errno::AGAIN) => {
                         let again = fcntl_dupfd_cloexec(&self.socket, 0)?;
-                        self.at_once = 0;
                         none.insert(pipe::Sender::from_owned_fd_unchecked(again)?)
                     }
                     outcome => {
@@ -132,16 +165,9 @@ impl Writer {
                 }
             }
         };
-        let outcome = wait(Pin::new(watched), cx);
-        if outcome.is_pending() {
-            self.at_once = 0;
-        } else {
-            self.at_once += 1;
-            if self.at_once >= ROOM_AGAIN {
-                self.watched = None;
-            }
-        }
-        outcome
+        let outcome = ready!(wait(Pin::new(watched), cx));
+        self.watched = None;
+        Poll::Ready(outcome)
     }
 }
 
@@ -197,13 +223,27 @@ impl ReadHalf {
     /// and after errors, which an ordinary read tells.
     pub(crate) fn read_now(&self, into: &mut [u8]) -> Option<usize> {
         match self {
-            Self::Unix(half) => {
-                let (read, _) = rustix::net::recv(half, into, RecvFlags::DONTWAIT).ok()?;
-                (read > 0).then_some(read)
-            }
+            Self::Unix(half) => received(&half.socket, into, RecvFlags::DONTWAIT),
             Self::Watched(_) | Self::Memory(_) => None,
         }
     }
+
+    /// As [`read_now`](Self::read_now), but where nothing has come, the thread sleeps until something does, for a
+    /// tick of the kernel's clock (1 to 10 ms) at most.
+    pub(crate) fn read_within_a_tick(&mut self, into: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::Unix(half) => half
+                .sleeps()
+                .then(|| received(&half.socket, into, RecvFlags::empty()))
+                .flatten(),
+            Self::Watched(_) | Self::Memory(_) => None,
+        }
+    }
+}
+
+fn received(socket: &pipe::Receiver, into: &mut [u8], flags: RecvFlags) -> Option<usize> {
+    let (read, _) = rustix::net::recv(socket, into, flags).ok()?;
+    (read > 0).then_some(read)
 }
 
 impl AsyncRead for ReadHalf {
@@ -213,9 +253,22 @@ impl AsyncRead for ReadHalf {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Unix(half) => Pin::new(half).poll_read(cx, buf),
+            // Where reads sleep (see `Reader`) and the runtime is wrong in that something has come, this one
+            // does so for a tick at most, and the runtime learns that it was wrong.
+            Self::Unix(half) => Pin::new(&mut half.socket).poll_read(cx, buf),
             Self::Watched(half) => Pin::new(half).poll_read(cx, buf),
             Self::Memory(half) => Pin::new(half).poll_read(cx, buf),
+        }
+    }
+}
+
+impl WriteHalf {
+    /// Has the kernel hold as much of what was written as it gives to anybody: the more it does, the more rarely
+    /// one side has to wait for the other.
+    pub(crate) fn widen(&self) {
+        if let Self::Unix(half) = self {
+            // With less of it everything works as well.
+            let _ = set_socket_send_buffer_size(&half.socket, WIDEST);
         }
     }
 }
@@ -275,5 +328,51 @@ impl AsyncWrite for WriteHalf {
             Self::Watched(half) => Pin::new(half).poll_shutdown(cx),
             Self::Memory(half) => Pin::new(half).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_whose_reads_may_sleep_is_read_and_written_as_any_other() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (mut read, mut write) = Stream::from(ours).into_split();
+        let mut into = [0; 64];
+        assert_eq!(read.read_within_a_tick(&mut into), None, "nothing has come");
+        theirs.write_all(b"one").await.unwrap();
+        assert_eq!(read.read_within_a_tick(&mut into), Some(3));
+        theirs.write_all(b"two").await.unwrap();
+        assert_eq!(read.read_now(&mut into), Some(3));
+        assert_eq!(read.read_now(&mut into), None);
+        // The runtime was told of both, which are gone, and has to wait for this one.
+        let late = tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            theirs.write_all(b"three").await.unwrap();
+            theirs
+        });
+        assert_eq!(read.read(&mut into).await.unwrap(), 5);
+        let mut theirs = late.await.unwrap();
+        // Far more than there is room for, so that writing has to wait.
+        let long = vec![7; 4 << 20];
+        let wrote = tokio::spawn(async move {
+            write.write_all(&long).await.unwrap();
+            write
+        });
+        let mut taken = vec![0; 4 << 20];
+        theirs.read_exact(&mut taken).await.unwrap();
+        assert!(taken.iter().all(|byte| *byte == 7));
+        drop(wrote.await.unwrap());
+        assert_eq!(theirs.read(&mut into).await.unwrap(), 0, "an end");
+        drop(theirs);
+        assert_eq!(
+            read.read_within_a_tick(&mut into),
+            None,
+            "an end is nothing"
+        );
+        assert_eq!(read.read(&mut into).await.unwrap(), 0);
     }
 }

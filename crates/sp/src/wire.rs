@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::frame::{self, Decoder};
+use crate::frame::{self, Decoder, FRAME_HEADER_LEN};
 use crate::glance::Glance;
 use crate::stream::{ReadHalf, WriteHalf};
 use crate::{RecvError, SendError};
@@ -25,6 +25,8 @@ pub(crate) struct FrameReader {
     decoder: Decoder,
     ended: bool,
     glance: Glance,
+    /// What an answer that is looked for is read into; there once one was.
+    looked: Box<[u8]>,
 }
 
 impl FrameReader {
@@ -34,6 +36,7 @@ impl FrameReader {
             decoder: Decoder::new(limit),
             ended: false,
             glance: Glance::default(),
+            looked: Box::default(),
         }
     }
 
@@ -48,12 +51,19 @@ impl FrameReader {
         self.next().await
     }
 
-    /// Not in the future, which would carry the space for it along.
     fn look(&mut self) {
-        let mut read = [0; AT_ONCE];
-        let io = &self.io;
-        if let Some(count) = self.glance.look(|| io.read_now(&mut read)) {
-            self.decoder.extend(&read[..count]);
+        if self.looked.is_empty() {
+            self.looked = vec![0; AT_ONCE].into();
+        }
+        let (io, read) = (&mut self.io, &mut self.looked);
+        let count = if Glance::has_one_core() {
+            self.glance.doze(|| io.read_within_a_tick(read))
+        } else {
+            self.glance.look(|| io.read_now(read))
+        };
+        if let Some(count) = count {
+            self.decoder.room();
+            self.decoder.extend(&self.looked[..count]);
         }
     }
 
@@ -117,6 +127,11 @@ impl FrameWriter {
         }
     }
 
+    /// For many frames that nobody answers.
+    pub(crate) fn widen(&self) {
+        self.io.widen();
+    }
+
     /// How many frames were written completely.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
@@ -135,10 +150,14 @@ impl FrameWriter {
         &mut self,
         payloads: &[T],
     ) -> Result<(), SendError> {
+        let mut length = 0;
         for payload in payloads {
-            self.check(payload.as_ref().len())?;
+            let own = payload.as_ref().len();
+            self.check(own)?;
+            length += FRAME_HEADER_LEN + own;
         }
         self.begin()?;
+        self.gathered.reserve(length.min(GATHER));
         for payload in payloads {
             let tail = self.gather(&[], payload.as_ref());
             if !tail.is_empty() || self.gathered.len() >= GATHER {
@@ -211,6 +230,11 @@ impl FrameWriter {
                 Ok(0) => return Err(SendError::Closed),
                 Ok(count) => written += count,
                 Err(error) => return Err(send_error(error)),
+            }
+            if written == total {
+                self.sent += (self.ends.len() - complete) as u64;
+                self.amid_frame = false;
+                return Ok(());
             }
             while self.ends.get(complete).is_some_and(|end| *end <= written) {
                 complete += 1;
