@@ -23,8 +23,8 @@ const IN_VAIN: u32 = 2;
 const RAREST: u32 = 9;
 /// A sleep in the socket that took longer was in vain, whatever it brought: others have waited for so long.
 const SHORT: Duration = Duration::from_micros(250);
-/// Sleeps in a row, after which other tasks have their turn.
-const IN_A_ROW: u32 = 16;
+/// How long is slept altogether until other tasks have their turn.
+const LONG_ENOUGH: Duration = Duration::from_millis(1);
 
 /// Threads of this process that are looking. They keep a core from the peers, who need it to answer.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
@@ -39,8 +39,8 @@ pub(crate) struct Glance {
     doubt: u32,
     /// Exchanges until the next look.
     skip: u32,
-    /// Sleeps since the last exchange without one.
-    in_a_row: u32,
+    /// How long was slept since others had their turn.
+    slept: Duration,
 }
 
 impl Glance {
@@ -71,9 +71,9 @@ impl Glance {
             return self.in_vain();
         }
         self.paid_off();
-        self.in_a_row += 1;
-        if self.in_a_row == IN_A_ROW {
-            self.in_a_row = 0;
+        self.slept += took;
+        if self.slept >= LONG_ENOUGH {
+            self.slept = Duration::ZERO;
             self.skip = 1;
         }
     }
@@ -164,7 +164,8 @@ mod tests {
                 })
                 .count()
         };
-        assert_eq!(sleeps(SHORT), 1600, "sixteen of seventeen");
+        assert_eq!(sleeps(SHORT), 1360, "four of five: a millisecond");
+        assert_eq!(sleeps(SHORT / 25), 1684, "a hundred of a hundred and one");
         let slow = sleeps(SHORT + Duration::from_micros(1));
         assert!(slow < 20, "{slow}");
     }

@@ -358,14 +358,14 @@ mod tests {
         let mut theirs = late.await.unwrap();
         // Far more than there is room for, so that writing has to wait.
         let long = vec![7; 4 << 20];
-        let wrote = tokio::spawn(async move {
+        let sending = tokio::spawn(async move {
             write.write_all(&long).await.unwrap();
             write
         });
         let mut taken = vec![0; 4 << 20];
         theirs.read_exact(&mut taken).await.unwrap();
         assert!(taken.iter().all(|byte| *byte == 7));
-        drop(wrote.await.unwrap());
+        drop(sending.await.unwrap());
         assert_eq!(theirs.read(&mut into).await.unwrap(), 0, "an end");
         drop(theirs);
         assert_eq!(
