@@ -319,7 +319,8 @@ impl Platform {
         self.database().ping().await
     }
 
-    pub(crate) fn database(&self) -> &Database {
+    /// The database, for what a kind keeps beside what the platform keeps for it.
+    pub fn database(&self) -> &Database {
         &self.0.settings.database
     }
 

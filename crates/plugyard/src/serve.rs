@@ -192,6 +192,9 @@ async fn assemble(home: &Home, settings: &Settings) -> Result<Parts, Problem> {
         portable: portable.clone(),
     }));
     let platform = Platform::open(own, vec![portable.kind(), app.kind(), web.kind()]).await?;
+    if let Err(problem) = portable.begin(&platform).await {
+        tracing::error!("Configuration keys of sources cannot be read: {problem}");
+    }
     Ok(Parts {
         platform,
         flow,

@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use plugyard_model::{Key, PluginName};
+use plugyard_model::{Key, PluginName, Problem};
 use plugyard_platform::files::missing_is_fine;
 use plugyard_platform::kind::{HealthEvent, Version};
-use plugyard_platform::{Home, PluginAccess};
+use plugyard_platform::{Home, Platform, PluginAccess};
 use plugyard_sandbox::{HostReport, Launcher, reap_leftovers};
 use plugyard_symbol::{Catalog, FunctionSymbol, SinkSymbol, SourceSymbol, SymbolKind};
 use tokio::sync::{OnceCell, broadcast, watch};
@@ -164,6 +164,15 @@ impl PortableHost {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// Reads the configuration keys that were set and the requests of installations. To be called before anything
+    /// is resumed: without it a source would be started without its keys.
+    ///
+    /// # Errors
+    /// As [`Platform::secrets`], or that what an earlier version left cannot be read. Sources are refused then.
+    pub async fn begin(&self, platform: &Platform) -> Result<(), Problem> {
+        self.inner.shared.kept.load(platform).await
     }
 
     /// From now on each process gets a token with which its plugin can ask the server about itself. Only

@@ -1,27 +1,35 @@
 //! What eKuiper's interface was told and no package holds: configuration keys made over it, and the
 //! requests that plugins were installed with.
 //!
-//! It is one small file below `data/` of the home directory, which a backup holds. Each change replaces
-//! the file as a whole, so that a crash leaves the old or the new one.
+//! Both hold passwords, so they are secrets of the platform: sealed in the database, and read into memory once
+//! when the server starts. Each change is one transaction, so that a crash leaves the old or the new.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use plugyard_model::{Problem, codes};
+use plugyard_platform::Platform;
+use plugyard_platform::files::missing_is_fine;
+use plugyard_store::secrets::{self, SecretOwner, SecretText};
 use plugyard_symbol::SymbolKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
+use uuid::Uuid;
 
 use crate::config::Sections;
 use crate::manifest::folder;
 
-/// The file's name.
+/// Whose secrets these are: no installation's, because a key may be set for a symbol that goes to another plugin.
+const OWNER: SecretOwner = SecretOwner(Uuid::from_u128(0x706c_7567_7961_7264_706f_7274_6162_6c65));
+/// Where earlier versions kept it, in clear.
 const FILE: &str = "portable.json";
 /// Configuration keys of one symbol at most.
 const MOST_KEYS: usize = 256;
+/// How names of requests begin; those of keys begin with the folder of their symbol.
+const REQUEST: &str = "request";
 
 /// Properties by configuration key.
 pub(crate) type Keys = BTreeMap<String, Map<String, Json>>;
@@ -29,12 +37,23 @@ pub(crate) type Keys = BTreeMap<String, Map<String, Json>>;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    path: PathBuf,
-    /// Read on first use, when the home directory has been prepared.
-    document: Mutex<Option<Document>>,
+    file: PathBuf,
+    known: RwLock<Known>,
+    /// One change at a time.
+    changes: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
+enum Known {
+    /// Nobody has looked: there is nothing, for a host without a platform.
+    #[default]
+    Nothing,
+    /// What is there cannot be read, and why.
+    Unreadable(String),
+    All(Document),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
     /// By folder (`sources`, `sinks`), then by symbol.
@@ -54,30 +73,149 @@ pub(crate) struct Request {
     pub(crate) text: String,
 }
 
+impl Document {
+    /// As the platform keeps it: texts by name.
+    fn entries(&self) -> BTreeMap<String, String> {
+        let keys = self.conf_keys.iter().flat_map(|(folder, symbols)| {
+            symbols.iter().flat_map(move |(symbol, keys)| {
+                keys.iter().map(move |(key, properties)| {
+                    let text = Json::from(properties.clone()).to_string();
+                    (format!("{folder}/{symbol}/{key}"), text)
+                })
+            })
+        });
+        let requests = self.requests.iter().map(|(plugin, request)| {
+            let text = serde_json::json!(request).to_string();
+            (format!("{REQUEST}/{plugin}"), text)
+        });
+        keys.chain(requests).collect()
+    }
+
+    /// Takes one of those in; why it is none.
+    fn enter(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let wrong = |error: serde_json::Error| format!("{name}: {error}");
+        let mut parts = name.splitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(REQUEST), Some(plugin), None) => {
+                let request = serde_json::from_str(text).map_err(wrong)?;
+                self.requests.insert(plugin.to_owned(), request);
+            }
+            (Some(folder), Some(symbol), Some(key)) => {
+                let properties = serde_json::from_str(text).map_err(wrong)?;
+                let symbols = self.conf_keys.entry(folder.to_owned()).or_default();
+                let keys = symbols.entry(symbol.to_owned()).or_default();
+                keys.insert(key.to_owned(), properties);
+            }
+            _ => return Err(format!("{name}: it is nothing of this kind's")),
+        }
+        Ok(())
+    }
+}
+
 impl Kept {
-    /// What is kept below that directory.
+    /// Nothing yet; `directory` is where earlier versions kept it.
     pub(crate) fn new(directory: &Path) -> Arc<Self> {
         Arc::new(Self {
-            path: directory.join(FILE),
-            document: Mutex::default(),
+            file: directory.join(FILE),
+            known: RwLock::default(),
+            changes: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// Reads what there is, unless that was done before.
+    ///
+    /// # Errors
+    /// `secret_store_unavailable` when there is something and no master key to it, `store_unavailable`, or that the
+    /// file of an earlier version cannot be read.
+    pub(crate) async fn load(&self, platform: &Platform) -> Result<(), Problem> {
+        let _changes = self.changes.lock().await;
+        self.loaded(platform).await.map(drop)
+    }
+
+    async fn loaded(&self, platform: &Platform) -> Result<Document, Problem> {
+        if let Known::All(document) = &*self.known.read() {
+            return Ok(document.clone());
+        }
+        let read = self.read_all(platform).await;
+        *self.known.write() = match &read {
+            Ok(document) => Known::All(document.clone()),
+            Err(problem) => Known::Unreadable(problem.to_string()),
+        };
+        read
+    }
+
+    async fn read_all(&self, platform: &Platform) -> Result<Document, Problem> {
+        let connection = platform.database().conn();
+        let names = secrets::names(connection, OWNER).await?;
+        let mut document = Document::default();
+        if names.is_empty() {
+            // A server that has nothing of this needs no master key for it.
+            let Some(earlier) = self.earlier().map_err(|error| self.unreadable(error))? else {
+                return Ok(document);
+            };
+            store(platform, &document, &earlier).await?;
+            document = earlier;
+        } else {
+            let secrets = platform.secrets().await?;
+            for name in names {
+                let text = secrets.get(connection, OWNER, &name).await?;
+                if let Some(text) = text {
+                    let entered = document.enter(&name, text.expose());
+                    entered.map_err(|reason| self.unreadable(reason))?;
+                }
+            }
+        }
+        // What it said is in the database by now.
+        missing_is_fine(std::fs::remove_file(&self.file))
+            .map_err(|error| self.unreadable(error))?;
+        Ok(document)
+    }
+
+    fn unreadable(&self, reason: impl std::fmt::Display) -> Problem {
+        Problem::new(codes::INPUT_UNREADABLE)
+            .with("path", self.file.display())
+            .with("reason", reason)
+    }
+
+    /// What the file of an earlier version says.
+    fn earlier(&self) -> Result<Option<Document>, String> {
+        match std::fs::read(&self.file) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// The configuration keys of a symbol.
     pub(crate) fn keys(&self, kind: SymbolKind, symbol: &str) -> Keys {
         let all = self.read(|document| document.conf_keys.get(folder(kind))?.get(symbol).cloned());
-        all.flatten().unwrap_or_default()
+        all.unwrap_or_default()
     }
 
     /// The configuration keys of all symbols of a kind.
     pub(crate) fn all_keys(&self, kind: SymbolKind) -> BTreeMap<String, Keys> {
         let all = self.read(|document| document.conf_keys.get(folder(kind)).cloned());
-        all.flatten().unwrap_or_default()
+        all.unwrap_or_default()
     }
 
     /// The sections of a symbol's file with the keys of the same name on top.
-    pub(crate) fn over(&self, kind: SymbolKind, symbol: &str, file: Sections) -> Sections {
-        file.with(self.keys(kind, symbol))
+    ///
+    /// # Errors
+    /// Why the keys cannot be read: with the file alone a plugin would work with other settings than it was given.
+    pub(crate) fn over(
+        &self,
+        kind: SymbolKind,
+        symbol: &str,
+        file: Sections,
+    ) -> Result<Sections, String> {
+        if let Known::Unreadable(reason) = &*self.known.read() {
+            return Err(format!(
+                "the configuration keys that were set for it cannot be read ({reason}); restart the server when they can"
+            ));
+        }
+        Ok(file.with(self.keys(kind, symbol)))
     }
 
     /// Sets a configuration key, or takes it away. A source takes notice when it is started next.
@@ -85,33 +223,33 @@ impl Kept {
     /// # Errors
     /// `portable_keys_too_many`, `portable_key_not_written`.
     pub(crate) async fn set_key(
-        self: &Arc<Self>,
+        &self,
+        platform: &Platform,
         kind: SymbolKind,
         symbol: &str,
         key: &str,
         properties: Option<Map<String, Json>>,
     ) -> Result<(), Problem> {
-        let (symbol, key) = (symbol.to_owned(), key.to_owned());
         let place = format!("{}.{symbol}", folder(kind));
-        self.change(place, move |document| {
+        self.change(platform, &place, |document| {
             let symbols = document
                 .conf_keys
                 .entry(folder(kind).to_owned())
                 .or_default();
-            let keys = symbols.entry(symbol.clone()).or_default();
+            let keys = symbols.entry(symbol.to_owned()).or_default();
             match properties {
                 Some(properties) => {
-                    if keys.len() >= MOST_KEYS && !keys.contains_key(&key) {
-                        return Err(too_many(&symbol));
+                    if keys.len() >= MOST_KEYS && !keys.contains_key(key) {
+                        return Err(too_many(symbol));
                     }
-                    keys.insert(key, properties);
+                    keys.insert(key.to_owned(), properties);
                 }
                 None => {
-                    keys.remove(&key);
+                    keys.remove(key);
                 }
             }
             if keys.is_empty() {
-                symbols.remove(&symbol);
+                symbols.remove(symbol);
             }
             Ok(())
         })
@@ -123,25 +261,25 @@ impl Kept {
     /// # Errors
     /// As [`Kept::set_key`].
     pub(crate) async fn set_keys(
-        self: &Arc<Self>,
+        &self,
+        platform: &Platform,
         kind: SymbolKind,
         symbol: &str,
         keys: Keys,
     ) -> Result<(), Problem> {
-        let symbol = symbol.to_owned();
         let place = format!("{}.{symbol}", folder(kind));
-        self.change(place, move |document| {
+        self.change(platform, &place, |document| {
             let symbols = document
                 .conf_keys
                 .entry(folder(kind).to_owned())
                 .or_default();
             if keys.len() > MOST_KEYS {
-                return Err(too_many(&symbol));
+                return Err(too_many(symbol));
             }
             if keys.is_empty() {
-                symbols.remove(&symbol);
+                symbols.remove(symbol);
             } else {
-                symbols.insert(symbol, keys);
+                symbols.insert(symbol.to_owned(), keys);
             }
             Ok(())
         })
@@ -151,22 +289,23 @@ impl Kept {
     /// The request that a plugin was installed with, if it came by eKuiper's interface from an address and
     /// its package is still this one.
     pub(crate) fn request(&self, plugin: &str, digest: &str) -> Option<String> {
-        let request = self.read(|document| document.requests.get(plugin).cloned())??;
+        let request = self.read(|document| document.requests.get(plugin).cloned())?;
         (request.digest == digest).then_some(request.text)
     }
 
     /// Remembers the request of a plugin, or forgets it. A failure is logged: the plugin itself is there,
     /// only an export will not know where it came from.
-    pub(crate) async fn set_request(self: &Arc<Self>, plugin: &str, request: Option<Request>) {
-        let now = self.read(|document| document.requests.get(plugin) == request.as_ref());
-        if now == Some(true) {
-            return;
-        }
-        let name = plugin.to_owned();
-        let done = self.change(format!("requests.{plugin}"), move |document| {
+    pub(crate) async fn set_request(
+        &self,
+        platform: &Platform,
+        plugin: &str,
+        request: Option<Request>,
+    ) {
+        let place = format!("requests.{plugin}");
+        let done = self.change(platform, &place, |document| {
             match request {
-                Some(request) => document.requests.insert(name, request),
-                None => document.requests.remove(&name),
+                Some(request) => document.requests.insert(plugin.to_owned(), request),
+                None => document.requests.remove(plugin),
             };
             Ok(())
         });
@@ -175,71 +314,60 @@ impl Kept {
         }
     }
 
-    /// Looks at what is there; `None` when the file cannot be read, which is logged.
-    fn read<T>(&self, look: impl FnOnce(&Document) -> T) -> Option<T> {
-        let mut document = self.document.lock();
-        match self.loaded(&mut document) {
-            Ok(document) => Some(look(document)),
-            Err(error) => {
-                tracing::error!(%error, "What eKuiper's interface was told cannot be read");
-                None
-            }
+    fn read<T>(&self, look: impl FnOnce(&Document) -> Option<T>) -> Option<T> {
+        match &*self.known.read() {
+            Known::All(document) => look(document),
+            Known::Nothing | Known::Unreadable(_) => None,
         }
     }
 
     /// `place` is what changes, for the text of a failure.
     async fn change(
-        self: &Arc<Self>,
-        place: String,
-        edit: impl FnOnce(&mut Document) -> Result<(), Problem> + Send + 'static,
+        &self,
+        platform: &Platform,
+        place: &str,
+        edit: impl FnOnce(&mut Document) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let kept = Arc::clone(self);
-        let not_written = move |reason: String| {
+        let _changes = self.changes.lock().await;
+        let not_written = |problem: Problem| {
             Problem::new(codes::PORTABLE_KEY_NOT_WRITTEN)
-                .with("symbol", &place)
-                .with("reason", reason)
+                .with("symbol", place)
+                .with("reason", problem)
         };
-        let worded = not_written.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let mut document = kept.document.lock();
-            let mut changed = kept.loaded(&mut document).map_err(&worded)?.clone();
-            edit(&mut changed)?;
-            kept.write(&changed).map_err(|error| {
-                worded(format!(
-                    "{} cannot be written: {error}",
-                    kept.path.display()
-                ))
-            })?;
-            *document = Some(changed);
-            Ok(())
-        });
-        done.await
-            .unwrap_or_else(|error| Err(not_written(error.to_string())))
-    }
-
-    fn loaded<'a>(&self, document: &'a mut Option<Document>) -> Result<&'a Document, String> {
-        if document.is_none() {
-            let read = match std::fs::read(&self.path) {
-                Ok(bytes) => serde_json::from_slice(&bytes)
-                    .map_err(|error| format!("{}: {error}", self.path.display()))?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Document::default(),
-                Err(error) => return Err(format!("{}: {error}", self.path.display())),
-            };
-            *document = Some(read);
+        let before = self.loaded(platform).await.map_err(not_written)?;
+        let mut changed = before.clone();
+        edit(&mut changed)?;
+        if changed != before {
+            let stored = store(platform, &before, &changed).await;
+            stored.map_err(not_written)?;
+            *self.known.write() = Known::All(changed);
         }
-        Ok(document.get_or_insert_default())
+        Ok(())
     }
+}
 
-    fn write(&self, document: &Document) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(directory)?;
-        // Readable by the server alone: configuration keys hold passwords.
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(&serde_json::to_vec_pretty(document)?)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        std::fs::File::open(directory)?.sync_all()
+/// Makes of what is kept `before` what is to be kept `after`, or nothing.
+async fn store(platform: &Platform, before: &Document, after: &Document) -> Result<(), Problem> {
+    let (mut gone, mut new) = (before.entries(), after.entries());
+    for (name, text) in after.entries() {
+        if gone.remove(&name).is_some_and(|before| before == text) {
+            new.remove(&name);
+        }
     }
+    let transaction = platform.database().begin().await?;
+    if !gone.is_empty() {
+        let gone = move |name: &str| gone.contains_key(name);
+        secrets::forget_named(&*transaction, OWNER, gone).await?;
+    }
+    if !new.is_empty() {
+        let secrets = platform.secrets().await?;
+        for (name, text) in new {
+            let text = SecretText::new(text);
+            secrets.put(&transaction, OWNER, &name, &text).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(())
 }
 
 fn too_many(symbol: &str) -> Problem {
@@ -254,47 +382,26 @@ mod tests {
 
     use super::*;
 
-    fn map(json: Json) -> Map<String, Json> {
-        json.as_object().cloned().unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_was_told_is_there_after_a_restart() {
-        let directory = tempfile::tempdir().unwrap();
-        let kept = Kept::new(directory.path());
-        let fast = map(json!({"interval": 1}));
-        kept.set_key(SymbolKind::Source, "s", "fast", Some(fast.clone()))
-            .await
-            .unwrap();
-        let request = Request {
-            digest: "d".into(),
-            text: "{}".into(),
-        };
-        kept.set_request("p", Some(request)).await;
-        let again = Kept::new(directory.path());
+    #[test]
+    fn what_is_kept_is_read_from_its_entries() {
+        let document: Document = serde_json::from_value(json!({
+            "confKeys": {"sources": {"s": {"fast": {"interval": 1}, "slow": {}}}, "sinks": {"k": {"a": {"b": [1]}}}},
+            "requests": {"p": {"digest": "d", "text": "{}"}},
+        }))
+        .unwrap();
+        let entries = document.entries();
+        let names: Vec<_> = entries.keys().map(String::as_str).collect();
         assert_eq!(
-            again.keys(SymbolKind::Source, "s"),
-            Keys::from([("fast".into(), fast)])
+            names,
+            ["request/p", "sinks/k/a", "sources/s/fast", "sources/s/slow"]
         );
-        assert_eq!(again.request("p", "d").as_deref(), Some("{}"));
-        assert_eq!(again.request("p", "another"), None);
-        assert!(again.keys(SymbolKind::Sink, "s").is_empty());
-        again
-            .set_key(SymbolKind::Source, "s", "fast", None)
-            .await
-            .unwrap();
-        assert!(again.all_keys(SymbolKind::Source).is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_file_that_cannot_be_read_is_not_written_over() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(FILE);
-        std::fs::write(&path, "{").unwrap();
-        let kept = Kept::new(directory.path());
-        assert!(kept.keys(SymbolKind::Source, "s").is_empty());
-        let set = kept.set_key(SymbolKind::Source, "s", "k", Some(Map::new()));
-        assert!(set.await.is_err());
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "{");
+        let mut read = Document::default();
+        for (name, text) in &entries {
+            read.enter(name, text).unwrap();
+        }
+        assert_eq!(read, document);
+        for (name, text) in [("request/p", "{"), ("x", "{}"), ("sources/s", "{}")] {
+            assert!(read.enter(name, text).is_err(), "{name}");
+        }
     }
 }

@@ -142,12 +142,10 @@ impl SourceInstance {
         let node = &self.request.node;
         let name = format!("{}.ipc", socket_stem(node));
         let listener = worker.listen(&self.symbol, &name, Protocol::Pull)?;
+        let sections = worker.sections(&self.symbol);
+        let sections = self.kept.over(SymbolKind::Source, &self.symbol, sections);
         let config = source_config(
-            &self.kept.over(
-                SymbolKind::Source,
-                &self.symbol,
-                worker.sections(&self.symbol),
-            ),
+            &sections.map_err(SymbolError::io)?,
             self.request.conf_key.as_deref(),
             &self.request.config,
             &self.request.datasource,

@@ -195,15 +195,7 @@ impl Secrets {
         connection: &impl ConnectionTrait,
         owner: impl Into<SecretOwner>,
     ) -> Result<Vec<String>, SecretError> {
-        let names = secret::Entity::find()
-            .select_only()
-            .column(secret::Column::Name)
-            .filter(secret::Column::Owner.eq(owner.into().0))
-            .order_by_asc(secret::Column::Name)
-            .into_tuple()
-            .all(connection)
-            .await?;
-        Ok(names)
+        Ok(names(connection, owner).await?)
     }
 
     /// Removes a secret; says whether it was there.
@@ -379,6 +371,25 @@ impl Secrets {
     }
 }
 
+/// The names of an owner's secrets, sorted. Needs no master key.
+///
+/// # Errors
+/// [`StoreError::Query`].
+pub async fn names(
+    connection: &impl ConnectionTrait,
+    owner: impl Into<SecretOwner>,
+) -> Result<Vec<String>, StoreError> {
+    let names = secret::Entity::find()
+        .select_only()
+        .column(secret::Column::Name)
+        .filter(secret::Column::Owner.eq(owner.into().0))
+        .order_by_asc(secret::Column::Name)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    Ok(names)
+}
+
 /// Removes an owner's secrets and its data key: what copies of the rows lie around elsewhere without the
 /// key row stay unreadable for good. Needs no master key.
 ///
@@ -403,16 +414,10 @@ pub async fn forget_named(
     owner: impl Into<SecretOwner>,
     meant: impl Fn(&str) -> bool,
 ) -> Result<(), StoreError> {
-    let SecretOwner(owner) = owner.into();
-    let names: Vec<String> = secret::Entity::find()
-        .select_only()
-        .column(secret::Column::Name)
-        .filter(secret::Column::Owner.eq(owner))
-        .into_tuple()
-        .all(connection)
-        .await?;
+    let owner: SecretOwner = owner.into();
+    let names = names(connection, owner).await?;
     for name in names.into_iter().filter(|name| meant(name)) {
-        secret::Entity::delete_by_id((owner, name))
+        secret::Entity::delete_by_id((owner.0, name))
             .exec(connection)
             .await?;
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
+use crate::support::leaks::secret;
 use crate::support::{Answer, Server, answer, plugins, python, wait_for};
 
 /// A plugin whose source says what it was configured with, and whose sink writes what it was configured with.
@@ -149,7 +150,12 @@ fn a_configuration_key_is_set_shown_used_kept_and_taken_away() {
         json!({"password": "told", "speed": 4})
     );
 
-    // It is there after a restart, and gone when it is taken away.
+    // It is there after a restart, and gone when it is taken away. What is secret stands nowhere in clear.
+    let sealed = json!({"password": secret("a-key-of-its-own-7291")});
+    assert_eq!(
+        key(&server, "sources/teller/confKeys/sealed", &sealed).status,
+        200
+    );
     server.terminate();
     let server = Server::start_in(home.path(), |_| {});
     assert_eq!(
@@ -165,6 +171,36 @@ fn a_configuration_key_is_set_shown_used_kept_and_taken_away() {
     wait_for("the rule to use the file's section", || {
         (row(&server, "fast") == json!({"password": "of-the-file", "speed": 2})).then_some(())
     });
+}
+
+#[test]
+fn keys_that_an_earlier_version_kept_in_clear_are_taken_over() {
+    if python().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = tempfile::tempdir().expect("a directory");
+    let zip = teller(directory.path());
+    let mut server = Server::start_in(home.path(), |_| {});
+    install(&server, &zip);
+    server.terminate();
+    let file = server.home.join("data/portable.json");
+    let earlier = json!({
+        "confKeys": {"sources": {"teller": {
+            "fast": {"speed": 9},
+            "other": {"password": secret("kept-in-clear-4410")},
+        }}},
+        "requests": {},
+    });
+    std::fs::write(&file, earlier.to_string()).expect("a file");
+    for _ in 0..2 {
+        let mut server = Server::start_in(home.path(), |_| {});
+        assert!(!file.exists());
+        let shown = read(&answer(server.get("/metadata/sources/yaml/teller")));
+        assert_eq!(shown["other"], json!({"password": "******"}));
+        assert_eq!(shown["Fast"]["speed"], 9);
+        server.terminate();
+    }
 }
 
 #[test]

@@ -344,7 +344,8 @@ impl Routes {
         let kept = &self.host.shared.kept;
         let before = kept.keys(kind, name);
         let properties = unmasked(properties, before.get(key)).map_err(worded)?;
-        let set = kept.set_key(kind, name, key, Some(properties)).await;
+        let set = kept.set_key(&self.platform, kind, name, key, Some(properties));
+        let set = set.await;
         set.map_err(worded)?;
         Ok(StatusCode::OK)
     }
@@ -352,7 +353,8 @@ impl Routes {
     async fn unset(&self, kind: SymbolKind, name: &str, key: &str) -> Result<StatusCode, Failure> {
         self.known(kind, name, key)?;
         let kept = &self.host.shared.kept;
-        let unset = kept.set_key(kind, name, key, None).await;
+        let unset = kept.set_key(&self.platform, kind, name, key, None);
+        let unset = unset.await;
         unset.map_err(worded)?;
         Ok(StatusCode::OK)
     }

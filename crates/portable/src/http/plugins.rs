@@ -547,7 +547,8 @@ impl Routes {
             text,
         });
         let kept = &self.host.shared.kept;
-        kept.set_request(name.key.as_str(), request).await;
+        kept.set_request(&self.platform, name.key.as_str(), request)
+            .await;
     }
 
     async fn uninstall(&self, who: &Principal, name: &PluginName) -> Result<(), Refusal> {
@@ -555,7 +556,8 @@ impl Routes {
         let outcome = self.platform.wait(operation).await?;
         outcome.into_result().map_err(Refusal::from)?;
         let kept = &self.host.shared.kept;
-        kept.set_request(name.key.as_str(), None).await;
+        kept.set_request(&self.platform, name.key.as_str(), None)
+            .await;
         Ok(())
     }
 

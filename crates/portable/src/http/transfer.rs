@@ -143,6 +143,11 @@ impl Transfer {
                 continue;
             };
             let place = format!("portablePlugins.{name}");
+            let (request, password) = without_password(request);
+            if password {
+                let told = "the password in the address of its package".to_owned();
+                room.missing.insert(place.clone(), told);
+            }
             if let Some((file, digest)) = package
                 && !uploads.contains_key(&file)
             {
@@ -163,16 +168,22 @@ impl Transfer {
             {
                 let names: Vec<&str> = variables.keys().map(String::as_str).collect();
                 let told = format!("variables of its environment: {}", names.join(", "));
-                room.missing.entry(place).or_insert(told);
+                room.missing
+                    .entry(place)
+                    .and_modify(|reason| *reason = format!("{reason}; {told}"))
+                    .or_insert_with(|| told.clone());
             }
-            plugins.insert(name, request);
+            plugins.insert(name, Json::Object(request).to_string());
         }
         Ok(plugins)
     }
 
     /// The request that brings back what is installed, and where no address leads to its package, the name
     /// that the package has among the uploads.
-    fn request(&self, view: &InstallationView) -> Option<(String, Option<(String, Digest)>)> {
+    fn request(
+        &self,
+        view: &InstallationView,
+    ) -> Option<(Map<String, Json>, Option<(String, Digest)>)> {
         let version = view.current.as_ref()?;
         let (name, digest) = (view.plugin.key.to_string(), version.digest.to_string());
         let kept = self.0.host.shared.kept.request(&name, &digest);
@@ -199,7 +210,7 @@ impl Transfer {
         if !options.is_empty() {
             request.insert("options".to_owned(), options.into());
         }
-        Some((Json::Object(request).to_string(), package))
+        Some((request, package))
     }
 
     /// The address of an upload of that name.
@@ -357,7 +368,11 @@ impl Transfer {
     pub async fn keep_only(&self, who: &Principal, wanted: &Carried) -> Result<(), Problem> {
         for view in self.0.all().await? {
             let name = view.plugin.key.to_string();
-            let request = self.request(&view).map(|(request, _)| request);
+            // As an export tells it.
+            let request = self.request(&view).map(|(request, _)| {
+                let (request, _) = without_password(request);
+                Json::Object(request).to_string()
+            });
             if request.is_some() && wanted.get(&name) == request.as_ref() {
                 continue;
             }
@@ -365,7 +380,8 @@ impl Transfer {
             let platform = &self.0.platform;
             let operation = platform.uninstall(who, &plugin, false).await?;
             platform.wait(operation).await?.into_result()?;
-            self.0.host.shared.kept.set_request(&name, None).await;
+            let kept = &self.0.host.shared.kept;
+            kept.set_request(&self.0.platform, &name, None).await;
         }
         Ok(())
     }
@@ -428,7 +444,8 @@ impl Transfer {
                     let properties = unmasked(properties, old);
                     keys.insert(key, properties.map_err(|problem| problem.detail(lang))?);
                 }
-                let set = kept.set_keys(kind, symbol, keys).await;
+                let set = kept.set_keys(&self.0.platform, kind, symbol, keys);
+                let set = set.await;
                 set.map_err(|problem| problem.detail(lang))
             };
             if let Err(reason) = done.await {
@@ -437,12 +454,31 @@ impl Transfer {
         }
         if !partial {
             for symbol in before.keys().filter(|it| !wanted.contains_key(*it)) {
-                if let Err(problem) = kept.set_keys(kind, symbol, Keys::new()).await {
+                let unset = kept.set_keys(&self.0.platform, kind, symbol, Keys::new());
+                if let Err(problem) = unset.await {
                     failed.insert(symbol.clone(), problem.detail(lang));
                 }
             }
         }
         failed
+    }
+}
+
+/// A request whose address has no password in it, and whether it had one.
+fn without_password(mut request: Map<String, Json>) -> (Map<String, Json>, bool) {
+    let open = request.get("file").and_then(Json::as_str).and_then(|file| {
+        let (scheme, rest) = file.split_once("://")?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (user, host) = rest[..end].rsplit_once('@')?;
+        let (user, _) = user.split_once(':')?;
+        Some(format!("{scheme}://{user}@{host}{}", &rest[end..]))
+    });
+    match open {
+        Some(open) => {
+            request.insert("file".to_owned(), open.into());
+            (request, true)
+        }
+        None => (request, false),
     }
 }
 

@@ -46,6 +46,7 @@ impl App {
         let platform = Platform::open(Settings::new(home, database), vec![host.kind()])
             .await
             .unwrap();
+        host.begin(&platform).await.unwrap();
         platform.recover().await.unwrap();
         let (router, document) = host.routes(platform.clone()).split_for_parts();
         // Each operation has its right.
