@@ -250,10 +250,10 @@ impl Graph {
         };
         order_by_time(rule, &mut operators)?;
         Ok(Self {
-            operators,
             source,
             source_type,
             reads,
+            operators,
         })
     }
 }

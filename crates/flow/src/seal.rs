@@ -90,7 +90,7 @@ mod tests {
     fn each_message_is_sealed_anew_and_opens_to_itself() {
         for length in [16, 32] {
             let key = SinkKey::from_base64(&STANDARD.encode(vec![7; length])).unwrap();
-            for plain in [&b""[..], b"x", &[0; 100_000]] {
+            for plain in [&b""[..], b"x", &[0; 10_000]] {
                 let (one, two) = (key.seal(plain).unwrap(), key.seal(plain).unwrap());
                 assert_ne!(one, two);
                 assert_eq!(one.len(), plain.len() + 28);

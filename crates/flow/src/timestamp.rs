@@ -76,7 +76,7 @@ impl Timestamps {
             Value::Null => Err("it is NULL".to_owned()),
             _ => Err("it is neither a number nor a text".to_owned()),
         };
-        time.map(|time| time.as_millisecond()).map_err(|reason| {
+        time.map(Timestamp::as_millisecond).map_err(|reason| {
             let mut shown = serde_json::to_string(&*value).unwrap_or_default();
             if shown.len() > SHOWN {
                 let end = (0..=SHOWN).rev().find(|at| shown.is_char_boundary(*at));

@@ -128,7 +128,7 @@ impl Default for RuleOptions {
             event_time: false,
             late_tolerance: Duration::from_secs(1),
             qos: 0,
-            checkpoint_interval: Duration::from_secs(300),
+            checkpoint_interval: Duration::from_mins(5),
             save_at_stop: false,
             concurrency: 1,
             ordered: true,

@@ -163,8 +163,8 @@ impl Checkpoints {
 
     /// What the last run left, if it was of the same statement.
     pub(super) async fn restore(&self) -> Option<Snapshot> {
-        let shelf = self.shelf.clone();
-        spawn_blocking(move || shelf.restore()).await.ok().flatten()
+        let place = self.shelf.clone();
+        spawn_blocking(move || place.restore()).await.ok().flatten()
     }
 
     /// Something has changed.
@@ -194,8 +194,8 @@ impl Checkpoints {
             return;
         }
         self.dirty = false;
-        let (shelf, snapshot) = (self.shelf.clone(), snapshot());
-        self.writing = Some(spawn_blocking(move || shelf.save(now, &snapshot)));
+        let (place, snapshot) = (self.shelf.clone(), snapshot());
+        self.writing = Some(spawn_blocking(move || place.save(now, &snapshot)));
     }
 
     /// Writes one and waits for it.

@@ -526,8 +526,8 @@ impl Flow {
         let Some(window) = &mut self.windows[index] else {
             return Ok(None);
         };
-        let matched = *matches.as_ref().unwrap_or(&false);
-        let (fired, dropped) = window.push_state(&key, row, matched);
+        let is_true = *matches.as_ref().unwrap_or(&false);
+        let (fired, dropped) = window.push_state(&key, row, is_true);
         self.window_full(index, dropped);
         matches.map_err(failed)?;
         Ok(fired)

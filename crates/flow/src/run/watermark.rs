@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn when_there_is_no_room_the_oldest_leave_early_and_none_is_lost() {
         for limits in [(2, 1000), (1000, 2)] {
-            let mut it = Watermark::bounded(Duration::from_secs(3600), limits);
+            let mut it = Watermark::bounded(Duration::from_hours(1), limits);
             let rows = [(5, 1), (3, 2), (4, 3), (3, 4), (9, 5)];
             assert_eq!(taken(&mut it, &rows), [2, 4, 3]);
             assert_eq!(it.time(), Some(4));
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn times_at_the_end_of_time_do_not_overflow() {
-        let mut it = Watermark::new(Duration::from_secs(3600));
+        let mut it = Watermark::new(Duration::from_hours(1));
         assert_eq!(taken(&mut it, &[(i64::MIN, 1)]), [1]);
         assert!(taken(&mut it, &[(i64::MAX, 2), (i64::MAX, 3)]).is_empty());
     }

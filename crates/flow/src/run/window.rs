@@ -203,7 +203,8 @@ impl Buffer {
         }
         let dropped = self.put(row);
         let fired = match self.window {
-            Window::Tumbling { .. } | Window::Hopping { .. } => None,
+            // Rows of state windows come another way.
+            Window::Tumbling { .. } | Window::Hopping { .. } | Window::State { .. } => None,
             Window::Sliding {
                 unit,
                 length,
@@ -237,8 +238,6 @@ impl Buffer {
                 None
             }
             Window::Count { length, interval } => self.count(length, interval),
-            // Rows of these come another way.
-            Window::State { .. } => None,
         };
         (fired, dropped)
     }

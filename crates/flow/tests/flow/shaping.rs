@@ -145,3 +145,32 @@ async fn a_slow_sink_holds_up_shaped_rows_no_further_than_its_queues() {
     app.plugins.gate.add_permits(usize::try_from(SENT).unwrap());
     app.until_state("r", RuleState::Running).await;
 }
+
+#[tokio::test]
+async fn encryption_without_a_key_or_where_nobody_could_read_it_is_refused() {
+    let app = App::with_stream().await;
+    for (sink, reason) in [
+        (
+            "print",
+            "sink print_0: AES key is not defined; `rules.aes_key` of the server says where it is",
+        ),
+        (
+            "log",
+            "sink log_0: sink log: encryption is not supported here",
+        ),
+        (
+            "memory",
+            "sink memory_0: sink memory: encryption is not supported here",
+        ),
+        (
+            "file",
+            "sink file_0: sink file: encryption is not supported here",
+        ),
+    ] {
+        let properties =
+            json!({"encryption":"aes","encProps":{"mode":"gcm"},"topic":"t","path":"p"});
+        let rule = json!({"id":"r","sql":"SELECT * FROM demo","actions":[{ sink: properties }]});
+        let answer = app.post("/rules", &rule.to_string()).await;
+        answer.fails(400, 2201, reason);
+    }
+}

@@ -352,6 +352,11 @@ async fn what_a_window_cannot_do_is_refused_by_name() {
     ] {
         app.refuses(sql, error).await;
     }
+}
+
+#[tokio::test]
+async fn a_join_and_options_that_a_window_cannot_have_are_refused_by_name() {
+    let app = App::with_stream().await;
     let mut joined =
         rule("SELECT a FROM demo INNER JOIN other ON demo.a = other.a GROUP BY COUNTWINDOW(2)");
     let sql = joined["sql"].as_str().unwrap().to_owned();

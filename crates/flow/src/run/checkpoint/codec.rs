@@ -210,6 +210,10 @@ impl<'a> Reader<'a> {
         JsonText::parse(Bytes::copy_from_slice(self.bytes()?)).ok()
     }
 
+    #[expect(
+        clippy::option_option,
+        reason = "whether it can be read, and whether it is there"
+    )]
     fn option<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Option<T>> {
         match self.byte()? {
             0 => Some(None),

@@ -401,12 +401,12 @@ fn by_event_time_windows_are_of_the_rows_times_and_empty_ones_are_not_given() {
         seconds(1),
         &rows,
         60_000,
-        expect![[r#"
+        expect![[r"
             0..1000 [100, 900]
             1000..2000 [1500, 1999]
             60000..61000 [60999]
             61000..62000 [61000]
-            62000..63000 [62000]"#]],
+            62000..63000 [62000]"]],
     );
     check_events(
         Window::Hopping {
@@ -416,14 +416,14 @@ fn by_event_time_windows_are_of_the_rows_times_and_empty_ones_are_not_given() {
         },
         &rows,
         60_000,
-        expect![[r#"
+        expect![[r"
             -1000..1000 [100, 900]
             0..2000 [100, 900, 1500, 1999]
             1000..3000 [1500, 1999]
             59000..61000 [60999]
             60000..62000 [60999, 61000]
             61000..63000 [61000, 62000]
-            62000..64000 [62000]"#]],
+            62000..64000 [62000]"]],
     );
     check_events(
         Window::Session {
@@ -433,10 +433,10 @@ fn by_event_time_windows_are_of_the_rows_times_and_empty_ones_are_not_given() {
         },
         &rows,
         60_000,
-        expect![[r#"
+        expect![[r"
             100..2999 [100, 900, 1500, 1999]
             60999..62000 [60999, 61000]
-            62000..63000 [62000]"#]],
+            62000..63000 [62000]"]],
     );
     check_events(
         Window::Count {
@@ -445,9 +445,9 @@ fn by_event_time_windows_are_of_the_rows_times_and_empty_ones_are_not_given() {
         },
         &rows,
         60_000,
-        expect![[r#"
+        expect![[r"
             900..1999 [900, 1500, 1999]
-            1999..61000 [1999, 60999, 61000]"#]],
+            1999..61000 [1999, 60999, 61000]"]],
     );
 }
 
@@ -462,20 +462,20 @@ fn a_sliding_window_by_event_time_waits_for_rows_of_the_same_time() {
         sliding(0),
         &[5, 5, 14, 15],
         0,
-        expect![[r#"
+        expect![[r"
             -5..5 [5, 5]
             -5..5 [5, 5]
             4..14 [5, 5, 14]
-            5..15 [14, 15]"#]],
+            5..15 [14, 15]"]],
     );
     check_events(
         sliding(3),
         &[14, 5, 8],
         20,
-        expect![[r#"
+        expect![[r"
             -5..8 [5, 8]
             -2..11 [5, 8]
-            4..17 [5, 8, 14]"#]],
+            4..17 [5, 8, 14]"]],
     );
 }
 
