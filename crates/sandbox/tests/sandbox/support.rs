@@ -180,11 +180,11 @@ pub(crate) fn starters() -> Vec<u32> {
         };
         // One that has ended meanwhile is none.
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let Some((start, rest)) = stat.rsplit_once(") ") else {
+        let Some((name, rest)) = stat.rsplit_once(") ") else {
             continue;
         };
         let parent = rest.split(' ').nth(1).and_then(|it| it.parse().ok());
-        if start.ends_with("(shim-starter") && parent == Some(std::process::id()) {
+        if name.ends_with("(shim-starter") && parent == Some(std::process::id()) {
             found.push(pid);
         }
     }
