@@ -139,7 +139,6 @@ impl Connection {
     /// [`RoleError`] when it was opened as another.
     pub fn into_push(self) -> Result<PushConnection, RoleError> {
         let (reader, writer) = self.into_halves(Protocol::Push)?;
-        writer.widen();
         Ok(PushConnection::new(reader, writer))
     }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionbio};
-use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::UnixStream;
@@ -21,8 +21,6 @@ use tokio::task::coop;
 
 /// A peer that is gone is an error to us, not a signal to the process.
 const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
-/// More than the kernel gives to anybody by default.
-const WIDEST: usize = 1 << 20;
 /// What the kernel takes for the shortest time to wait.
 const SHORTEST: Duration = Duration::from_micros(1);
 
@@ -258,17 +256,6 @@ impl AsyncRead for ReadHalf {
             Self::Unix(half) => Pin::new(&mut half.socket).poll_read(cx, buf),
             Self::Watched(half) => Pin::new(half).poll_read(cx, buf),
             Self::Memory(half) => Pin::new(half).poll_read(cx, buf),
-        }
-    }
-}
-
-impl WriteHalf {
-    /// Has the kernel hold as much of what was written as it gives to anybody: the more it does, the more rarely
-    /// one side has to wait for the other.
-    pub(crate) fn widen(&self) {
-        if let Self::Unix(half) = self {
-            // With less of it everything works as well.
-            let _ = set_socket_send_buffer_size(&half.socket, WIDEST);
         }
     }
 }

@@ -127,11 +127,6 @@ impl FrameWriter {
         }
     }
 
-    /// For many frames that nobody answers.
-    pub(crate) fn widen(&self) {
-        self.io.widen();
-    }
-
     /// How many frames were written completely.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
