@@ -27,7 +27,7 @@ const INSTALLED: (usize, f64) = (50, 300.0);
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long the server has nothing to do before its memory is looked at.
-const IDLE: Duration = Duration::from_secs(3);
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Memory of the server with plugins running, that of their processes not counted: all that is resident, of
 /// which pages of the binary can be taken back at any time, and what is its own.

@@ -36,6 +36,9 @@ use crate::words::word;
 /// How long another server on the same database may take to end before this one gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// When the start is over, plugins that are started again included, as a rule.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// Runs the server until it is told to end.
 pub(crate) fn run(options: &Serve, context: &Context) -> Result<ExitCode, Failure> {
     let failed = |problem: Problem| context.problem(&problem);
@@ -46,6 +49,7 @@ pub(crate) fn run(options: &Serve, context: &Context) -> Result<ExitCode, Failur
     log(&settings.log).map_err(failed)?;
     // The only provider in this binary; it is used to fetch packages.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    plugyard_sandbox::memory::share_heaps();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -95,6 +99,10 @@ async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), 
             tracing::error!(%error, "Rules could not be recovered");
         }
     });
+    let settling = tokio::spawn(async {
+        tokio::time::sleep(SETTLED).await;
+        tokio::task::spawn_blocking(plugyard_sandbox::memory::give_back).await
+    });
     let follower = tokio::spawn(follow_catalog(parts.portable.clone(), parts.flow.clone()));
     let mut lost = None;
     let end = async {
@@ -110,6 +118,7 @@ async fn serve(home: Home, settings: Settings, context: &Context) -> Result<(), 
 
     tracing::info!("Stopping");
     follower.abort();
+    settling.abort();
     parts.flow.shutdown().await;
     parts.web.end_markets().await;
     parts.web.end().await;

@@ -18,6 +18,8 @@
 //! their control group or by [`MARK`] in their environment, at once by a server that lives and at the
 //! next start by another. What leaves both behind may outlive it.
 //!
+//! [`memory`] is about the server's own, which is one with the plugins' in the end.
+//!
 //! What it deliberately does not do: it knows no plugin format, restarts nothing, keeps no output,
 //! and leaves the network as it is.
 #![deny(missing_docs)]
@@ -30,6 +32,7 @@ mod host;
 mod launch;
 mod leftovers;
 mod limits;
+pub mod memory;
 mod peer;
 mod pidfd;
 mod proc;

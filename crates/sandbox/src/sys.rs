@@ -7,6 +7,7 @@
 
 use std::io;
 use std::mem::size_of;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::thread::UnshareFlags;
@@ -112,6 +113,36 @@ pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open, stays so, and stays the same descriptor until it is dropped,
     // which only `AsyncFd` does, after it has taken it off its list.
     unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(Into::into)
+}
+
+/// Has the C library's allocator make no more than so many arenas, where it is glibc's.
+pub(crate) fn limit_arenas(most: i32) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number of the allocator, which takes its own locks; what it does not know is refused.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, most);
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = most;
+}
+
+/// Gives heap that is free back to the kernel, where the C library is glibc.
+pub(crate) fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: touches no memory that is in use, and takes the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Has the kernel forget that it mapped these pages of the program. They must be private, executable and not
+/// writable, and a file's.
+pub(crate) fn forget_code(pages: &Range<usize>) {
+    let start = std::ptr::without_provenance_mut(pages.start);
+    // SAFETY: the caller's pages were never written to, so that whoever uses them next, this thread included, finds
+    // the same bytes, which the kernel maps again from the file. No Rust value lies in them that could change.
+    // Whatever is no such range is refused.
+    unsafe { libc::madvise(start, pages.len(), libc::MADV_DONTNEED) };
 }
 
 fn side(result: libc::c_long) -> io::Result<Side> {

@@ -58,6 +58,9 @@ pub struct Room {
     pub missing: Carried,
 }
 
+/// Those of a request.
+type Members = Map<String, Json>;
+
 impl Room {
     /// For so many bytes.
     pub fn new(bytes: u64) -> Self {
@@ -180,10 +183,7 @@ impl Transfer {
 
     /// The request that brings back what is installed, and where no address leads to its package, the name
     /// that the package has among the uploads.
-    fn request(
-        &self,
-        view: &InstallationView,
-    ) -> Option<(Map<String, Json>, Option<(String, Digest)>)> {
+    fn request(&self, view: &InstallationView) -> Option<(Members, Option<(String, Digest)>)> {
         let version = view.current.as_ref()?;
         let (name, digest) = (view.plugin.key.to_string(), version.digest.to_string());
         let kept = self.0.host.shared.kept.request(&name, &digest);
@@ -465,7 +465,7 @@ impl Transfer {
 }
 
 /// A request whose address has no password in it, and whether it had one.
-fn without_password(mut request: Map<String, Json>) -> (Map<String, Json>, bool) {
+fn without_password(mut request: Members) -> (Members, bool) {
     let open = request.get("file").and_then(Json::as_str).and_then(|file| {
         let (scheme, rest) = file.split_once("://")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
