@@ -301,12 +301,12 @@ if __name__ == "__main__":
 "#;
 
 /// Decrypts a line of hexadecimal digits as consumers of the format do.
-const DECRYPT: &str = r#"
+const DECRYPT: &str = r"
 import sys
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 message = bytes.fromhex(sys.argv[2])
 print(AESGCM(sys.argv[1].encode()).decrypt(message[:12], message[12:], None).decode())
-"#;
+";
 
 #[test]
 fn what_a_sink_sends_encrypted_opens_with_another_library_and_the_key_is_nowhere() {
