@@ -92,7 +92,7 @@ impl Hub {
         Self {
             node: NodeId {
                 rule_id: format!("$$subtopo_{stream}"),
-                op_id: stream.to_owned(),
+                op_id: format!("subtopo_{stream}"),
                 instance_id: 0,
             },
             running: tokio::sync::Mutex::default(),

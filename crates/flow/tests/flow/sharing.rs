@@ -42,7 +42,7 @@ async fn a_shared_stream_has_one_source_from_its_first_rule_to_its_last() {
                 requests[0].node.rule_id.as_str(),
                 requests[0].node.op_id.as_str()
             ),
-            (HUB, "s")
+            (HUB, "subtopo_s")
         );
     }
     assert_eq!(app.metric("b", "source_s_0_connection_status"), 1);
