@@ -251,6 +251,17 @@ fn host_38_a_plugin_is_served_by_hand_and_every_frame_shown() {
     dev.until("the new greeting", |it| text(it).contains("Good day, "));
 
     assert_eq!(dev.post("/symbol/stop", &sink), (200, "ok".to_owned()));
+    let transcript = dev.get("/transcript");
+    let starts: Vec<&str> = transcript
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|it| is(it, "control", "out"))
+        .filter_map(|it| it["text"].as_str())
+        .filter(|it| it.contains(r#""cmd":"start""#))
+        .collect();
+    assert_eq!(starts.len(), 6, "{starts:?}");
+    assert_eq!(starts[3..], starts[..3], "in the order of the first time");
     let (code, said) = dev.post("/symbol/stop", &sink);
     assert_eq!(
         (code, said),

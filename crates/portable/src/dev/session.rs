@@ -1,11 +1,11 @@
 //! The channels of the plugin under test and the symbols that run on them.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use plugyard_sp::{Listener, Options, Protocol, connect};
 use plugyard_symbol::{NodeId, SymbolKind};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,8 @@ pub(super) struct Session {
     control: Control,
     /// A process connected.
     met: Arc<Notify>,
-    symbols: Mutex<BTreeMap<(&'static str, String), Symbol>>,
+    /// In the order in which they were started.
+    symbols: Mutex<IndexMap<(&'static str, String), Symbol>>,
 }
 
 impl Session {
@@ -184,7 +185,7 @@ impl Session {
         let (_, word, _) = read_type(&request.plugin_type)?;
         let name = &request.symbol_name;
         let mut symbols = self.symbols.lock().await;
-        let Some(symbol) = symbols.remove(&(word, name.clone())) else {
+        let Some(symbol) = symbols.shift_remove(&(word, name.clone())) else {
             return Err(format!("Symbol {name} already close"));
         };
         // Its channels stay until it has answered.
@@ -199,7 +200,9 @@ impl Session {
             rule_id: symbol.node.rule_id.clone(),
             op_id: symbol.node.op_id.clone(),
         };
-        symbols.iter().map(listed).collect()
+        let mut all: Vec<Listed> = symbols.iter().map(listed).collect();
+        all.sort_by(|a, b| (a.plugin_type, &a.symbol_name).cmp(&(b.plugin_type, &b.symbol_name)));
+        all
     }
 
     /// Stops everything, as far as there is somebody to stop it.
