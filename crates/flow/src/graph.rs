@@ -17,7 +17,7 @@ use crate::rule::{Action, RuleDefinition};
 use crate::sql::SqlError;
 use crate::sql::expr::{Expr, Place};
 use crate::sql::select::{self, Item};
-use crate::sql::stream::{StreamDefinition, StreamOptions};
+use crate::sql::stream::{StreamDefinition, StreamOptions, names_connection};
 use crate::sql::translate::{Rows, Scope, Translator};
 use crate::sql::window::{Unit, Window};
 use crate::suggest::suggest;
@@ -475,6 +475,11 @@ fn own_options(
             return Err(wrong(format!("source {name}: `{key}` must be a text")));
         };
         place.clone_from(value);
+    }
+    if names_connection(&extra) {
+        return Err(wrong(format!(
+            "source {name}: property connectionSelector is not supported"
+        )));
     }
     if !extra.is_empty() {
         let text = Json::Object(extra.clone()).to_string();

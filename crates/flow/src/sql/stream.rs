@@ -290,9 +290,15 @@ impl StreamOptions {
             }
             "VERSION" => self.version = value,
             "EXTRA" => {
-                let extra = serde_json::from_str(&value).map_err(|error| {
+                let extra: Map<String, Json> = serde_json::from_str(&value).map_err(|error| {
                     SqlError::at(format!("option EXTRA is no JSON object: {error}"), at)
                 })?;
+                if names_connection(&extra) {
+                    return Err(SqlError::at(
+                        "option EXTRA: property connectionSelector is not supported",
+                        at,
+                    ));
+                }
                 self.extra = Some((extra, value));
             }
             _ => {
@@ -524,4 +530,11 @@ fn is_stream_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// Whether a source's configuration names a connection, which there are none of.
+pub(crate) fn names_connection(config: &Map<String, Json>) -> bool {
+    config
+        .get("connectionSelector")
+        .is_some_and(|selector| !selector.is_null() && selector.as_str() != Some(""))
 }

@@ -99,7 +99,11 @@ pub(crate) enum Priority {
 }
 
 /// Common properties we do not act on.
-const SINK_NEUTRAL: &[&str] = &["resendIndicatorField", "resendDestination"];
+const SINK_NEUTRAL: &[&str] = &[
+    "connectionSelector",
+    "resendIndicatorField",
+    "resendDestination",
+];
 
 const FORMATS: &[&str] = &["json", "delimited"];
 const COMPRESSIONS: &[&str] = &["gzip", "zlib", "flate"];
@@ -411,6 +415,10 @@ mod tests {
             (
                 json!({"encryption": "des"}),
                 "encryption \"des\" is not supported; aes is, did you mean `aes`?",
+            ),
+            (
+                json!({"connectionSelector": "mqtt.one"}),
+                "property connectionSelector is not supported",
             ),
             (
                 json!({"resendIndicatorField": "again"}),
