@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plugyard_symbol::{Catalog, FunctionSymbol, SinkSymbol, SourceSymbol, SymbolKind};
+use plugyard_symbol::{Catalog, FunctionSymbol, Provider, SinkSymbol, SourceSymbol, SymbolKind};
 
 /// Built-in symbols before those of plugins: a plugin's sink called `file` is hidden by ours.
 #[derive(Clone)]
@@ -47,5 +47,19 @@ impl Catalog for Combined {
         names.sort();
         names.dedup();
         names
+    }
+
+    fn absence(&self, kind: SymbolKind, name: &str) -> Option<String> {
+        let absence = self.builtin.absence(kind, name);
+        absence.or_else(|| self.plugins.absence(kind, name))
+    }
+
+    fn provider(&self, kind: SymbolKind, name: &str) -> Option<Provider> {
+        // What is built in hides what plugins have.
+        let hidden = self.builtin.names(kind).iter().any(|known| known == name);
+        if hidden {
+            return None;
+        }
+        self.plugins.provider(kind, name)
     }
 }

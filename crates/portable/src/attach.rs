@@ -1,9 +1,11 @@
 //! What sources and sinks have in common: how an instance is begun, given up and stopped.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use plugyard_sp::PullConnection;
 use plugyard_symbol::{SymbolError, SymbolKind};
 use tokio::sync::oneshot;
@@ -25,15 +27,59 @@ const STOP_AGAIN: Duration = Duration::from_millis(100);
 pub(crate) trait Begun: Send + Sync + Sized + 'static {
     const KIND: SymbolKind;
 
+    /// Who serves it.
+    fn owner(&self) -> &Owner;
+
     /// Starts it in the plugin's first process.
     async fn start(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError>;
 
-    /// Stops it wherever it runs.
-    async fn stop(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError>;
+    /// Stops it, unless another plugin serves it by now: then there is no result.
+    async fn stop(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Option<Result<(), SymbolError>>;
+
+    /// Stops it wherever it runs; `first` is the plugin it began with.
+    async fn stop_anywhere(self: &Arc<Self>, first: &Arc<Plugin>) -> Result<(), SymbolError> {
+        self.owner().ended.store(true, Ordering::Release);
+        loop {
+            let plugin = self.owner().get().unwrap_or_else(|| Arc::clone(first));
+            if let Some(stopped) = self.stop(&plugin).await {
+                return stopped;
+            }
+        }
+    }
+}
+
+/// The plugin that serves an instance: another one once the one it began with is gone and another provides the
+/// symbol.
+#[derive(Debug, Default)]
+pub(crate) struct Owner {
+    plugin: Mutex<Weak<Plugin>>,
+    /// The rule has no use for the instance any more.
+    ended: AtomicBool,
+}
+
+impl Owner {
+    pub(crate) fn get(&self) -> Option<Arc<Plugin>> {
+        self.plugin.lock().upgrade()
+    }
+
+    /// To be called under the lock of the plugin that loses it, if there is one.
+    pub(crate) fn set(&self, plugin: &Arc<Plugin>) {
+        *self.plugin.lock() = Arc::downgrade(plugin);
+    }
+
+    /// Whether another plugin serves it than that one.
+    pub(crate) fn is_other(&self, plugin: &Arc<Plugin>) -> bool {
+        self.get().is_some_and(|owner| !Arc::ptr_eq(&owner, plugin))
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
 }
 
 /// An instance that was started. Dropped without having been stopped, it is stopped in the background.
 pub(crate) struct Running<I: Begun> {
+    /// The one it began with.
     plugin: Arc<Plugin>,
     pub(crate) instance: Arc<I>,
     stopped: bool,
@@ -63,7 +109,7 @@ impl<I: Begun> Running<I> {
 
     /// Stops it.
     pub(crate) async fn stop(mut self) -> Result<(), SymbolError> {
-        let stopped = self.instance.stop(&self.plugin).await;
+        let stopped = self.instance.stop_anywhere(&self.plugin).await;
         self.stopped = true;
         stopped
     }
@@ -75,7 +121,7 @@ impl<I: Begun> Drop for Running<I> {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let (plugin, instance) = (Arc::clone(&self.plugin), Arc::clone(&self.instance));
-            runtime.spawn(async move { instance.stop(&plugin).await });
+            runtime.spawn(async move { instance.stop_anywhere(&plugin).await });
         }
     }
 }

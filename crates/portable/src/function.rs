@@ -9,15 +9,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use plugyard_symbol::{BoundFunction, CallSite, FunctionSymbol, JsonText, SymbolError, Value};
+use parking_lot::Mutex;
+use plugyard_symbol::{
+    BoundFunction, CallSite, FunctionSymbol, JsonText, SymbolError, SymbolKind, Value,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::command::useful_first;
+use crate::host::Host;
 use crate::plugin::{FunctionUse, Plugin};
 use crate::pool::{Borrowed, Pool, Trouble};
+use crate::process::seconds;
 use crate::tally::Tally;
 
 /// A function in use, whichever processes serve it at the moment.
@@ -27,7 +32,7 @@ pub(crate) struct FunctionInstance {
     /// `None` while no process serves it; calls wait for one within their deadline.
     pool: watch::Sender<Option<Arc<Pool>>>,
     /// Why none will for the time being: then calls do not wait.
-    gone: parking_lot::Mutex<Option<String>>,
+    gone: Mutex<Option<String>>,
     /// Of a call that has no process to go to yet.
     deadline: Duration,
     /// Calls that were answered.
@@ -41,7 +46,7 @@ impl FunctionInstance {
         Self {
             symbol: symbol.to_owned(),
             pool: watch::Sender::new(None),
-            gone: parking_lot::Mutex::default(),
+            gone: Mutex::default(),
             deadline,
             tally: Tally::default(),
             uses: AtomicUsize::new(0),
@@ -67,31 +72,50 @@ impl FunctionInstance {
         self.pool.borrow().clone()
     }
 
-    /// Writes a request on a free channel and waits for the result; `None` when the deadline passed.
-    async fn exchange(&self, rule: &str, request: &[u8]) -> Option<Result<Bytes, SymbolError>> {
+    /// Writes a request on a free channel and waits for the result.
+    async fn exchange(&self, rule: &Arc<str>, request: &[u8]) -> Result<Bytes, Missed> {
         let pool = self.pool();
         let limit = pool.as_ref().map_or(self.deadline, |pool| pool.deadline());
-        let deadline = Instant::now() + limit;
+        let mut since = Instant::now();
+        let deadline = since + limit;
         let mut borrowed = pool.as_ref().and_then(Pool::try_borrow);
         // Not used any more where the first channel does, which is nearly always so.
         drop(pool);
         loop {
             let channel = match borrowed.take() {
                 Some(channel) => channel,
-                None => match timeout_at(deadline, self.borrow(rule)).await.ok()? {
-                    Ok(channel) => channel,
-                    Err(error) => return Some(Err(error)),
+                None => match timeout_at(deadline, self.borrow(rule)).await {
+                    Ok(Ok(channel)) => {
+                        since = Instant::now();
+                        channel
+                    }
+                    Ok(Err(gone)) => return Err(Missed::Gone(gone)),
+                    Err(_) => return Err(Missed::Late(self.why_busy())),
                 },
             };
-            match channel.call(request, deadline).await {
+            match channel.call(rule, since, request, deadline).await {
                 Ok(result) => {
                     self.tally.add(1);
-                    return Some(Ok(result));
+                    return Ok(result);
                 }
-                Err(Trouble::Failed(error)) => return Some(Err(error)),
-                Err(Trouble::Late) => return None,
+                Err(Trouble::Failed(error)) => return Err(Missed::Failed(error)),
+                Err(Trouble::Late) => {
+                    return Err(Missed::Late(Some(format!(
+                        "function {} did not answer within {}",
+                        self.symbol,
+                        seconds(since.elapsed())
+                    ))));
+                }
                 Err(Trouble::NothingSent) => {}
             }
+        }
+    }
+
+    /// Why a call had to wait for a channel until its time was over.
+    fn why_busy(&self) -> Option<String> {
+        match self.pool() {
+            Some(pool) => pool.why_busy(),
+            None => Some(format!("no process serves function {}", self.symbol)),
         }
     }
 
@@ -123,6 +147,16 @@ impl FunctionInstance {
     }
 }
 
+/// Why a call has no result.
+pub(crate) enum Missed {
+    /// It could not be made, or the plugin did not finish it.
+    Failed(SymbolError),
+    /// No process serves the function until somebody does something about it.
+    Gone(SymbolError),
+    /// The deadline passed, with what is known of why.
+    Late(Option<String>),
+}
+
 /// What a plugin answers to a call.
 #[derive(Deserialize)]
 struct Answer<'a> {
@@ -134,6 +168,7 @@ struct Answer<'a> {
 /// A function as the catalogue hands it out.
 #[derive(Debug)]
 pub(crate) struct PortableFunction {
+    pub(crate) host: Arc<Host>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) symbol: String,
 }
@@ -141,7 +176,8 @@ pub(crate) struct PortableFunction {
 impl PortableFunction {
     async fn ask(&self, request: &[u8]) -> Result<Bytes, SymbolError> {
         let instance = self.plugin.function(&self.symbol).await?;
-        self.plugin.exchanged(instance.exchange("", request).await)
+        self.plugin
+            .exchanged(instance.exchange(&Arc::from(""), request).await)
     }
 }
 
@@ -210,36 +246,82 @@ impl FunctionSymbol for PortableFunction {
         let mut end = serde_json::to_string(&context).expect("a text can be written");
         end.push_str("]}");
         Arc::new(Bound {
+            host: Arc::clone(&self.host),
             plugin: Arc::clone(&self.plugin),
             symbol: self.symbol.clone(),
-            instance: OnceCell::new(),
+            first: OnceCell::new(),
             end,
-            rule: site.node.rule_id,
+            rule: site.node.rule_id.into(),
+            elsewhere: Mutex::default(),
         })
     }
 }
 
 /// A function at one place of one rule.
 struct Bound {
+    host: Arc<Host>,
     plugin: Arc<Plugin>,
     symbol: String,
-    instance: OnceCell<FunctionUse>,
+    /// The plugin that had it at the first call.
+    first: OnceCell<(Arc<Plugin>, FunctionUse)>,
     /// The context argument and the end of the request.
     end: String,
     /// Whose turn it is that its calls wait for.
-    rule: String,
+    rule: Arc<str>,
+    /// The function of another plugin that came in the place of one that is gone.
+    elsewhere: Mutex<Option<Arc<(Arc<Plugin>, FunctionUse)>>>,
+}
+
+impl Bound {
+    async fn exchange(&self, request: &[u8]) -> Result<Bytes, SymbolError> {
+        let first = || async {
+            let kind = SymbolKind::Function;
+            let plugin = self.host.provider(kind, &self.symbol, &self.plugin)?;
+            let instance = plugin.function(&self.symbol).await?;
+            Ok::<_, SymbolError>((plugin, instance))
+        };
+        let (plugin, instance) = self.first.get_or_try_init(first).await?;
+        match instance.exchange(&self.rule, request).await {
+            Err(Missed::Gone(error)) => self.exchange_elsewhere(plugin, request, error).await,
+            exchanged => plugin.exchanged(exchanged),
+        }
+    }
+
+    /// The same with whichever plugin has the function now.
+    async fn exchange_elsewhere(
+        &self,
+        first: &Arc<Plugin>,
+        request: &[u8],
+        gone: SymbolError,
+    ) -> Result<Bytes, SymbolError> {
+        let now = self.host.registry.find(SymbolKind::Function, &self.symbol);
+        let mut elsewhere = self.elsewhere.lock().clone();
+        if let Some(plugin) = now.filter(|plugin| !Arc::ptr_eq(plugin, first))
+            && !elsewhere
+                .as_ref()
+                .is_some_and(|it| Arc::ptr_eq(&it.0, &plugin))
+        {
+            let instance = plugin.function(&self.symbol).await?;
+            elsewhere = Some(Arc::new((plugin, instance)));
+            self.elsewhere.lock().clone_from(&elsewhere);
+        }
+        let Some(elsewhere) = elsewhere else {
+            return Err(gone);
+        };
+        let registry = &self.host.registry;
+        if registry.was_last(SymbolKind::Function, &self.symbol, first) {
+            return Err(gone);
+        }
+        let (plugin, instance) = &*elsewhere;
+        plugin.exchanged(instance.exchange(&self.rule, request).await)
+    }
 }
 
 #[async_trait]
 impl BoundFunction for Bound {
     async fn call(&self, arguments: &[Value]) -> Result<Option<Value>, SymbolError> {
-        let instance = self
-            .instance
-            .get_or_try_init(|| self.plugin.function(&self.symbol))
-            .await?;
         let request = request(arguments, &self.end)?;
-        let exchanged = instance.exchange(&self.rule, &request).await;
-        let body = self.plugin.exchanged(exchanged)?;
+        let body = self.exchange(&request).await?;
         let answer = read(&self.symbol, &body)?;
         if !answer.state {
             // "No value" rather than an error.

@@ -11,7 +11,9 @@ use plugyard_platform::files::missing_is_fine;
 use plugyard_platform::kind::{HealthEvent, Version};
 use plugyard_platform::{Home, Platform, PluginAccess};
 use plugyard_sandbox::{HostReport, Launcher, reap_leftovers};
-use plugyard_symbol::{Catalog, FunctionSymbol, SinkSymbol, SourceSymbol, SymbolKind};
+use plugyard_symbol::{
+    Catalog, FunctionSymbol, Provider, SinkSymbol, SourceSymbol, SymbolError, SymbolKind,
+};
 use tokio::sync::{OnceCell, broadcast, watch};
 
 use crate::environment;
@@ -250,6 +252,30 @@ impl Host {
         self.plugins.read().values().cloned().collect()
     }
 
+    /// The plugin that has a symbol now, which need not be the one that had it when the rule was made.
+    ///
+    /// # Errors
+    /// When no plugin has it: why.
+    pub(crate) fn provider(
+        &self,
+        kind: SymbolKind,
+        symbol: &str,
+        first: &Arc<Plugin>,
+    ) -> Result<Arc<Plugin>, SymbolError> {
+        match self.registry.find(kind, symbol) {
+            Some(plugin) => Ok(plugin),
+            None => match self.registry.absence(kind, symbol) {
+                Some(absence) => Err(SymbolError::missing(absence)),
+                None => Ok(Arc::clone(first)),
+            },
+        }
+    }
+
+    /// Gives a plugin that runs now what waits for its symbols since another plugin is gone.
+    pub(crate) async fn adopt(&self, plugin: &Arc<Plugin>) {
+        plugin.adopt(&self.registry, &self.all()).await;
+    }
+
     /// What it takes to start a version.
     ///
     /// # Errors
@@ -314,6 +340,7 @@ impl Catalog for SymbolCatalog {
     fn source(&self, name: &str) -> Option<Arc<dyn SourceSymbol>> {
         let plugin = self.0.registry.find(SymbolKind::Source, name)?;
         Some(Arc::new(PortableSource {
+            host: Arc::clone(&self.0),
             plugin,
             symbol: name.to_owned(),
         }))
@@ -322,6 +349,7 @@ impl Catalog for SymbolCatalog {
     fn sink(&self, name: &str) -> Option<Arc<dyn SinkSymbol>> {
         let plugin = self.0.registry.find(SymbolKind::Sink, name)?;
         Some(Arc::new(PortableSink {
+            host: Arc::clone(&self.0),
             plugin,
             symbol: name.to_owned(),
         }))
@@ -330,6 +358,7 @@ impl Catalog for SymbolCatalog {
     fn function(&self, name: &str) -> Option<Arc<dyn FunctionSymbol>> {
         let plugin = self.0.registry.find(SymbolKind::Function, name)?;
         Some(Arc::new(PortableFunction {
+            host: Arc::clone(&self.0),
             plugin,
             symbol: name.to_owned(),
         }))
@@ -337,5 +366,18 @@ impl Catalog for SymbolCatalog {
 
     fn names(&self, kind: SymbolKind) -> Vec<String> {
         self.0.registry.names(kind)
+    }
+
+    fn absence(&self, kind: SymbolKind, name: &str) -> Option<String> {
+        self.0.registry.absence(kind, name)
+    }
+
+    fn provider(&self, kind: SymbolKind, name: &str) -> Option<Provider> {
+        let plugin = self.0.registry.find(kind, name)?;
+        let version = plugin.launch().map_or_else(String::new, |it| it.label);
+        Some(Provider {
+            plugin: plugin.name.key.to_string(),
+            version,
+        })
     }
 }

@@ -259,7 +259,12 @@ impl PortableKind {
 
     async fn stop_all(&self, change: &Change) -> StepOutput {
         let plugin = self.host.plugin(&change.plugin);
-        self.host.registry.set(&plugin, None);
+        let removed = change.action == Action::Uninstall;
+        let current = change.current.as_ref();
+        match current.and_then(|version| self.host.launch(&change.plugin, version).ok()) {
+            Some(launch) => self.host.registry.rest(&plugin, &launch.manifest, removed),
+            None => self.host.registry.set(&plugin, None),
+        }
         let reason = match change.action {
             Action::Uninstall => format!("plugin {} was removed", change.plugin.key),
             _ => format!("plugin {} was stopped", change.plugin.key),
@@ -364,7 +369,13 @@ impl Kind for PortableKind {
             Act::Probe => self.probe_new(cx).await,
             Act::TakeOver => self.take_over(cx).await,
             Act::Link => match &change.target {
-                Some(version) => self.link(change, version).await,
+                Some(version) => {
+                    let linked = self.link(change, version).await?;
+                    if change.wanted_after.is_on() {
+                        self.host.adopt(&self.host.plugin(&change.plugin)).await;
+                    }
+                    Ok(linked)
+                }
                 None => self.unlink(change).await,
             },
             Act::RetirePrevious => {
@@ -474,6 +485,7 @@ impl Kind for PortableKind {
                 self.host.registry.set(&plugin, Some(&launch.manifest));
                 starting.push((plugin, launch));
             } else {
+                self.host.registry.rest(&plugin, &launch.manifest, false);
                 plugin.shut(None).await;
             }
         }

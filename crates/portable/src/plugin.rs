@@ -14,10 +14,10 @@ use plugyard_model::PluginName;
 use plugyard_symbol::{ErrorClass, NodeId, SymbolError, SymbolKind};
 use serde::Serialize;
 use serde_json::Value as Json;
-use tokio::sync::watch;
+use tokio::sync::{MutexGuard, watch};
 use tokio::time::Instant;
 
-use crate::function::FunctionInstance;
+use crate::function::{FunctionInstance, Missed};
 use crate::host::Shared;
 use crate::kept::Kept;
 use crate::logs::Logs;
@@ -27,6 +27,7 @@ use crate::process::{Launch, Worker, seconds};
 use crate::sink::{SinkInstance, SinkTimes};
 use crate::source::SourceInstance;
 
+mod adoption;
 mod crew;
 mod failing;
 mod instance;
@@ -262,25 +263,32 @@ impl Plugin {
     }
 
     /// The outcome of a call, with what is known of the plugin when there is none.
-    pub(crate) fn exchanged<T>(
-        &self,
-        outcome: Option<Result<T, SymbolError>>,
-    ) -> Result<T, SymbolError> {
-        outcome.unwrap_or_else(|| {
-            let state = self.state.lock();
-            let status = serde_json::to_value(state.status).ok();
-            let status = status.as_ref().and_then(Json::as_str).unwrap_or_default();
-            Err(SymbolError::timeout(format!(
-                "time out, plugin {} status {status}, message: {}",
-                self.name.key, state.error
-            )))
-        })
+    pub(crate) fn exchanged<T>(&self, outcome: Result<T, Missed>) -> Result<T, SymbolError> {
+        let why = match outcome {
+            Ok(result) => return Ok(result),
+            Err(Missed::Failed(error) | Missed::Gone(error)) => return Err(error),
+            Err(Missed::Late(why)) => why,
+        };
+        let status = serde_json::to_value(self.state.lock().status).ok();
+        let status = status.as_ref().and_then(Json::as_str).unwrap_or_default();
+        let error = self.first_of_error();
+        let message: Vec<String> = [error]
+            .into_iter()
+            .filter(|error| !error.is_empty())
+            .chain(why)
+            .collect();
+        Err(SymbolError::timeout(format!(
+            "time out, plugin {} status {status}, message: {}",
+            self.name.key,
+            message.join("; ")
+        )))
     }
 
     pub(crate) async fn start_source(
         self: &Arc<Self>,
         instance: &Arc<SourceInstance>,
     ) -> Result<(), SymbolError> {
+        instance.owner.set(self);
         self.until_running().await?;
         let lifecycle = self.lifecycle.lock().await;
         let worker = self.worker(&lifecycle)?;
@@ -295,11 +303,23 @@ impl Plugin {
         Ok(())
     }
 
+    /// Stops it, unless it belongs to another plugin by now: then there is no result.
     pub(crate) async fn stop_source(
         self: &Arc<Self>,
         instance: &Arc<SourceInstance>,
-    ) -> Result<(), SymbolError> {
+    ) -> Option<Result<(), SymbolError>> {
         let lifecycle = self.lifecycle.lock().await;
+        if instance.owner.is_other(self) {
+            return None;
+        }
+        Some(self.end_source(lifecycle, instance).await)
+    }
+
+    async fn end_source(
+        self: &Arc<Self>,
+        lifecycle: MutexGuard<'_, Lifecycle>,
+        instance: &Arc<SourceInstance>,
+    ) -> Result<(), SymbolError> {
         self.instances.lock().shift_remove(&instance.key());
         self.failing.forget(&instance.key());
         let Some(attachment) = instance.set(None) else {
@@ -320,6 +340,7 @@ impl Plugin {
         self: &Arc<Self>,
         instance: &Arc<SinkInstance>,
     ) -> Result<(), SymbolError> {
+        instance.owner.set(self);
         self.until_running().await?;
         let lifecycle = self.lifecycle.lock().await;
         let worker = self.worker(&lifecycle)?;
@@ -334,11 +355,23 @@ impl Plugin {
         Ok(())
     }
 
+    /// Stops it, unless it belongs to another plugin by now: then there is no result.
     pub(crate) async fn stop_sink(
         self: &Arc<Self>,
         instance: &Arc<SinkInstance>,
-    ) -> Result<(), SymbolError> {
+    ) -> Option<Result<(), SymbolError>> {
         let lifecycle = self.lifecycle.lock().await;
+        if instance.owner.is_other(self) {
+            return None;
+        }
+        Some(self.end_sink(lifecycle, instance).await)
+    }
+
+    async fn end_sink(
+        self: &Arc<Self>,
+        lifecycle: MutexGuard<'_, Lifecycle>,
+        instance: &Arc<SinkInstance>,
+    ) -> Result<(), SymbolError> {
         self.instances.lock().shift_remove(&instance.key());
         self.failing.forget(&instance.key());
         let Some(attachment) = instance.set(None).await else {
@@ -380,7 +413,7 @@ impl Plugin {
                 "plugin {} was not ready within {}: {}",
                 self.name.key,
                 seconds(limit),
-                self.state.lock().error
+                self.first_of_error()
             ))),
         }
     }
@@ -391,16 +424,24 @@ impl Plugin {
     }
 
     pub(super) fn not_running(&self) -> SymbolError {
-        let error = self.state.lock().error.clone();
-        let reason = if error.is_empty() {
-            String::new()
-        } else {
-            format!(": {error}")
+        let (key, error) = (&self.name.key, self.first_of_error());
+        let reason = match (error.is_empty(), &*self.phase.borrow()) {
+            (false, Phase::Failed) => format!(
+                ": {error} (`plugyard logs {key}` says more, `plugyard restart {key}` tries again)"
+            ),
+            (false, _) => format!(": {error}"),
+            (true, _) => String::new(),
         };
         SymbolError::missing(format!(
-            "plugin {} is not running successfully, please make sure it is valid{reason}",
-            self.name.key
+            "plugin {key} is not running successfully, please make sure it is valid{reason}"
         ))
+    }
+
+    /// The most useful line of what went wrong last: rules show it, also to those who may not see what the
+    /// plugin wrote.
+    fn first_of_error(&self) -> String {
+        let state = self.state.lock();
+        state.error.lines().next().unwrap_or_default().to_owned()
     }
 
     // --- symbols that end by themselves ------------------------------------------------------------

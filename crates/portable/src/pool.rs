@@ -23,7 +23,7 @@ use crate::alarm::Alarm;
 use crate::command::Order;
 use crate::manifest::Language;
 use crate::place::Arrivals;
-use crate::process::{Worker, is_ours};
+use crate::process::{Worker, is_ours, seconds};
 use crate::settings::PortableSettings;
 use crate::token::{Event, Tokens};
 use crate::turns::Turns;
@@ -67,6 +67,8 @@ struct Member {
     worker: Arc<Worker>,
     /// Channels, idle or not.
     count: AtomicUsize,
+    /// Who uses its channels, or did last.
+    users: Mutex<Vec<Weak<User>>>,
     restarting: AtomicBool,
     /// It ended or was taken out: its channels are of no use any more.
     left: AtomicBool,
@@ -80,10 +82,15 @@ struct Channel {
     connection: RepConnection,
     tokens: Tokens,
     used: Instant,
+    user: Arc<User>,
     /// A frame is being written: should that be given up, the channel is of no use any more.
     writing: bool,
     alarm: Alarm,
 }
+
+/// Whose call a channel carries, or carried last, and since when.
+#[derive(Debug)]
+struct User(Mutex<(Arc<str>, Instant)>);
 
 /// Why a channel did not carry a call.
 pub(crate) enum Trouble {
@@ -129,6 +136,7 @@ impl Pool {
         let member = Arc::new(Member {
             worker: Arc::clone(worker),
             count: AtomicUsize::new(0),
+            users: Mutex::default(),
             restarting: AtomicBool::new(false),
             left: AtomicBool::new(false),
             opened: Notify::new(),
@@ -196,6 +204,42 @@ impl Pool {
     /// How long a call may take (HOST-32).
     pub(crate) fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// Why there is no channel for a call, for whoever waited for one; nothing when there is.
+    pub(crate) fn why_busy(&self) -> Option<String> {
+        let symbol = &self.symbol;
+        let members = self.members.lock().clone();
+        let users: Vec<Arc<User>> = {
+            let all = members
+                .iter()
+                .flat_map(|member| member.users.lock().clone());
+            all.filter_map(|user| user.upgrade()).collect()
+        };
+        let idle = self.idle.lock();
+        let is_idle = |user: &Arc<User>| idle.channels.iter().any(|it| Arc::ptr_eq(&it.user, user));
+        let (free, busy): (Vec<_>, Vec<_>) = users.into_iter().partition(is_idle);
+        drop(idle);
+        if !free.is_empty() {
+            return None;
+        }
+        let uses = busy.iter().map(|user| user.0.lock().clone());
+        let Some((rule, since)) = uses.min_by_key(|(_, since)| *since) else {
+            return Some(format!("function {symbol} has no channel at the moment"));
+        };
+        let channels = match busy.len() {
+            1 => "the only channel".to_owned(),
+            all => format!("all {all} channels"),
+        };
+        let rule = match &*rule {
+            "" => "the check of a rule".to_owned(),
+            rule => format!("rule {rule}"),
+        };
+        Some(format!(
+            "{channels} of function {symbol} in use, by {rule} for {} already; the plugin's options `workers` and \
+             `function_channels` let more calls run at once, `call_timeout` lets them wait longer",
+            seconds(since.elapsed())
+        ))
     }
 
     /// Resolves when no call is under way.
@@ -370,9 +414,16 @@ async fn accept(mut listener: Arrivals, member: Arc<Member>, pool: Weak<Pool>) {
             continue;
         };
         member.count.fetch_add(1, Ordering::AcqRel);
+        let user = Arc::new(User(Mutex::new(("".into(), Instant::now()))));
+        {
+            let mut users = member.users.lock();
+            users.retain(|user| user.strong_count() > 0);
+            users.push(Arc::downgrade(&user));
+        }
         let channel = Channel {
             member: Arc::clone(&member),
             connection,
+            user,
             tokens: Tokens::default(),
             used: Instant::now(),
             writing: false,
@@ -406,14 +457,19 @@ pub(crate) struct Borrowed {
 }
 
 impl Borrowed {
-    /// Writes a request and waits for its result, until `deadline`.
+    /// Writes a request of that rule and waits for its result, until `deadline`. `since` is now.
     pub(crate) async fn call(
         mut self,
+        rule: &Arc<str>,
+        since: Instant,
         request: &[u8],
         deadline: Instant,
     ) -> Result<Bytes, Trouble> {
         let mut alarm = match &mut self.channel {
-            Some(channel) => std::mem::take(&mut channel.alarm),
+            Some(channel) => {
+                *channel.user.0.lock() = (Arc::clone(rule), since);
+                std::mem::take(&mut channel.alarm)
+            }
             None => Alarm::default(),
         };
         let outcome = alarm.until(deadline, self.exchange(request)).await;

@@ -14,8 +14,17 @@ use crate::plugin::Plugin;
 #[derive(Debug)]
 pub(crate) struct Registry {
     symbols: RwLock<BTreeMap<(SymbolKind, String), Arc<Plugin>>>,
+    /// Those of plugins that do not run, or did last.
+    absent: RwLock<BTreeMap<(SymbolKind, String), Absence>>,
     /// Grows with each change.
     changes: watch::Sender<u64>,
+}
+
+/// A plugin that does not serve its symbols.
+#[derive(Debug, Clone)]
+struct Absence {
+    plugin: String,
+    removed: bool,
 }
 
 /// A symbol that another plugin serves (HOST-1).
@@ -30,6 +39,7 @@ impl Registry {
     pub(crate) fn new() -> Self {
         Self {
             symbols: RwLock::default(),
+            absent: RwLock::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -84,7 +94,54 @@ impl Registry {
                     .or_insert_with(|| Arc::clone(plugin));
             }
         }
+        if manifest.is_some() {
+            let key = plugin.name.key.as_str();
+            self.absent.write().retain(|_, it| it.plugin != key);
+        }
         self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// The plugin serves nothing of what its manifest says; `removed`: nor will it when it is enabled.
+    pub(crate) fn rest(&self, plugin: &Arc<Plugin>, manifest: &Manifest, removed: bool) {
+        let absence = Absence {
+            plugin: plugin.name.key.to_string(),
+            removed,
+        };
+        {
+            let mut absent = self.absent.write();
+            absent.retain(|_, it| it.plugin != absence.plugin);
+            for (kind, symbol) in manifest.all_symbols() {
+                absent.insert((kind, symbol.to_owned()), absence.clone());
+            }
+        }
+        self.set(plugin, None);
+    }
+
+    /// Whether a symbol is served by nothing now and by that plugin last.
+    pub(crate) fn was_last(&self, kind: SymbolKind, symbol: &str, plugin: &Plugin) -> bool {
+        let key = (kind, symbol.to_owned());
+        let absent = self.absent.read();
+        let last = absent.get(&key).map(|it| it.plugin.as_str());
+        last == Some(plugin.name.key.as_str()) && !self.symbols.read().contains_key(&key)
+    }
+
+    /// Why nothing serves a symbol, and what to do about it; nothing where something does or none is known to
+    /// have it.
+    pub(crate) fn absence(&self, kind: SymbolKind, symbol: &str) -> Option<String> {
+        if self.find(kind, symbol).is_some() {
+            return None;
+        }
+        let absent = self.absent.read();
+        let Absence { plugin, removed } = absent.get(&(kind, symbol.to_owned()))?;
+        Some(if *removed {
+            format!(
+                "plugin {plugin}, which provided it, was removed; install a plugin that provides it"
+            )
+        } else {
+            format!(
+                "plugin {plugin}, which provides it, is stopped; `plugyard enable {plugin}` starts it"
+            )
+        })
     }
 
     /// Is told of each change.

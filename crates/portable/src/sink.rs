@@ -24,9 +24,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::alarm::Alarm;
-use crate::attach::{Begun, Running, accept, stop_until_ended};
+use crate::attach::{Begun, Owner, Running, accept, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
 use crate::config::Sections;
+use crate::host::Host;
 use crate::manifest::Language;
 use crate::place::{Arrivals, SinkSocket};
 use crate::plugin::{InstanceKey, Plugin};
@@ -68,6 +69,7 @@ pub(crate) struct SinkInstance {
     /// Messages that it took.
     pub(crate) tally: Tally,
     pub(crate) relapses: Relapses,
+    pub(crate) owner: Owner,
 }
 
 impl fmt::Debug for SinkInstance {
@@ -147,6 +149,7 @@ impl SinkInstance {
             arrived: Notify::new(),
             tally: Tally::default(),
             relapses: Relapses::default(),
+            owner: Owner::default(),
         }
     }
 
@@ -747,6 +750,7 @@ fn read_ack(message: &[u8]) -> Result<(), String> {
 /// A sink as the catalogue hands it out.
 #[derive(Debug)]
 pub(crate) struct PortableSink {
+    pub(crate) host: Arc<Host>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) symbol: String,
 }
@@ -787,10 +791,13 @@ impl SinkSymbol for PortableSink {
         mut request: SinkRequest,
         observer: Arc<dyn SinkObserver>,
     ) -> Result<Box<dyn SinkHandle>, SymbolError> {
-        let times = self.plugin.sink_times();
+        let plugin = self
+            .host
+            .provider(SymbolKind::Sink, &self.symbol, &self.plugin)?;
+        let times = plugin.sink_times();
         self.lay_below(&mut request.properties);
         let instance = SinkInstance::new(&self.symbol, request, observer, times);
-        let running = Running::start(&self.plugin, instance).await?;
+        let running = Running::start(&plugin, instance).await?;
         Ok(Box::new(RunningSink(running)))
     }
 }
@@ -799,11 +806,15 @@ impl SinkSymbol for PortableSink {
 impl Begun for SinkInstance {
     const KIND: SymbolKind = SymbolKind::Sink;
 
+    fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     async fn start(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError> {
         plugin.start_sink(self).await
     }
 
-    async fn stop(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError> {
+    async fn stop(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Option<Result<(), SymbolError>> {
         plugin.stop_sink(self).await
     }
 }

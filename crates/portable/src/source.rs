@@ -15,15 +15,17 @@ use plugyard_symbol::{
     SymbolError, SymbolKind, Tuple,
 };
 use serde::Deserialize;
+use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::attach::{Begun, Running, accept, stop_until_ended};
+use crate::attach::{Begun, Owner, Running, accept, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
 use crate::config::source_config;
+use crate::host::Host;
 use crate::kept::Kept;
 use crate::logs::now;
 use crate::manifest::Language;
@@ -52,6 +54,7 @@ pub(crate) struct SourceInstance {
     /// Its rows.
     pub(crate) tally: Arc<Tally>,
     pub(crate) relapses: Relapses,
+    pub(crate) owner: Owner,
 }
 
 impl fmt::Debug for SourceInstance {
@@ -105,6 +108,7 @@ impl SourceInstance {
             attachment: parking_lot::Mutex::default(),
             tally: Arc::default(),
             relapses: Relapses::default(),
+            owner: Owner::default(),
         }
     }
 
@@ -150,6 +154,12 @@ impl SourceInstance {
             &self.request.config,
             &self.request.datasource,
         );
+        if config.get("connectionSelector").is_some_and(names_one) {
+            return Err(SymbolError::refused(format!(
+                "source {}: property connectionSelector is not supported",
+                self.symbol
+            )));
+        }
         let order = Order::new(
             PluginType::Source,
             &self.symbol,
@@ -335,6 +345,11 @@ impl Reading {
     }
 }
 
+/// Whether a `connectionSelector` says something.
+fn names_one(selector: &Json) -> bool {
+    !selector.is_null() && selector.as_str() != Some("")
+}
+
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow, default, rename = "message")]
@@ -398,6 +413,7 @@ fn error_text(error: &RawValue) -> String {
 /// A source as the catalogue hands it out.
 #[derive(Debug)]
 pub(crate) struct PortableSource {
+    pub(crate) host: Arc<Host>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) symbol: String,
 }
@@ -413,8 +429,11 @@ impl SourceSymbol for PortableSource {
         request: SourceRequest,
         inbox: Arc<dyn SourceInbox>,
     ) -> Result<Box<dyn SourceHandle>, SymbolError> {
-        let instance = SourceInstance::new(&self.symbol, request, self.plugin.kept(), inbox);
-        let running = Running::start(&self.plugin, instance).await?;
+        let plugin = self
+            .host
+            .provider(SymbolKind::Source, &self.symbol, &self.plugin)?;
+        let instance = SourceInstance::new(&self.symbol, request, plugin.kept(), inbox);
+        let running = Running::start(&plugin, instance).await?;
         Ok(Box::new(RunningSource(running)))
     }
 }
@@ -423,11 +442,15 @@ impl SourceSymbol for PortableSource {
 impl Begun for SourceInstance {
     const KIND: SymbolKind = SymbolKind::Source;
 
+    fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     async fn start(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError> {
         plugin.start_source(self).await
     }
 
-    async fn stop(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Result<(), SymbolError> {
+    async fn stop(self: &Arc<Self>, plugin: &Arc<Plugin>) -> Option<Result<(), SymbolError>> {
         plugin.stop_source(self).await
     }
 }

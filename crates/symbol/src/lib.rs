@@ -14,7 +14,8 @@ mod value;
 
 pub use error::{ErrorClass, SymbolError};
 pub use traits::{
-    BoundFunction, CallSite, Catalog, Connection, FunctionSymbol, NodeId, SinkHandle, SinkObserver,
-    SinkRequest, SinkSymbol, SourceHandle, SourceInbox, SourceRequest, SourceSymbol, SymbolKind,
+    BoundFunction, CallSite, Catalog, Connection, FunctionSymbol, NodeId, Provider, SinkHandle,
+    SinkObserver, SinkRequest, SinkSymbol, SourceHandle, SourceInbox, SourceRequest, SourceSymbol,
+    SymbolKind,
 };
 pub use value::{Body, JsonText, Row, Tuple, Value};

@@ -225,6 +225,15 @@ pub trait BoundFunction: Send + Sync {
     async fn call(&self, arguments: &[Value]) -> Result<Option<Value>, SymbolError>;
 }
 
+/// A plugin that has a symbol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Its name.
+    pub plugin: String,
+    /// Its version as people know it; may be empty.
+    pub version: String,
+}
+
 /// Finds symbols by name. Names are case-sensitive.
 ///
 /// The answer may change at any time: plugins come and go.
@@ -237,4 +246,13 @@ pub trait Catalog: Send + Sync {
     fn function(&self, name: &str) -> Option<Arc<dyn FunctionSymbol>>;
     /// All names of a kind, sorted: for suggestions.
     fn names(&self, kind: SymbolKind) -> Vec<String>;
+    /// Why a symbol that is known by that name cannot be had at the moment, and what to do about it; nothing
+    /// when it is there or was never heard of.
+    fn absence(&self, _kind: SymbolKind, _name: &str) -> Option<String> {
+        None
+    }
+    /// Which plugin has a symbol; nothing for one that is built in or not there.
+    fn provider(&self, _kind: SymbolKind, _name: &str) -> Option<Provider> {
+        None
+    }
 }

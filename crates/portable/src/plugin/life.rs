@@ -165,8 +165,15 @@ impl Plugin {
             }
         }
         self.trouble(reason.clone());
+        // One line of what it wrote: whoever may see the rule need not be allowed to see everything.
+        let mut lines = output.lines();
+        let said = lines.next().unwrap_or_default();
+        let more = match lines.next() {
+            Some(_) => format!("; `plugyard logs {}` has more", self.name.key),
+            None => String::new(),
+        };
         let text = format!(
-            "the process of plugin {} ended ({reason}).{output}",
+            "the process of plugin {} ended ({reason}).{said}{more}",
             self.name.key
         );
         for instance in self.snapshot() {
@@ -209,6 +216,7 @@ impl Plugin {
         for worker in crew.all() {
             self.let_go_of(worker);
         }
+        self.phase.send_replace(Phase::Failed);
         drop(lifecycle);
         let reason = self.not_running().text;
         for instance in self.snapshot() {
@@ -218,7 +226,6 @@ impl Plugin {
         let attempts = self.shared.settings.restart.attempts;
         self.logs
             .host(format!("given up after {attempts} restarts in a row"));
-        self.phase.send_replace(Phase::Failed);
         self.tell();
     }
 

@@ -177,6 +177,11 @@ impl Plugin {
                     self.bring_up_missing(&lifecycle.current, &launch, epoch);
                 }
                 None => {
+                    let reason = format!("plugin {} was not installed", self.name.key);
+                    for instance in self.snapshot() {
+                        instance.withdraw(&reason);
+                        instance.report(self, reason.clone());
+                    }
                     self.phase.send_replace(Phase::Off);
                     self.tell();
                 }

@@ -132,9 +132,11 @@ async fn host_31_a_call_over_its_deadline_fails_alone_and_the_channel_comes_back
     assert_eq!(text(sleep.call(&[Value::Int(1)]).await.unwrap()), "1");
     let error = sleep.call(&[Value::Int(3500)]).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Timeout);
-    assert_eq!(
-        error.text,
-        "time out, plugin toolbox status running, message: "
+    assert!(
+        error.text.starts_with(
+            "time out, plugin toolbox status running, message: function sleep did not answer within "
+        ),
+        "{error}"
     );
     // The late result belongs to nobody: the next answers are those of the next calls.
     rig.until_said("toolbox", "slept 3500").await;
@@ -406,5 +408,35 @@ async fn host_18_what_a_go_plugin_cannot_take_fails_alone() {
     assert_eq!(error.class, ErrorClass::Refused);
     assert!(error.text.contains("at most 1048576"), "{error}");
     assert_eq!(text(same.call(&[Value::Int(1)]).await.unwrap()), "1");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_finds_every_channel_in_use_says_by_whom_and_what_to_do() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        settings.recv_timeout = Span::millis(1500);
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let sleep = bind_for(&rig, "sleep", "slow");
+    let holding = tokio::spawn(async move { sleep.call(&[Value::Int(60_000)]).await });
+    rig.until_said("toolbox", "sleeps 60000").await;
+    let error = rig
+        .catalog
+        .function("sleep")
+        .unwrap()
+        .validate(1)
+        .await
+        .unwrap_err();
+    let start = "time out, plugin toolbox status running, message: \
+                 the only channel of function sleep in use, by rule slow for ";
+    assert!(error.text.starts_with(start), "{error}");
+    assert!(error.text.contains("`workers`"), "{error}");
+    assert_eq!(
+        holding.await.unwrap().unwrap_err().class,
+        ErrorClass::Timeout
+    );
     rig.end().await;
 }

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use plugyard_platform::kind::{Action, Version};
 use plugyard_portable::Span;
-use plugyard_portable::testing::{NEVER_HANDSHAKES, script_dir, toolbox_dir, toolbox_lacking_dir};
-use plugyard_symbol::Value;
+use plugyard_portable::testing::{
+    NEVER_HANDSHAKES, pysam_dir, script_dir, toolbox_dir, toolbox_lacking_dir,
+};
+use plugyard_symbol::{Connection, SymbolKind, Value};
 use serde_json::json;
 
 use crate::calls::{bind, text};
@@ -402,5 +404,95 @@ async fn the_machine_plugin_counts_on_over_an_upgrade() {
             .map(|row| row["n"].as_u64().unwrap())
             .collect::<Vec<_>>(),
     );
+    rig.end().await;
+}
+
+/// pysam under that name: its symbols, by another plugin.
+fn pysam_as(at: &std::path::Path, name: &str) -> std::io::Result<()> {
+    pysam_dir(at)?;
+    std::fs::rename(at.join("pysam.json"), at.join(format!("{name}.json")))?;
+    for file in [format!("{name}.json"), "pysam.py".to_owned()] {
+        let text = std::fs::read_to_string(at.join(&file))?;
+        std::fs::write(
+            at.join(&file),
+            text.replace(r#""pysam""#, &format!(r#""{name}""#)),
+        )?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_removed_plugin_served_goes_on_with_another_that_has_it_and_back() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    let packages = ["pysam", "other"].map(|name| rig.package(|at| pysam_as(at, name)));
+    rig.install(&packages[0]).await.unwrap();
+    let (source, inbox) = rig.source("pyjson", "r").await;
+    let (mut sink, observer) = rig.sink("print", "r", json!({"requireAck": true})).await;
+    let (revert, later) = (bind(&rig, "revert"), bind(&rig, "revert"));
+    revert.call(&[Value::from("abc")]).await.unwrap();
+    inbox.more(2).await;
+    sink.send(message(0)).await.unwrap();
+    let names = ["pysam", "other", "pysam", "other"];
+    for (turn, pair) in names.windows(2).enumerate() {
+        let (gone, next) = (pair[0], pair[1]);
+        rig.change(Action::Uninstall, gone, None).await.unwrap();
+        let removed = format!("plugin {gone} was removed");
+        assert_eq!(
+            inbox.connection(),
+            Some(Connection::Disconnected(removed.clone()))
+        );
+        assert_eq!(observer.exceptions().last(), Some(&removed));
+        assert_eq!(
+            revert.call(&[Value::from("abc")]).await.unwrap_err().text,
+            removed
+        );
+        assert_eq!(
+            rig.catalog.absence(SymbolKind::Sink, "print").unwrap(),
+            format!(
+                "plugin {gone}, which provided it, was removed; install a plugin that provides it"
+            )
+        );
+        rig.install(&packages[(turn + 1) % 2]).await.unwrap();
+        inbox.more(2).await;
+        assert_eq!(inbox.connection(), Some(Connection::Connected));
+        sink.send(message(turn)).await.unwrap();
+        assert_eq!(
+            text(revert.call(&[Value::from("abc")]).await.unwrap()),
+            r#""cba""#
+        );
+        assert_eq!(rig.status(next)["refCount"], json!({"r": 2}));
+        assert_eq!(rig.status(gone)["refCount"], json!({}));
+        assert_eq!(rig.catalog.absence(SymbolKind::Sink, "print"), None);
+    }
+    // A call that is the first of its place goes where the function is now.
+    assert_eq!(
+        text(later.call(&[Value::from("abc")]).await.unwrap()),
+        r#""cba""#
+    );
+    // Stopped where they are now, not where they began.
+    source.stop().await.unwrap();
+    sink.stop().await.unwrap();
+    assert_eq!(rig.status("other")["refCount"], json!({}));
+    rig.change(Action::Disable, "other", None).await.unwrap();
+    assert_eq!(
+        rig.catalog.absence(SymbolKind::Function, "revert").unwrap(),
+        "plugin other, which provides it, is stopped; `plugyard enable other` starts it"
+    );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_without_a_plugin_is_not_brought_back_by_the_next() {
+    let Some(python) = python() else { return };
+    let rig = Rig::new(&python);
+    let packages = ["pysam", "other"].map(|name| rig.package(|at| pysam_as(at, name)));
+    rig.install(&packages[0]).await.unwrap();
+    let (source, inbox) = rig.source("pyjson", "r").await;
+    inbox.more(1).await;
+    rig.change(Action::Uninstall, "pysam", None).await.unwrap();
+    source.stop().await.unwrap();
+    rig.install(&packages[1]).await.unwrap();
+    assert_eq!(rig.status("other")["refCount"], json!({}));
     rig.end().await;
 }
