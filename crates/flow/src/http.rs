@@ -33,6 +33,9 @@ pub fn routes(service: FlowService) -> OpenApiRouter {
         .routes(routes!(rules::status))
         .routes(routes!(rules::status_v2))
         .routes(routes!(rules::topology))
+        .routes(routes!(rules::explain_lines))
+        .routes(routes!(rules::explain))
+        .routes(routes!(rules::explain_draft))
         .routes(routes!(rules::tail))
         .with_state(service)
 }

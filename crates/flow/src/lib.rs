@@ -29,6 +29,7 @@ mod clock;
 mod entity;
 mod error;
 mod eval;
+mod explain;
 mod graph;
 mod http;
 mod migration;

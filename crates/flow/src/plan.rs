@@ -36,6 +36,10 @@ pub(crate) struct SinkPlan {
 pub(crate) struct Call {
     /// Its name.
     pub(crate) name: String,
+    /// The operator that it stands in.
+    pub(crate) operator: String,
+    /// Whether its arguments are lists.
+    pub(crate) aggregate: bool,
     pub(crate) function: Arc<dyn BoundFunction>,
 }
 
@@ -252,9 +256,11 @@ pub(crate) async fn plan(
     let calls = program
         .calls()
         .iter()
-        .zip(&functions)
-        .map(|(call, function)| Call {
+        .zip(functions.iter().zip(&aggregates))
+        .map(|(call, (function, aggregate))| Call {
             name: call.name.clone(),
+            operator: program.site(call).to_owned(),
+            aggregate: *aggregate,
             function: function.bind(CallSite {
                 node: self::node(&rule, program.site(call)),
                 func_id: call.func_id,
@@ -372,12 +378,26 @@ fn find_functions(
                     .map(String::as_str)
                     .chain(crate::BUILTINS.iter().map(|builtin| builtin.name))
                     .chain(crate::AGGREGATES.iter().map(|aggregate| aggregate.name));
-                let near = suggest(&call.name, known);
+                let near = missing(catalog, SymbolKind::Function, &call.name, known);
                 let text = format!("function {} not found{near}", call.name);
                 invalid(rule, SqlError::new(text))
             })
         })
         .collect()
+}
+
+/// What is said after the name of a symbol that is not there: which plugin has it that does not run, or what was
+/// meant instead.
+fn missing<'a>(
+    catalog: &dyn Catalog,
+    kind: SymbolKind,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> String {
+    match catalog.absence(kind, name) {
+        Some(absence) => format!(": {absence}"),
+        None => suggest(name, known),
+    }
 }
 
 /// Whether a function is an aggregate, if it takes its arguments.
@@ -414,7 +434,12 @@ fn find_source(name: &str, catalog: &dyn Catalog) -> Result<Arc<dyn SourceSymbol
         let known = catalog.names(SymbolKind::Source);
         FlowError::Topology(format!(
             "source type {name} not found{}",
-            suggest(name, known.iter().map(String::as_str))
+            missing(
+                catalog,
+                SymbolKind::Source,
+                name,
+                known.iter().map(String::as_str)
+            )
         ))
     })
 }
@@ -430,7 +455,12 @@ fn find_sinks(rule: &RuleDefinition, catalog: &dyn Catalog) -> Result<Vec<SinkPl
                 FlowError::Topology(format!(
                     "sink {} is not defined{}",
                     action.sink,
-                    suggest(&action.sink, known.iter().map(String::as_str))
+                    missing(
+                        catalog,
+                        SymbolKind::Sink,
+                        &action.sink,
+                        known.iter().map(String::as_str)
+                    )
                 ))
             })?;
             let options = SinkOptions::parse(&action.properties, &rule.options)

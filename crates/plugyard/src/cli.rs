@@ -23,7 +23,7 @@ pub(crate) use admin::{
     Audit, Backup, Context, Login, Node, Operation, Rescan, Restore, Token, User,
 };
 pub(crate) use config::{Config, FailOn, Secrets, Seen};
-pub(crate) use flow::{Rule, RuleCreate, Stream};
+pub(crate) use flow::{Rule, RuleCreate, RuleExplain, Stream};
 pub(crate) use market::{
     AddMarket, InitMarket, KeyRole, Market, Place, Publish, ServeMarket, WebInstall, WebSource,
     WebUpgrade,

@@ -35,6 +35,20 @@ pub fn rights() -> Vec<RouteRight> {
         ekuiper(Method::GET, "/rules/{id}/status", FlowRead),
         ekuiper(Method::GET, "/v2/rules/{id}/status", FlowRead),
         ekuiper(Method::GET, "/rules/{id}/topo", FlowRead),
+        ekuiper(Method::GET, "/rules/{id}/explain", FlowRead),
+        RouteRight {
+            method: Method::GET,
+            path: "/v1/rules/{id}/explain",
+            right: FlowRead,
+            envelope: Envelope::Native,
+        },
+        // As validating one.
+        RouteRight {
+            method: Method::POST,
+            path: "/v1/rules/explain",
+            right: FlowWrite,
+            envelope: Envelope::Native,
+        },
         RouteRight {
             method: Method::GET,
             path: "/v1/rules/{id}/tail",

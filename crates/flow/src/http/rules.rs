@@ -184,6 +184,53 @@ pub(super) async fn topology(
     Ok(document(&topology))
 }
 
+/// What a rule does, in eKuiper's form: a line for each operator, the last first.
+#[utoipa::path(get, path = "/rules/{id}/explain", tag = "rules", operation_id = "rules_explain_lines",
+    params(("id" = String, Path, description = "The rule")),
+    responses((status = 200, description = "A JSON object with `op` and `info` on each line", body = String),
+        (status = 400, description = "Why it cannot run as it is, or that it is a graph", body = String),
+        (status = 404, description = "No such rule", body = String)))]
+pub(super) async fn explain_lines(
+    State(service): State<FlowService>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let lines = service.explain_rule_in_lines(&id).await;
+    Ok(text(StatusCode::OK, lines.during("explain rules error")?))
+}
+
+/// What a rule does: its nodes, the plugins that have a part in it with their versions, and the options and
+/// properties in force, also those that the rule does not name.
+#[utoipa::path(get, path = "/v1/rules/{id}/explain", tag = "rules", operation_id = "rules_explain",
+    params(("id" = String, Path, description = "The rule")),
+    responses((status = 200, description = "The plan", body = Object),
+        (status = 404, description = "No such rule"),
+        (status = 400, description = "Why it cannot run as it is")))]
+pub(super) async fn explain(
+    State(service): State<FlowService>,
+    Path(id): Path<String>,
+) -> Response {
+    plan(service.explain_rule(&id).await)
+}
+
+/// What a rule would do; it is not made.
+#[utoipa::path(post, path = "/v1/rules/explain", tag = "rules", operation_id = "rules_explain_draft",
+    request_body(content = Object, description = "As for creating one"),
+    responses((status = 200, description = "The plan", body = Object),
+        (status = 400, description = "Why it could not run")))]
+pub(super) async fn explain_draft(
+    State(service): State<FlowService>,
+    Text(body): Text,
+) -> Response {
+    plan(service.explain_draft(&body).await)
+}
+
+fn plan(plan: Result<serde_json::Value, crate::FlowError>) -> Response {
+    match plan {
+        Ok(plan) => document(&plan),
+        Err(error) => ProblemResponse(error.problem()).into_response(),
+    }
+}
+
 /// The rows a rule gives to its sinks, from now on, as server-sent events: `row` with the row, `dropped` with
 /// `{"count"}` when the reader was too slow for so many. The rule itself never waits for a reader.
 #[utoipa::path(get, path = "/v1/rules/{id}/tail", tag = "rules", operation_id = "rules_tail",

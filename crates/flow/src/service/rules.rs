@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 use super::slot::{Parsed, Slot};
 use super::{FlowService, Tail};
 use crate::FlowError;
+use crate::explain;
 use crate::graph::Reads;
 use crate::plan::{self, Plan, Program};
 use crate::run::{Predecessor, RuleState};
@@ -171,6 +172,46 @@ impl FlowService {
             .into_iter()
             .map(str::to_owned)
             .collect())
+    }
+
+    /// What a rule will do: its nodes, the plugins that have a part in it, and what holds where nothing was said.
+    ///
+    /// # Errors
+    /// [`FlowError::RuleMissing`], or why it cannot run as it is now.
+    pub async fn explain_rule(&self, id: &str) -> Result<Json, FlowError> {
+        let parsed = self.parsed(id)?;
+        let plan = self.plan(&parsed).await?;
+        Ok(explain::document(
+            &plan,
+            &parsed.program,
+            self.0.catalog.as_ref(),
+        ))
+    }
+
+    /// The same in eKuiper's form: a line for each node, the last first.
+    ///
+    /// # Errors
+    /// As [`FlowService::explain_rule`]; [`FlowError::Plan`] for a graph, which has no such form.
+    pub async fn explain_rule_in_lines(&self, id: &str) -> Result<String, FlowError> {
+        let parsed = self.parsed(id)?;
+        if parsed.rule.graph.is_some() {
+            return Err(FlowError::Plan("only support explain sql now".to_owned()));
+        }
+        Ok(explain::text(&self.plan(&parsed).await?))
+    }
+
+    /// What a rule would do that is not created by this.
+    ///
+    /// # Errors
+    /// As [`FlowService::validate_rule`].
+    pub async fn explain_draft(&self, json: &str) -> Result<Json, FlowError> {
+        let parsed = Parsed::read(json, None)?;
+        let plan = self.plan(&parsed).await?;
+        Ok(explain::document(
+            &plan,
+            &parsed.program,
+            self.0.catalog.as_ref(),
+        ))
     }
 
     /// All rules, sorted by id.
@@ -402,6 +443,11 @@ impl FlowService {
 
     fn slots(&self) -> Vec<Arc<Slot>> {
         self.0.registry.lock().rules.values().cloned().collect()
+    }
+
+    fn parsed(&self, id: &str) -> Result<Arc<Parsed>, FlowError> {
+        let slot = self.known(id)?;
+        slot.parsed().ok_or_else(|| slot.unreadable())
     }
 
     fn known(&self, id: &str) -> Result<Arc<Slot>, FlowError> {

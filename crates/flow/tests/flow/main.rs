@@ -7,6 +7,7 @@ mod calls;
 mod checkpoints;
 mod delivery;
 mod events;
+mod explain;
 mod graphs;
 mod push;
 mod recovery;

@@ -56,6 +56,8 @@ pub(crate) enum Rule {
     Stop(RuleArg),
     /// Show how a rule is: state and counters of each node
     Status(RuleArg),
+    /// Show what a rule does: its nodes, the plugins behind them, and what is in force
+    Explain(RuleExplain),
     /// Print the rows that a rule gives to its sinks, as they pass
     Tail {
         /// Its id
@@ -93,4 +95,24 @@ pub(crate) struct RuleCreate {
     /// Make it without starting it
     #[arg(long)]
     pub(crate) stopped: bool,
+}
+
+/// `rule explain`
+#[derive(Debug, Args)]
+pub(crate) struct RuleExplain {
+    /// Its id; without it, a rule that is given here and not made
+    #[arg(required_unless_present_any = ["sql", "file"])]
+    pub(crate) id: Option<String>,
+    /// The statement, e.g. `SELECT n FROM s WHERE n > 3`
+    #[arg(long, conflicts_with_all = ["id", "file"])]
+    pub(crate) sql: Option<String>,
+    /// Where rows go: a sink, or `name={"property": …}` (may be repeated)
+    #[arg(long = "sink", value_name = "SINK", value_parser = sink, requires = "sql")]
+    pub(crate) sinks: Vec<(String, serde_json::Value)>,
+    /// An option of the rule, e.g. `bufferLength=64` (may be repeated)
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair, conflicts_with = "id")]
+    pub(crate) options: Vec<(String, serde_json::Value)>,
+    /// Take the whole rule from a JSON file (`-` for standard input)
+    #[arg(short, long, value_name = "FILE", conflicts_with = "id")]
+    pub(crate) file: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use plugyard_model::{ExitCode, Lang, Problem, codes};
 use reqwest::Method;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cli::{Format, Rule, RuleCreate, Stream};
+use crate::cli::{Format, Rule, RuleCreate, RuleExplain, Stream};
 use crate::client::{Client, segment};
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -122,6 +122,7 @@ pub(super) async fn rule(
                 .printer
                 .one(&body, &arguments.id, || status(&body, context));
         }
+        Rule::Explain(arguments) => return explain(arguments, client, context).await,
         Rule::Tail { id, count } => return tail(id, *count, client, context).await,
     }
     Ok(ExitCode::Done)
@@ -176,6 +177,119 @@ fn document(arguments: &RuleCreate, context: &Context) -> Result<Json, Failure> 
         rule.insert("triggered".to_owned(), false.into());
     }
     Ok(rule.into())
+}
+
+/// What a rule does, or one would that is given.
+async fn explain(
+    arguments: &RuleExplain,
+    client: &Client,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let plan = match &arguments.id {
+        Some(id) => {
+            client
+                .get(&format!("/v1/rules/{}/explain", segment(id)))
+                .await?
+        }
+        None => {
+            // A rule has to have an id and somewhere to go; neither matters for what is asked here.
+            let mut sinks = arguments.sinks.clone();
+            if sinks.is_empty() {
+                sinks.push(("log".to_owned(), json!({})));
+            }
+            let draft = RuleCreate {
+                id: "draft".to_owned(),
+                sql: arguments.sql.clone(),
+                sinks,
+                options: arguments.options.clone(),
+                file: arguments.file.clone(),
+                stopped: false,
+            };
+            let body = document(&draft, context)?;
+            let request = client
+                .request(Method::POST, "/v1/rules/explain")
+                .json(&body);
+            client.json(request).await?
+        }
+    };
+    let id = text_at(&plan, "/id");
+    context
+        .printer
+        .one(&plan, &id, || explanation(&plan, context));
+    Ok(ExitCode::Done)
+}
+
+/// A line for each node in the order of the rows, then what is in force.
+fn explanation(plan: &Json, context: &Context) -> String {
+    let provider = |node: &Json| match node["provider"]["plugin"].as_str() {
+        Some(plugin) => format!("{plugin} {}", text_at(node, "/provider/version")),
+        None => "-".to_owned(),
+    };
+    let list = |at: &str| plan[at].as_array().cloned().unwrap_or_default();
+    let source = &plan["source"];
+    let mut rows = vec![vec![
+        text_at(source, "/node"),
+        text_at(source, "/type"),
+        provider(source),
+        brief(&source["config"]),
+    ]];
+    for operator in list("operators") {
+        rows.push(vec![
+            text_at(&operator, "/node"),
+            text_at(&operator, "/kind"),
+            "-".to_owned(),
+            brief(&operator["window"]),
+        ]);
+        let functions = list("functions");
+        for function in functions.iter().filter(|it| it["node"] == operator["node"]) {
+            let aggregate = if function["aggregate"] == true {
+                "aggregate"
+            } else {
+                ""
+            };
+            rows.push(vec![
+                format!("  {}()", text_at(function, "/name")),
+                "function".to_owned(),
+                provider(function),
+                aggregate.to_owned(),
+            ]);
+        }
+    }
+    for sink in list("sinks") {
+        rows.push(vec![
+            text_at(&sink, "/node"),
+            text_at(&sink, "/type"),
+            provider(&sink),
+            brief(&sink["properties"]),
+        ]);
+    }
+    let nodes = table(context.lang, &["NODE", "TYPE", "PLUGIN", "DETAILS"], rows);
+    let options = plan["options"].as_object().into_iter().flatten();
+    let options = options.map(|(name, value)| vec![name.clone(), value.to_string()]);
+    let options = table(context.lang, &["OPTION", "VALUE"], options.collect());
+    format!("{}\n\n{options}", nodes.trim_end())
+}
+
+/// What an object says, without what says nothing.
+fn brief(object: &Json) -> String {
+    let said = object
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| {
+            !matches!(value, Json::Null | Json::Bool(false))
+                && value.as_str() != Some("")
+                && value.as_i64() != Some(0)
+        });
+    let said: Vec<String> = said
+        .map(|(name, value)| {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            format!("{name}={value}")
+        })
+        .collect();
+    said.join(" ")
 }
 
 /// Rows as they pass, one JSON document per line.

@@ -168,6 +168,8 @@ const TEXTS: &[(&str, &str)] = &[
     ("Start a rule", "启动规则"),
     ("Stop a rule", "停止规则"),
     ("Show how a rule is: state and counters of each node", "显示规则的情况：状态和各节点的计数"),
+    ("Show what a rule does: its nodes, the plugins behind them, and what is in force", "显示规则做什么：各节点、其后的插件以及生效的选项"),
+    ("Its id; without it, a rule that is given here and not made", "标识；不给时说明此处给出的规则，不创建它"),
     ("Print the rows that a rule gives to its sinks, as they pass", "打印规则交给 sink 的数据行"),
     ("End after this many rows", "打印这么多行后结束"),
     ("Operations: changes with their steps", "操作：变更及其步骤"),

@@ -29,6 +29,7 @@ mod portable;
 mod processes;
 mod readme;
 mod rehearsal;
+mod rules_and_plugins;
 mod secrets;
 mod shared_tmp;
 mod stores;
