@@ -178,6 +178,16 @@ fn a_plugin_is_packed_from_within_its_directory_again_and_again() {
     assert_eq!(checked.code, 0, "{checked:?}");
 }
 
+/// The commands that started something, in their order.
+fn starts(transcript: &Json) -> Vec<&str> {
+    let frames = transcript.as_array().into_iter().flatten();
+    frames
+        .filter(|it| is(it, "control", "out"))
+        .filter_map(|it| it["text"].as_str())
+        .filter(|it| it.contains(r#""cmd":"start""#))
+        .collect()
+}
+
 #[test]
 fn host_38_a_plugin_is_served_by_hand_and_every_frame_shown() {
     let Some(python) = python() else { return };
@@ -252,14 +262,7 @@ fn host_38_a_plugin_is_served_by_hand_and_every_frame_shown() {
 
     assert_eq!(dev.post("/symbol/stop", &sink), (200, "ok".to_owned()));
     let transcript = dev.get("/transcript");
-    let starts: Vec<&str> = transcript
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|it| is(it, "control", "out"))
-        .filter_map(|it| it["text"].as_str())
-        .filter(|it| it.contains(r#""cmd":"start""#))
-        .collect();
+    let starts = starts(&transcript);
     assert_eq!(starts.len(), 6, "{starts:?}");
     assert_eq!(starts[3..], starts[..3], "in the order of the first time");
     let (code, said) = dev.post("/symbol/stop", &sink);
