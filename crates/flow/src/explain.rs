@@ -276,16 +276,18 @@ fn described(work: &Work) -> String {
         return String::new();
     };
     let numbers = match window {
-        Window::Tumbling { length, .. } => format!("length:{length}, "),
         Window::Hopping { length, hop, .. } => format!("length:{length}, interval:{hop}, "),
-        Window::Sliding {
+        Window::Tumbling { length, .. }
+        | Window::Sliding {
             length, delay: 0, ..
         } => format!("length:{length}, "),
         Window::Sliding { length, delay, .. } => format!("length:{length}, delay:{delay}, "),
         Window::Session {
             length, timeout, ..
         } => format!("length:{length}, interval:{timeout}, "),
-        Window::Count { length, interval } if interval == length => format!("length:{length}, "),
+        Window::Count { length, interval } if interval == length => {
+            format!("length:{length}, ")
+        }
         Window::Count { length, interval } => format!("length:{length}, interval:{interval}, "),
         Window::State { .. } => String::new(),
     };

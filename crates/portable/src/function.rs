@@ -257,19 +257,22 @@ impl FunctionSymbol for PortableFunction {
     }
 }
 
+/// The plugin that has a function, and the function in use there.
+type Served = (Arc<Plugin>, FunctionUse);
+
 /// A function at one place of one rule.
 struct Bound {
     host: Arc<Host>,
     plugin: Arc<Plugin>,
     symbol: String,
     /// The plugin that had it at the first call.
-    first: OnceCell<(Arc<Plugin>, FunctionUse)>,
+    first: OnceCell<Served>,
     /// The context argument and the end of the request.
     end: String,
     /// Whose turn it is that its calls wait for.
     rule: Arc<str>,
     /// The function of another plugin that came in the place of one that is gone.
-    elsewhere: Mutex<Option<Arc<(Arc<Plugin>, FunctionUse)>>>,
+    elsewhere: Mutex<Option<Arc<Served>>>,
 }
 
 impl Bound {

@@ -223,8 +223,8 @@ impl Pool {
         if !free.is_empty() {
             return None;
         }
-        let uses = busy.iter().map(|user| user.0.lock().clone());
-        let Some((rule, since)) = uses.min_by_key(|(_, since)| *since) else {
+        let calls = busy.iter().map(|user| user.0.lock().clone());
+        let Some((rule, since)) = calls.min_by_key(|(_, since)| *since) else {
             return Some(format!("function {symbol} has no channel at the moment"));
         };
         let channels = match busy.len() {
