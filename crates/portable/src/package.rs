@@ -60,6 +60,10 @@ pub fn signs(names: &Listing) -> Signs {
 pub fn inspect(package: &dyn PackageReader, expected: Option<&str>) -> Inspection {
     let mut findings = package.findings().to_vec();
     let names = package.listing();
+    if names.entries.is_empty() && package.has_errors() {
+        // Of an archive that cannot be read nothing is known but why.
+        return Inspection::failed(Some(KIND), findings);
+    }
     let Some(name) = expected.map(str::to_owned).or_else(|| guess_name(package)) else {
         findings.extend(missing_manifest(names, None));
         return Inspection::failed(Some(KIND), findings);

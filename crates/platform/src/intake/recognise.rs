@@ -44,13 +44,6 @@ pub fn inspect(
         Some(hint) => Some(kind_of(kinds, hint)?),
         None => best(kinds, listing),
     };
-    if listing.entries.is_empty() && package.has_errors() {
-        // Of a container that cannot be read nothing is known but why.
-        return Ok(Inspection::failed(
-            at_root.map(|kind| kind.id()),
-            package.findings().to_vec(),
-        ));
-    }
     if let Some(kind) = at_root {
         let mut inspection = kind.inspect(package, expected_key);
         // A file that cannot be read is said by the container and by whoever needs it.
@@ -62,6 +55,10 @@ pub fn inspect(
         return Ok(with_wrapping(inspection, kind.as_ref(), listing));
     }
     let mut findings = package.findings().to_vec();
+    if listing.entries.is_empty() && !findings.is_empty() {
+        // A container that cannot be read says so itself; nobody could recognise it.
+        return Ok(Inspection::failed(None, findings));
+    }
     let wrapped =
         unwrapped(listing).and_then(|(directory, inner)| Some((directory, best(kinds, &inner)?)));
     if let Some((directory, kind)) = wrapped {

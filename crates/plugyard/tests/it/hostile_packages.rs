@@ -68,9 +68,12 @@ fn zip(at: &Path, files: Files, harm: &str) -> PathBuf {
     path
 }
 
+/// What the findings say of the archive. Web plugins have words of their own for it, and name these as the cause.
 fn codes(document: &Json) -> Vec<&str> {
     let findings = document["findings"].as_array().into_iter().flatten();
-    findings.filter_map(|it| it["code"].as_str()).collect()
+    findings
+        .filter_map(|it| it["params"]["cause"].as_str().or(it["code"].as_str()))
+        .collect()
 }
 
 fn check(directory: &Path, zip: &Path, more: &[&str]) -> (i32, Json) {
@@ -99,7 +102,11 @@ fn every_kind_refuses_them_before_anything_is_unpacked() {
         let none = directory.path().join("none.zip");
         std::fs::write(&none, "no zip at all").expect("a file");
         let (exit, told) = check(directory.path(), &none, &["--kind", kind]);
-        assert_eq!((exit, codes(&told)), (4, vec!["archive_not_zip"]), "{kind}");
+        assert_eq!(exit, 4, "{kind}: {told}");
+        assert!(codes(&told).contains(&"archive_not_zip"), "{kind}: {told}");
+        if kind == "portable" {
+            assert_eq!(codes(&told).len(), 1, "nothing else is known: {told}");
+        }
     }
 }
 
@@ -110,7 +117,7 @@ fn ekuipers_routes_say_what_is_wrong_with_them() {
     for (harm, words) in [
         ("traversal", "path escapes from parent"),
         ("link", "link"),
-        ("bomb", "bomb.bin"),
+        ("bomb", "expands more than 100 times"),
     ] {
         let bad = zip(directory.path(), KINDS[0].1, harm);
         let body = json!({"name": "bad", "file": format!("file://{}", bad.display())});
