@@ -148,14 +148,8 @@ impl Kept {
         let connection = platform.database().conn();
         let names = secrets::names(connection, OWNER).await?;
         let mut document = Document::default();
-        if names.is_empty() {
-            // A server that has nothing of this needs no master key for it.
-            let Some(earlier) = self.earlier().map_err(|error| self.unreadable(error))? else {
-                return Ok(document);
-            };
-            store(platform, &document, &earlier).await?;
-            document = earlier;
-        } else {
+        // A server that has nothing of this needs no master key for it.
+        if !names.is_empty() {
             let secrets = platform.secrets().await?;
             for name in names {
                 let text = secrets.get(connection, OWNER, &name).await?;
@@ -165,10 +159,19 @@ impl Kept {
                 }
             }
         }
-        // What it said is in the database by now.
-        missing_is_fine(std::fs::remove_file(&self.file))
-            .map_err(|error| self.unreadable(error))?;
-        Ok(document)
+        let earlier = self.earlier().map_err(|reason| self.unreadable(reason))?;
+        let Some(mut whole) = earlier else {
+            return Ok(document);
+        };
+        // Where both know something, the file is what a crash left of an earlier taking over.
+        for (name, text) in document.entries() {
+            let entered = whole.enter(&name, &text);
+            entered.map_err(|reason| self.unreadable(reason))?;
+        }
+        store(platform, &document, &whole).await?;
+        let removed = missing_is_fine(std::fs::remove_file(&self.file));
+        removed.map_err(|error| self.unreadable(error))?;
+        Ok(whole)
     }
 
     fn unreadable(&self, reason: impl std::fmt::Display) -> Problem {
