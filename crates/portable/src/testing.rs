@@ -37,7 +37,7 @@ pub fn pysam_dir(directory: &Path) -> io::Result<()> {
 /// | source `numbers` | counts, `interval` ms apart, the next number kept in the data directory |
 /// | source `raising` | emits one row, then raises |
 /// | source `errors` | reports the error `no luck`, again and again |
-/// | source `blocking` | its `configure` takes 30 s |
+/// | source `blocking` | its `configure` takes 30 s; prints `configures` before |
 /// | sink `notebook` | appends to `{file}` in the data directory, acknowledges |
 /// | sink `nack` | rejects everything with `no room` |
 /// | sink `picky` | rejects each message whose number is a multiple of 3 with `not this one` |
@@ -284,6 +284,7 @@ class Errors(Source):
 
 class Blocking(Errors):
     def configure(self, datasource, conf):
+        print("configures", flush=True)
         time.sleep(30)
 
 

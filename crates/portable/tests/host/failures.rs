@@ -11,7 +11,7 @@ use plugyard_portable::{RestartSettings, Span};
 use plugyard_symbol::Value;
 
 use crate::calls::{bind, text};
-use crate::support::{Rig, kill, python};
+use crate::support::{PATIENCE, Rig, kill, python};
 
 /// Nothing is left of a plugin whose installation failed.
 fn assert_nothing_left(rig: &Rig, key: &str) {
@@ -303,6 +303,29 @@ fn slow_dir(at: &std::path::Path, seconds: &str) -> std::io::Result<()> {
     let slow = script.replace("time.sleep(30)", &format!("time.sleep({seconds})"));
     assert_ne!(slow, script);
     std::fs::write(at.join("toolbox.py"), slow)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_12_a_command_fails_at_once_when_its_process_is_gone() {
+    let Some(python) = python() else { return };
+    let rig = Rig::with(&python, |settings| {
+        // Nobody would wait for this.
+        settings.command_timeout = Span::secs(3600);
+    });
+    rig.install(&rig.package(|at| toolbox_dir(at, "v1")))
+        .await
+        .unwrap();
+    let inbox = std::sync::Arc::new(crate::support::Inbox::default());
+    let end = async {
+        rig.until_said("toolbox", "configures").await;
+        kill(rig.pid("toolbox"));
+    };
+    let started = tokio::time::timeout(PATIENCE, async {
+        tokio::join!(rig.try_source("blocking", "r", &inbox), end).0
+    });
+    let error = started.await.expect("it ends with its process").err();
+    assert_eq!(error.unwrap().class, plugyard_symbol::ErrorClass::Io);
+    rig.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
