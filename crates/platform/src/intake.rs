@@ -7,6 +7,7 @@ mod recognise;
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use plugyard_archive::{PackError, Policy, pack_to_file};
@@ -112,6 +113,9 @@ pub struct Considered {
     /// What it says can be configured.
     pub definition: Option<Definition>,
 }
+
+/// How long the rest of a package is taken that there is no room for.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// A package in staging; the file goes with it.
 struct Staged {
@@ -349,7 +353,12 @@ impl Platform {
                 return Err(self.too_large());
             }
             hash.update(&buffer[..read]);
-            file.write_all(&buffer[..read]).await.map_err(disk)?;
+            if let Err(error) = file.write_all(&buffer[..read]).await {
+                // A client that is still sending sees no answer, but a connection that ends.
+                let rest = async { while reader.read(&mut buffer).await.is_ok_and(|it| it > 0) {} };
+                let _ = tokio::time::timeout(LINGER, rest).await;
+                return Err(disk(error));
+            }
         }
         file.flush().await.map_err(disk)?;
         drop(file);

@@ -40,6 +40,7 @@ const LOOK: &[&str] = &[
     "stream list",
     "stream show",
     "rule list",
+    "rule explain",
     "rule show",
     "rule status",
     "rule tail",

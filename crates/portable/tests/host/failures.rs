@@ -126,7 +126,12 @@ async fn host_11_a_plugin_that_keeps_crashing_fails_and_comes_back_when_asked() 
     let health = rig.health("toolbox").await;
     assert_eq!(health.reason, "signal: killed");
     let error = same.call(&[Value::Int(2)]).await.unwrap_err();
-    assert!(error.text.ends_with(": signal: killed"), "{error}");
+    assert!(
+        error
+            .text
+            .contains(": signal: killed (`plugyard logs toolbox`"),
+        "{error}"
+    );
     rig.change(Action::Restart, "toolbox", None).await.unwrap();
     assert_eq!(rig.health("toolbox").await.state, HealthState::Ready);
     rig.end().await;
