@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
+use plugyard_symbol::SymbolError;
 use serde_json::{Map, Value as Json};
 
 /// The sections of a `sources/{symbol}.yaml`.
@@ -168,6 +169,25 @@ pub(crate) fn source_config(
         config.insert(key.into(), stream.get(key).cloned().unwrap_or(value));
     }
     config
+}
+
+/// Connections, from which eKuiper takes further properties, are not kept here, so that a symbol that wants one is
+/// refused rather than configured without them.
+///
+/// # Errors
+/// Where `connectionSelector` names one.
+pub(crate) fn refuse_connection(
+    word: &str,
+    symbol: &str,
+    properties: &Map<String, Json>,
+) -> Result<(), SymbolError> {
+    match properties.get("connectionSelector") {
+        None | Some(Json::Null) => Ok(()),
+        Some(Json::String(none)) if none.is_empty() => Ok(()),
+        Some(_) => Err(SymbolError::refused(format!(
+            "{word} {symbol}: property connectionSelector is not supported"
+        ))),
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alarm::Alarm;
 use crate::attach::{Begun, Owner, Running, accept, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
-use crate::config::Sections;
+use crate::config::{Sections, refuse_connection};
 use crate::host::Host;
 use crate::manifest::Language;
 use crate::place::{Arrivals, SinkSocket};
@@ -779,6 +779,7 @@ impl SinkSymbol for PortableSink {
         check_socket(&format!("{}_ack.ipc", socket_stem(&request.node)))?;
         let mut properties = request.properties.clone();
         self.lay_below(&mut properties);
+        refuse_connection("sink", &self.symbol, &properties)?;
         let language = self.plugin.launch().map(|it| it.manifest.language);
         if is_true(properties.get("requireAck")) && language == Some(Language::Go) {
             return Err(never_acknowledges(&self.symbol));
@@ -796,6 +797,7 @@ impl SinkSymbol for PortableSink {
             .provider(SymbolKind::Sink, &self.symbol, &self.plugin)?;
         let times = plugin.sink_times();
         self.lay_below(&mut request.properties);
+        refuse_connection("sink", &self.symbol, &request.properties)?;
         let instance = SinkInstance::new(&self.symbol, request, observer, times);
         let running = Running::start(&plugin, instance).await?;
         Ok(Box::new(RunningSink(running)))

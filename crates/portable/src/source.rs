@@ -15,7 +15,6 @@ use plugyard_symbol::{
     SymbolError, SymbolKind, Tuple,
 };
 use serde::Deserialize;
-use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -24,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attach::{Begun, Owner, Running, accept, stop_until_ended};
 use crate::command::{Order, PluginType, useful_first};
-use crate::config::source_config;
+use crate::config::{refuse_connection, source_config};
 use crate::host::Host;
 use crate::kept::Kept;
 use crate::logs::now;
@@ -154,12 +153,7 @@ impl SourceInstance {
             &self.request.config,
             &self.request.datasource,
         );
-        if config.get("connectionSelector").is_some_and(names_one) {
-            return Err(SymbolError::refused(format!(
-                "source {}: property connectionSelector is not supported",
-                self.symbol
-            )));
-        }
+        refuse_connection("source", &self.symbol, &config)?;
         let order = Order::new(
             PluginType::Source,
             &self.symbol,
@@ -343,11 +337,6 @@ impl Reading {
             }
         }
     }
-}
-
-/// Whether a `connectionSelector` says something.
-fn names_one(selector: &Json) -> bool {
-    !selector.is_null() && selector.as_str() != Some("")
 }
 
 #[derive(Deserialize)]

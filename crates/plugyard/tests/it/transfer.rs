@@ -231,6 +231,19 @@ fn a_sink_takes_the_key_that_its_action_names() {
         });
         assert_eq!(answer(server.delete("/rules/r")).status, 200);
     }
+    // What the key says counts as what the action says.
+    let selector = json!({"connectionSelector": "mqtt.one"});
+    assert_eq!(
+        key(&server, "sinks/hearer/confKeys/linked", &selector).status,
+        200
+    );
+    let rule = json!({"id": "linked", "sql": "SELECT * FROM s", "actions": [{"hearer": {"resourceId": "linked"}}]});
+    let refused = answer(server.post("/rules").json(&rule));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(
+        refused.body.contains("connectionSelector is not supported"),
+        "{refused:?}"
+    );
 }
 
 #[test]
