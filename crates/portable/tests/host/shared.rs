@@ -366,7 +366,8 @@ async fn host_35_sinks_that_are_no_python_are_swapped_in_a_shared_tmp() {
     assert_eq!(rows, (0..rows.len() as u64).collect::<Vec<_>>());
     assert!(observer.exceptions().is_empty());
     rig.end().await;
-    assert_eq!(sockets(&name), [""; 0]);
+    // The end of its last sink called for a new process (HOST-29), which may have been on its way.
+    eventually("its sockets are gone", || sockets(&name).is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
